@@ -1,0 +1,225 @@
+"""From the paths of the command line to the files to look at.
+
+In a git work tree git lists the files, elsewhere a plain walk does. Either way vendored trees are left out,
+links are not followed, and nothing but regular files is handed on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import translate
+from functools import cache
+
+from leakfix.config import Config
+from leakfix.project import git
+
+SUFFIXES = (".py",)
+_NEVER = frozenset({"..", ".git", ".hg", ".svn", ".jj"})
+_BUILT = frozenset({"build", "dist"})
+_MARKS_ENVIRONMENT = "pyvenv.cfg"
+
+Failure = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """files: sorted, relative to the working directory. errors: paths with the reason they could not be read.
+
+    named_errors: whether one of those paths stood on the command line.
+    """
+
+    files: list[str]
+    errors: list[Failure]
+    named_errors: bool
+
+
+@dataclass
+class _Search:
+    """One search of one named folder."""
+
+    excluded: Callable[[str], bool]
+    files: set[str] = field(default_factory=set)
+    errors: list[Failure] = field(default_factory=list)
+    real_folders: dict[str, bool] = field(default_factory=dict)
+
+
+def discover(paths: Sequence[str], config: Config) -> Discovery:
+    """Find the source files below the paths; a file named itself is taken whatever it is called."""
+    failures = unusable(paths)
+    failed = {path for path, _ in failures}
+    search = _Search(_exclusion(config))
+    for path in dict.fromkeys(map(displayed, paths)):
+        if path in failed:
+            continue
+        if os.path.isdir(path):
+            _search_folder(search, path)
+        else:
+            search.files.add(path)
+    errors = sorted({*failures, *search.errors})
+    return Discovery(sorted(search.files), errors, bool(failures))
+
+
+def unusable(paths: Iterable[str]) -> list[Failure]:
+    """Those of the named paths that are missing, cannot be read, or are neither file nor folder."""
+    checked = ((path, _why_unusable(path)) for path in dict.fromkeys(map(displayed, paths)))
+    return [(path, reason) for path, reason in checked if reason is not None]
+
+
+def displayed(path: str) -> str:
+    """A path as outputs show it: relative to the working directory, with ``/``."""
+    try:
+        relative = os.path.relpath(path or os.curdir)
+    except ValueError:  # another drive
+        relative = os.path.abspath(path)
+    return relative.replace(os.sep, "/")
+
+
+def _why_unusable(path: str) -> str | None:
+    try:
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            return "not a regular file or folder"
+        wanted = os.R_OK | os.X_OK if stat.S_ISDIR(mode) else os.R_OK
+        if not os.access(path, wanted):
+            return os.strerror(errno.EACCES)
+    except (OSError, ValueError) as error:
+        return _reason(error)
+    return None
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _search_folder(search: _Search, folder: str) -> None:
+    listing = git.listing(folder)
+    if listing is None or (not listing.entries and git.is_ignored(folder)):
+        _walk(search, folder)
+        return
+    search.errors += [(displayed(path), reason) for path, reason in listing.unreadable]
+    environments = tuple(_environments(listing.entries))
+    for entry in listing.entries:
+        wanted = entry.repository or entry.path.endswith(SUFFIXES)
+        if wanted and not entry.path.startswith(environments):
+            _take_listed(search, folder, entry)
+
+
+def _environments(listed: Iterable[git.Listed]) -> Iterator[str]:
+    """Folders, with a final slash, that are virtual environments whatever their name."""
+    for entry in listed:
+        parent, _, name = entry.path.rpartition("/")
+        if name == _MARKS_ENVIRONMENT and parent:
+            yield parent + "/"
+
+
+def _take_listed(search: _Search, folder: str, entry: git.Listed) -> None:
+    path = _join(folder, entry.path)
+    if _left_out(search, path, entry) or _stands_behind_link(search, folder, entry.path):
+        return
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):  # tracked, and gone from the work tree
+        return
+    except OSError as error:
+        search.errors.append((path, _reason(error)))
+        return
+    if stat.S_ISREG(mode) and not entry.repository:
+        search.files.add(path)
+    elif stat.S_ISDIR(mode) and entry.repository and os.path.lexists(os.path.join(path, ".git")):
+        _search_folder(search, path)
+
+
+def _left_out(search: _Search, path: str, entry: git.Listed) -> bool:
+    parts = entry.path.split("/")
+    if not _NEVER.isdisjoint(parts) or not (entry.tracked or _BUILT.isdisjoint(parts[:-1])):
+        return True
+    at = path[: len(path) - len(entry.path)]
+    for part in parts:
+        at += part
+        if search.excluded(at):
+            return True
+        at += "/"
+    return False
+
+
+def _stands_behind_link(search: _Search, folder: str, inside: str) -> bool:
+    parent = inside.rpartition("/")[0]
+    if not parent:
+        return False
+    known = search.real_folders.get(path := _join(folder, parent))
+    if known is None:
+        known = os.path.islink(path) or _stands_behind_link(search, folder, parent)
+        search.real_folders[path] = known
+    return known
+
+
+def _walk(search: _Search, folder: str) -> None:
+    """Search below a folder without git; an explicit stack, because trees can be deeper than Python's."""
+    waiting = [folder]
+    while waiting:
+        at = waiting.pop()
+        try:
+            with os.scandir(at) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
+        except OSError as error:
+            search.errors.append((displayed(at), _reason(error)))
+            continue
+        if at != folder and any(entry.name == _MARKS_ENVIRONMENT for entry in entries):
+            continue
+        for entry in entries:
+            _take_scanned(search, at, entry, waiting)
+
+
+def _take_scanned(search: _Search, at: str, entry: os.DirEntry[str], waiting: list[str]) -> None:
+    path = _join(at, entry.name)
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            unwanted = entry.name in _NEVER or entry.name in _BUILT or search.excluded(path)
+            if not unwanted:
+                waiting.append(path)
+        elif _is_source(entry) and not search.excluded(path):
+            search.files.add(path)
+    except OSError as error:
+        search.errors.append((path, _reason(error)))
+
+
+def _is_source(entry: os.DirEntry[str]) -> bool:
+    return entry.name.endswith(SUFFIXES) and entry.is_file(follow_symlinks=False)
+
+
+def _join(folder: str, name: str) -> str:
+    return name if folder == "." else f"{folder.rstrip('/')}/{name}"
+
+
+def _exclusion(config: Config) -> Callable[[str], bool]:
+    """Decides about a path: patterns without a slash are matched with its name, others with all of it."""
+    plain = {pattern for pattern in config.exclude if not re.search(r"[/*?\[]", pattern)}
+    names = _alternatives(p for p in config.exclude if "/" not in p.rstrip("/") and p not in plain)
+    wholes = _alternatives(_anchored(p) for p in config.exclude if "/" in p.rstrip("/"))
+    prefix = os.path.relpath(os.getcwd(), config.root).replace(os.sep, "/")
+
+    @cache
+    def excluded(path: str) -> bool:
+        name = path.rpartition("/")[2]
+        if name in plain or (names is not None and names.match(name)):
+            return True
+        if wholes is None:
+            return False
+        return wholes.match(os.path.normpath(f"{prefix}/{path}").replace(os.sep, "/")) is not None
+
+    return excluded
+
+
+def _anchored(pattern: str) -> str:
+    return pattern.removeprefix("./").strip("/").removesuffix("/**")
+
+
+def _alternatives(patterns: Iterable[str]) -> re.Pattern[str] | None:
+    trimmed = [pattern.rstrip("/") for pattern in patterns]
+    both = {form for pattern in trimmed for form in (pattern, pattern.replace("**/", ""))}
+    return re.compile("|".join(map(translate, sorted(both)))) if both else None

@@ -1,0 +1,126 @@
+"""What git knows of a folder, asked so that a hostile repository cannot run anything.
+
+A repository's own configuration may name programs (file system monitors, hooks, transports); every one that
+listing files could reach is switched off, and the environment's GIT_* variables do not leak in.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
+_SECONDS = 60
+_GITLINK = b"160000 "
+_UNREADABLE = re.compile(rb"^warning: could not open directory '(.*)': (.*)$", re.MULTILINE)
+_HARDENED = (
+    "--no-pager",
+    "--no-optional-locks",
+    "--literal-pathspecs",
+    *("-c", "core.fsmonitor=false"),
+    *("-c", f"core.hooksPath={os.devnull}"),
+    *("-c", "core.untrackedCache=false"),
+    *("-c", "protocol.allow=never"),
+    *("-c", "safe.bareRepository=explicit"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One entry of a listing.
+
+    path: relative to the listed folder.
+    tracked: whether the index holds it.
+    repository: whether it is a submodule, or a repository that merely lies there.
+    """
+
+    path: str
+    tracked: bool
+    repository: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What git lists below a folder, and the folders (as absolute paths) it could not open."""
+
+    entries: tuple[Listed, ...]
+    unreadable: tuple[tuple[str, str], ...]
+
+
+def work_tree(folder: str) -> str | None:
+    """The nearest folder upward that holds a ``.git``; cheap, and no proof that git will answer."""
+    at = os.path.realpath(folder)
+    while not os.path.lexists(os.path.join(at, ".git")):
+        if os.path.dirname(at) == at:
+            return None
+        at = os.path.dirname(at)
+    return at
+
+
+def listing(folder: str) -> Listing | None:
+    """Tracked and not ignored files below a folder; None where git is missing, refuses or does not answer."""
+    top = work_tree(folder)
+    done = _git(folder, "ls-files", "-z", "-t", "-s", "-c", "-o", "--exclude-standard") if top else None
+    if top is None or done is None:
+        return None
+    entries = tuple(_listed(entry) for entry in done.stdout.split(b"\0") if len(entry) > 2)
+    closed = ((os.fsdecode(name), os.fsdecode(why)) for name, why in _UNREADABLE.findall(done.stderr))
+    return Listing(entries, tuple((os.path.join(top, name.rstrip("/")), why) for name, why in closed))
+
+
+def _listed(entry: bytes) -> Listed:
+    """Read ``? path`` or ``H mode id stage<tab>path``."""
+    tag, rest = entry[:1], entry[2:]
+    if tag == b"?":
+        return Listed(os.fsdecode(rest.rstrip(b"/")), False, rest.endswith(b"/"))
+    about, _, path = rest.partition(b"\t")
+    return Listed(os.fsdecode(path), True, about.startswith(_GITLINK))
+
+
+def is_ignored(folder: str) -> bool:
+    """Whether the folder itself is ignored, so that an empty listing says nothing about it."""
+    absolute = os.path.abspath(folder)
+    return _git(os.path.dirname(absolute), "check-ignore", "-q", "--", os.path.basename(absolute)) is not None
+
+
+def _git(folder: str, *arguments: str) -> CompletedProcess[bytes] | None:
+    import subprocess
+
+    program = _program()
+    if program is None:
+        return None
+    try:
+        done = subprocess.run(
+            [program, *_HARDENED, *arguments],
+            cwd=folder,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done if done.returncode == 0 else None
+
+
+def _program() -> str | None:
+    """Git from an absolute folder of PATH: an empty or relative one would be the scanned tree."""
+    import shutil
+
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return shutil.which("git", path=os.pathsep.join(folder for folder in folders if os.path.isabs(folder)))
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return kept | {
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_NO_LAZY_FETCH": "1",
+        "LC_ALL": "C",
+    }
