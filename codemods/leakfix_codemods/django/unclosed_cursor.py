@@ -24,4 +24,7 @@ closes it, or entered into an ``ExitStack``.
 
 from leakfix.codemod import LeakCodemod
 
-CODEMOD = LeakCodemod(resource="django/cursor", repairs="with connection.cursor() as cursor:, up to the last use")
+CODEMOD = LeakCodemod(
+    resource="django/cursor",
+    repairs="with connection.cursor() as cursor:, up to the last use",
+)

@@ -23,4 +23,7 @@ The connection is returned or yielded to a caller, stored on an object that clos
 
 from leakfix.codemod import LeakCodemod
 
-CODEMOD = LeakCodemod(resource="psycopg/async-connection", repairs="try/finally with await connection.close()")
+CODEMOD = LeakCodemod(
+    resource="psycopg/async-connection",
+    repairs="try/finally with await connection.close()",
+)

@@ -24,4 +24,7 @@ to a helper that calls ``putconn``.
 
 from leakfix.codemod import LeakCodemod
 
-CODEMOD = LeakCodemod(resource="psycopg2/pooled-connection", repairs="try/finally with pool.putconn(connection)")
+CODEMOD = LeakCodemod(
+    resource="psycopg2/pooled-connection",
+    repairs="try/finally with pool.putconn(connection)",
+)

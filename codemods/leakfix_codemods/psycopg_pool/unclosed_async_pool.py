@@ -6,8 +6,9 @@ A pool made in a coroutine that uses it itself and drops it, with its connection
 
 Why it hurts
 ------------
-The pool opens ``min_size`` connections and starts tasks that outlive the coroutine; a loop that ends before
-they do reports ``Task was destroyed but it is pending``. Made per call it reuses nothing.
+The pool starts tasks and opens ``min_size`` connections, four by default, for every call, and reuses none of
+them. The tasks of a dropped pool are never awaited: the loop reports ``Task was destroyed but it is
+pending``.
 
 How it is repaired
 ------------------

@@ -6,8 +6,8 @@ A pool made in a function that uses it itself and drops it, with its connections
 
 Why it hurts
 ------------
-The pool opens ``min_size`` connections and starts threads that outlive the function. Made per call it reuses
-nothing and the server's ``max_connections`` is reached soon.
+The pool starts threads and opens ``min_size`` connections, four by default, for every call, and reuses none
+of them. They stay until the last reference goes, which a kept traceback delays.
 
 How it is repaired
 ------------------

@@ -3,8 +3,8 @@
 What leaks
 ----------
 ``getconn()`` lends a connection until ``putconn()``. An exception between the two, or an early ``return``,
-loses it. A ``with`` block on the connection itself does not help: it ends the transaction and closes the
-connection, but the pool goes on counting it as lent.
+loses it. Neither a ``with`` block on the connection, which only ends the transaction, nor ``close()`` gives
+the slot back.
 
 Why it hurts
 ------------
@@ -25,4 +25,7 @@ The connection is returned or yielded to a caller who gives it back, or passed t
 
 from leakfix.codemod import LeakCodemod
 
-CODEMOD = LeakCodemod(resource="psycopg_pool/pooled-connection", repairs="try/finally with pool.putconn(connection)")
+CODEMOD = LeakCodemod(
+    resource="psycopg_pool/pooled-connection",
+    repairs="try/finally with pool.putconn(connection)",
+)

@@ -29,4 +29,7 @@ helper that closes it, entered into an ``ExitStack`` or wrapped in ``closing``. 
 
 from leakfix.codemod import LeakCodemod
 
-CODEMOD = LeakCodemod(resource="sqlalchemy/session", repairs="with Session(...) as session:, up to the last use")
+CODEMOD = LeakCodemod(
+    resource="sqlalchemy/session",
+    repairs="with Session(...) as session:, up to the last use",
+)

@@ -1,0 +1,29 @@
+"""An aiomysql connection that some path never closes.
+
+What leaks
+----------
+``await aiomysql.connect()`` without ``close()`` or ``await ensure_closed()`` on every path out of the
+coroutine; a cancelled task is such a path at every ``await``.
+
+Why it hurts
+------------
+The connection stays open until its last reference goes, with a ``ResourceWarning`` then, and counts against
+the server's ``max_connections`` meanwhile.
+
+How it is repaired
+------------------
+The statements from the acquisition to the last use move into ``async with aiomysql.connect(...) as
+connection:``; the ``await`` before the call goes away. The block closes and commits nothing.
+
+When it is left alone
+---------------------
+The connection or a cursor of it is returned or yielded to a caller, stored on an object that closes it, or
+entered into an ``AsyncExitStack``.
+"""
+
+from leakfix.codemod import LeakCodemod
+
+CODEMOD = LeakCodemod(
+    resource="aiomysql/connection",
+    repairs="async with aiomysql.connect(...) as connection:, up to the last use",
+)

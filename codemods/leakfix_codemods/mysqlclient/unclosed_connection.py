@@ -1,0 +1,30 @@
+"""A mysqlclient (``MySQLdb``) connection that some path never closes.
+
+What leaks
+----------
+``MySQLdb.connect()`` without ``close()`` on every path out of the function, most often because a query raised
+before it.
+
+Why it hurts
+------------
+The connection stays open until its last reference goes; cursors and kept tracebacks delay that. The server
+counts each one against ``max_connections`` and keeps the locks of its transaction.
+
+How it is repaired
+------------------
+The statements from the acquisition to the last use move into ``with MySQLdb.connect(...) as connection:``,
+which closes and commits nothing (mysqlclient 2.0 and later). Every ``close()`` inside goes away, because
+closing twice raises.
+
+When it is left alone
+---------------------
+The connection or a cursor of it is returned or yielded to a caller, stored on an object that closes it,
+passed to a helper that closes it, or entered into an ``ExitStack``.
+"""
+
+from leakfix.codemod import LeakCodemod
+
+CODEMOD = LeakCodemod(
+    resource="mysqlclient/connection",
+    repairs="with MySQLdb.connect(...) as connection:, up to the last use",
+)
