@@ -1,0 +1,54 @@
+"""``leakfix check``: report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from leakfix.cli.options import searching, settings
+from leakfix.cli.terminal import complain, has_colour, progress
+
+if TYPE_CHECKING:
+    from leakfix.engine import Report
+
+
+@click.command("check")
+@searching
+@click.option(
+    "--output-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to report.",
+)
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 even where something was found.")
+def command(output_format: str, exit_zero: bool, **options: Any) -> int:
+    """Report leaks in PATHS, by default in the working directory."""
+    from leakfix import engine
+
+    run = settings(**options)
+    with progress("checking"):
+        report = engine.check(run.paths, run.config, run.registry, run.jobs)
+    if output_format == "json":
+        from leakfix.report.json import dumped
+
+        sys.stdout.write(dumped(report) + "\n")
+    else:
+        from leakfix.report.text import rendered
+
+        sys.stdout.writelines(rendered(report, has_colour(sys.stdout)))
+    return exit_code(run.paths, report, bool(report.findings) and not exit_zero)
+
+
+def exit_code(paths: Sequence[str], report: Report, remaining: bool) -> int:
+    """Tell what could not be looked at; 2 where that was named on the command line, else 1 or 0."""
+    from leakfix.project.discover import unusable
+
+    for error in report.errors:
+        complain("warning", f"{error.path}: {error.message}")
+    if unusable(paths):
+        return 2
+    return 1 if remaining else 0

@@ -1,0 +1,1 @@
+"""Findings, written down: for people, for programs, and as a patch."""

@@ -1,0 +1,43 @@
+"""Repairs as a patch that ``git apply`` takes."""
+
+from __future__ import annotations
+
+import os
+
+from leakfix.project.discover import displayed
+from leakfix.project.files import target_of
+from leakfix.source import SourceFile, unified_diff
+
+_ESCAPES = {
+    7: b"\\a",
+    8: b"\\b",
+    9: b"\\t",
+    10: b"\\n",
+    11: b"\\v",
+    12: b"\\f",
+    13: b"\\r",
+    34: b'\\"',
+    92: b"\\\\",
+}
+
+
+def patch(path: str, before: SourceFile, after: SourceFile) -> bytes:
+    """The difference of one file, under the name a write would land on. Raises NotWritten like the write."""
+    name = displayed(target_of(path)) if os.path.islink(path) else path
+    plain = unified_diff(name, before.raw, after.raw)
+    headed = plain.split(b"\n", 2)
+    if len(headed) < 3:
+        return plain
+    return b"\n".join([b"--- " + _heading("a/" + name), b"+++ " + _heading("b/" + name), headed[2]])
+
+
+def _heading(name: str) -> bytes:
+    """A file name as git writes it: quoted where it holds control characters, ended by a tab where blanks."""
+    raw = os.fsencode(name)
+    if any(byte < 32 or byte in (34, 92, 127) for byte in raw):
+        return b'"' + b"".join(_ESCAPES.get(byte) or _octal(byte) for byte in raw) + b'"'
+    return raw + b"\t" if b" " in raw else raw
+
+
+def _octal(byte: int) -> bytes:
+    return bytes([byte]) if 32 <= byte < 127 else b"\\%03o" % byte

@@ -1,0 +1,115 @@
+"""The report for people: where, what, the leaking path in the source, and what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from leakfix.finding import Finding, Safety, Severity
+from leakfix.project.display import visible
+from leakfix.report.excerpt import excerpt
+from leakfix.report.style import Style, painter
+from leakfix.source import SourceFile
+
+if TYPE_CHECKING:
+    from leakfix.engine import Report
+
+_SEVERITY = {Severity.ERROR: Style.ERROR, Severity.WARNING: Style.WARNING, Severity.NOTE: Style.NOTE}
+_HELD = {
+    "forever": "for ever",
+    "until-gc": "until the cyclic garbage collector runs",
+    "until-unreferenced": "until the last reference to it goes",
+}
+
+
+def rendered(report: Report, colour: bool) -> Iterator[str]:
+    """The whole report, piece by piece."""
+    for finding in report.findings:
+        yield from rendered_finding(finding, report.sources.get(finding.path), colour)
+        yield "\n"
+    yield summary(report)
+
+
+def rendered_finding(finding: Finding, source: SourceFile | None, colour: bool) -> Iterator[str]:
+    """One finding with its excerpt."""
+    yield header(finding, colour)
+    width = 1
+    if source is not None:
+        drawn, width = excerpt(finding, source, colour)
+        yield from drawn
+    margin = " " * width
+    paint = painter(colour)
+    for label, text in _notes(finding):
+        yield f"{margin} {paint('=', Style.GUTTER)} {paint(label + ':', Style.STRONG)} {visible(text)}\n"
+
+
+def header(finding: Finding, colour: bool) -> str:
+    """``path:line:column severity[rule] message``."""
+    paint = painter(colour)
+    place = f"{visible(finding.path)}:{finding.line}:{finding.column}"
+    severity = paint(f"{finding.severity}[{finding.rule}]", _SEVERITY[finding.severity])
+    return f"{paint(place, Style.STRONG)} {severity} {visible(finding.message)}\n"
+
+
+def summary(report: Report) -> str:
+    """The last line of a report."""
+    files = f"{_count(report.files, 'file')} in {report.seconds:.1f} s"
+    if not report.findings:
+        return f"No leaks found: {files}.\n"
+    places = len({finding.path for finding in report.findings})
+    found = f"Found {_count(len(report.findings), 'leak')} in {_count(places, 'file')}"
+    return f"{found} ({_fixable(report.findings)}). Looked at {files}.\n"
+
+
+def fixed_line(finding: Finding, colour: bool) -> str:
+    """One line for a repair that was written."""
+    title = finding.fix.title if finding.fix else finding.message
+    place = f"{visible(finding.path)}:{finding.line}:{finding.column}"
+    paint = painter(colour)
+    return f"{paint(place, Style.STRONG)} {paint('fixed', Style.FIX)}[{finding.rule}] {visible(title)}\n"
+
+
+def remaining_lines(finding: Finding, colour: bool) -> Iterator[str]:
+    """A finding without its excerpt: it was shown before, or the file has changed since."""
+    yield header(finding, colour)
+    for label, text in _notes(finding):
+        if label != "held":
+            yield f"  = {label}: {visible(text)}\n"
+
+
+def repair_summary(fixed: Sequence[Finding], remaining: Sequence[Finding]) -> str:
+    """The last line of a repair."""
+    if not fixed and not remaining:
+        return "No leaks found.\n"
+    places = len({finding.path for finding in fixed})
+    done = f"Fixed {_count(len(fixed), 'leak')} in {_count(places, 'file')}" if fixed else "Fixed nothing"
+    return (
+        f"{done}; {_count(len(remaining), 'leak')} left ({_fixable(remaining)}).\n"
+        if remaining
+        else f"{done}.\n"
+    )
+
+
+def _notes(finding: Finding) -> Iterator[tuple[str, str]]:
+    if finding.held is not None:
+        yield "held", _HELD.get(finding.held, finding.held)
+    match finding.fix:
+        case None:
+            yield "no fix", finding.refusal or "there is none for this shape yet"
+        case fix if fix.safety is Safety.SAFE:
+            yield "fix (safe)", fix.title
+        case fix:
+            yield "fix (review)", fix.title + (f"; check: {fix.check}" if fix.check else "")
+
+
+def _fixable(findings: Iterable[Finding]) -> str:
+    """``2 with a safe fix, 1 with a fix to review, 3 without``."""
+    kinds = {"safe": "with a safe fix", "review": "with a fix to review", "": "without a fix"}
+    names = sorted((str(finding.fix.safety) if finding.fix else "") for finding in findings)
+    counts = {name: len(list(group)) for name, group in groupby(names)}
+    return ", ".join(f"{counts[name]} {text}" for name, text in kinds.items() if name in counts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

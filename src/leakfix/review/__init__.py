@@ -1,0 +1,1 @@
+"""Reviewing fixes one by one before any is written."""
