@@ -1,4 +1,4 @@
-"""An engine that finds every ``leak()`` and knows one repair, so that these tests are about the commands alone."""
+"""An engine that finds every ``leak()`` and knows one repair: these tests are about the commands alone."""
 
 from __future__ import annotations
 
@@ -108,7 +108,9 @@ def _repair(
 def engine(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The engine of these tests, and a registry with its rules."""
     module = ModuleType("leakfix.engine")
-    vars(module).update(check=_check, repair=_repair, Report=Report, FileRepair=FileRepair, FileError=FileError)
+    vars(module).update(
+        check=_check, repair=_repair, Report=Report, FileRepair=FileRepair, FileError=FileError
+    )
     monkeypatch.setitem(sys.modules, "leakfix.engine", module)
     monkeypatch.setattr(leakfix, "engine", module, raising=False)
     monkeypatch.setattr(Registry, "load", _load)
@@ -138,5 +140,3 @@ def invoke(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Result]:
         return Result(code, out.decode("utf-8"), err.decode("utf-8"))
 
     return call
-
-

@@ -58,8 +58,11 @@ def run(arguments: Sequence[str]) -> int:
 
 def _invoke(arguments: Sequence[str]) -> int:
     try:
-        result: Any = main.main(list(arguments), prog_name="leakfix", standalone_mode=False)
+        with main.make_context("leakfix", list(arguments)) as context:
+            result: Any = main.invoke(context)
         return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -38,9 +38,9 @@ class _Outcome:
 @click.option("--diff", is_flag=True, help="Print one diff for `git apply` and write nothing.")
 def command(yes: bool, unsafe_fixes: bool, diff: bool, **options: Any) -> int:
     """Repair leaks in PATHS: asks fix by fix on a terminal, else prints the diff and writes nothing."""
+    run = settings(**options)
     from leakfix import engine
 
-    run = settings(**options)
     with progress("checking"):
         report = engine.check(run.paths, run.config, run.registry, run.jobs)
     if diff:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where something was found.")
 def command(output_format: str, exit_zero: bool, **options: Any) -> int:
     """Report leaks in PATHS, by default in the working directory."""
+    run = settings(**options)
     from leakfix import engine
 
-    run = settings(**options)
     with progress("checking"):
         report = engine.check(run.paths, run.config, run.registry, run.jobs)
     if output_format == "json":

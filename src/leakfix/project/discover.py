@@ -60,8 +60,8 @@ def discover(paths: Sequence[str], config: Config) -> Discovery:
             _search_folder(search, path)
         else:
             search.files.add(path)
-    errors = sorted({*failures, *search.errors})
-    return Discovery(sorted(search.files), errors, bool(failures))
+    files = sorted({displayed(file) if file.startswith("../") else file for file in search.files})
+    return Discovery(files, sorted({*failures, *search.errors}), bool(failures))
 
 
 def unusable(paths: Iterable[str]) -> list[Failure]:

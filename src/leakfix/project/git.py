@@ -20,7 +20,6 @@ _UNREADABLE = re.compile(rb"^warning: could not open directory '(.*)': (.*)$", r
 _HARDENED = (
     "--no-pager",
     "--no-optional-locks",
-    "--literal-pathspecs",
     *("-c", "core.fsmonitor=false"),
     *("-c", f"core.hooksPath={os.devnull}"),
     *("-c", "core.untrackedCache=false"),
@@ -84,7 +83,10 @@ def _listed(entry: bytes) -> Listed:
 def is_ignored(folder: str) -> bool:
     """Whether the folder itself is ignored, so that an empty listing says nothing about it."""
     absolute = os.path.abspath(folder)
-    return _git(os.path.dirname(absolute), "check-ignore", "-q", "--", os.path.basename(absolute)) is not None
+    return (
+        _git(os.path.dirname(absolute), "check-ignore", "-q", "--", f"./{os.path.basename(absolute)}")
+        is not None
+    )
 
 
 def _git(folder: str, *arguments: str) -> CompletedProcess[bytes] | None:
