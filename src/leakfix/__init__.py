@@ -1,0 +1,3 @@
+"""leakfix finds leaked database connections and repairs them."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,88 @@
+"""What leakfix says about one place in the code: the finding, its witness, its fix or the refusal of one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from leakfix.source import Edit, Span
+
+
+class Severity(StrEnum):
+    """How sure and how bad: every path loses it; some path does; something unresolved is on the way."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+class Category(StrEnum):
+    """``leak`` and ``growth`` are on by default; ``advice`` only when selected."""
+
+    LEAK = "leak"
+    GROWTH = "growth"
+    ADVICE = "advice"
+
+
+class Safety(StrEnum):
+    """``safe`` can be applied blindly; ``review`` wants a person to check what ``Fix.check`` says."""
+
+    SAFE = "safe"
+    REVIEW = "review"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a witness: acquired here, this raises, that returns."""
+
+    line: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A repair as edits of the finding's file. ``check`` tells a reviewer what to look at."""
+
+    title: str
+    safety: Safety
+    edits: tuple[Edit, ...]
+    check: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why no repair is offered; shown to people, so a sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One acquisition that some path loses. Lines and columns are 1-based, columns in characters, end exclusive."""
+
+    rule: str
+    category: Category
+    severity: Severity
+    path: str
+    span: Span
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    function: str
+    message: str
+    resource: str
+    held: str | None
+    witness: tuple[Step, ...]
+    fingerprint: str = ""
+    fix: Fix | None = None
+    refusal: str | None = None
+    suppression_lines: tuple[int, ...] = field(default=(), compare=False)
+
+
+def fingerprint(rule: str, path: str, function: str, text: str, occurrence: int) -> str:
+    """An identity that survives moved lines: rule, file, function, the acquiring text and which of its kind it is."""
+    normalised = " ".join(text.split())
+    parts = "\0".join([rule, path, function, normalised, str(occurrence)])
+    return hashlib.sha256(parts.encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""The small language every front end lowers to: instructions, their control-flow graph, functions."""

@@ -1,0 +1,283 @@
+"""Instructions and graphs.
+
+A front end turns one function into a ``Graph`` of instructions. Values live in *variables*: the function's own
+names, and temporaries (``%1``) for what has no name. An instruction knows which edges leave it; an edge may carry a
+condition on a variable. Nothing here knows what a resource is, nor what the source language was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Protocol
+
+from leakfix.source import Span
+
+
+class Flow(StrEnum):
+    """How control leaves an instruction."""
+
+    NORMAL = "normal"
+    RAISES = "raises"
+    ABANDONED = "abandoned"
+    """Cancelled at an await, or closed at a yield: no ordinary exception handler stops it."""
+
+
+class Fact(Enum):
+    """What a branch may know of a variable."""
+
+    NONE = "none"
+    PRESENT = "present"
+    """Not none, truth unknown."""
+    TRUE = "true"
+    FALSE = "false"
+
+    @property
+    def truthy(self) -> bool | None:
+        """Its truth value, where the fact settles it."""
+        return {Fact.NONE: False, Fact.TRUE: True, Fact.FALSE: False}.get(self)
+
+    @property
+    def is_none(self) -> bool | None:
+        """Whether it is none, where the fact settles it."""
+        return {Fact.NONE: True, Fact.TRUE: False, Fact.PRESENT: False}.get(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """An edge is taken only if the variable is truthy (``none`` false) or is none (``none`` true), or the contrary."""
+
+    variable: str
+    none: bool
+    holds: bool
+
+
+@dataclass(slots=True)
+class Edge:
+    """A way out of a node."""
+
+    target: int
+    flow: Flow = Flow.NORMAL
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a call: its variable and its keyword, or its position."""
+
+    variable: str
+    keyword: str | None = None
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """What is called: symbolic names it may have, or a method of a variable, or both."""
+
+    names: tuple[str, ...] = ()
+    receiver: str | None = None
+    method: str | None = None
+    lasting_receiver: bool = False
+    """The receiver outlives the function (an attribute of self, a global, a parameter)."""
+
+    @property
+    def last_word(self) -> str:
+        """The name as written, last part only."""
+        if self.method is not None:
+            return self.method
+        return self.names[0].replace("()", "").rpartition(".")[2] if self.names else ""
+
+
+@dataclass(slots=True)
+class Call:
+    dest: str
+    callee: Callee
+    arguments: tuple[Argument, ...] = ()
+    awaited: bool = False
+
+
+@dataclass(slots=True)
+class Copy:
+    dest: str
+    source: str
+
+
+@dataclass(slots=True)
+class Constant:
+    dest: str
+    fact: Fact | None
+    """None for a value nothing is known of."""
+
+
+@dataclass(slots=True)
+class Member:
+    """An attribute read; of a resource, possibly a bound method."""
+
+    dest: str
+    source: str
+    name: str
+
+
+@dataclass(slots=True)
+class Store:
+    """An attribute or item of ``target`` (or, where None, something outside the function) is set to ``source``."""
+
+    target: str | None
+    name: str | None
+    source: str
+
+
+@dataclass(slots=True)
+class Gather:
+    """A container (or another value that holds its parts) is built."""
+
+    dest: str
+    parts: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Derive:
+    """A value computed from parts; it does not hold them (arithmetic, an item, a comparison)."""
+
+    dest: str
+    parts: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Capture:
+    """A closure is made over variables; ``called`` are (variable, method) pairs its body calls."""
+
+    dest: str
+    variables: tuple[str, ...]
+    called: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class Test:
+    """``dest`` becomes the truth of ``variable`` being none (``none``) or truthy, negated if ``negated``."""
+
+    dest: str
+    variable: str
+    none: bool
+    negated: bool
+
+
+@dataclass(slots=True)
+class Enter:
+    dest: str
+    context: str
+    asynchronous: bool
+
+
+@dataclass(slots=True)
+class Leave:
+    context: str
+    asynchronous: bool
+
+
+@dataclass(slots=True)
+class Yield:
+    dest: str
+    source: str | None
+
+
+@dataclass(slots=True)
+class Return:
+    source: str | None
+
+
+@dataclass(slots=True)
+class Forget:
+    variable: str
+
+
+@dataclass(slots=True)
+class Nothing:
+    """A join, a branch, or a statement of no interest; ``what`` names it for witnesses."""
+
+    what: str = ""
+
+
+@dataclass(slots=True)
+class Exit:
+    """The function ends: by ``return``, ``raise``, ``abandon`` or with the whole ``process``."""
+
+    how: str
+
+
+Op = (
+    Call
+    | Copy
+    | Constant
+    | Member
+    | Store
+    | Gather
+    | Derive
+    | Capture
+    | Test
+    | Enter
+    | Leave
+    | Yield
+    | Return
+    | Forget
+    | Nothing
+    | Exit
+)
+
+
+@dataclass(slots=True)
+class Node:
+    """One instruction in its graph."""
+
+    op: Op
+    span: Span | None
+    line: int
+    edges: list[Edge] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Graph:
+    """The control flow of one function; node 0 is reached from nowhere but ``entry`` says where to begin."""
+
+    nodes: list[Node] = field(default_factory=list)
+    entry: int = 0
+
+    def add(self, op: Op, span: Span | None, line: int, *edges: Edge) -> int:
+        """Append a node and return its number."""
+        self.nodes.append(Node(op, span, line, list(edges)))
+        return len(self.nodes) - 1
+
+
+@dataclass(slots=True)
+class Function:
+    """One function as the analysis sees it.
+
+    name: symbolic name under which calls refer to it.
+    qualname: as people write it ("Orders.load", "outer.inner").
+    scope: "" or the canonical kind of scope form its decorator makes of it ("contextmanager", "fixture", ...).
+    """
+
+    name: str
+    qualname: str
+    parameters: tuple[str, ...]
+    graph: Graph
+    is_method: bool = False
+    is_async: bool = False
+    is_generator: bool = False
+    scope: str = ""
+    header_lines: tuple[int, ...] = ()
+    owner: str | None = None
+    """Symbolic name of the class it is a method of."""
+
+
+class Program(Protocol):
+    """What the analysis may ask of the whole project."""
+
+    def function(self, name: str) -> Function | None:
+        """The project's function of that symbolic name."""
+
+    def constructor(self, name: str) -> Function | None:
+        """The ``__init__`` of the project's class of that symbolic name."""
+
+    def methods(self, name: str) -> tuple[Function, ...] | None:
+        """All methods of the project's class of that name; None if it is no class of the project."""

@@ -1,0 +1,249 @@
+"""What one Python file defines: its globals, imports, classes and functions, from one walk of its tree."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from leakfix.source import SourceFile
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+Scoped = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """A name bound by an import: a module, or (``attribute``) something in it; ``level`` counts leading dots."""
+
+    module: str
+    attribute: str | None
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A name bound to (``how``: "is") an expression, what entering it gives, or what iterating it gives."""
+
+    expression: ast.expr
+    how: str = "is"
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """A name declared to hold an instance of a type."""
+
+    annotation: ast.expr
+
+
+@dataclass(slots=True)
+class FunctionInfo:
+    """A function or method, with the class and the function it stands in."""
+
+    node: FunctionNode
+    qualname: str
+    owner: ClassInfo | None
+    parent: FunctionInfo | None
+    locals: dict[str, list[Binding]] | None = None
+    call_words: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class ClassInfo:
+    """A class with its bases, methods and the expressions its attributes are set to."""
+
+    node: ast.ClassDef
+    qualname: str
+    methods: dict[str, FunctionInfo] = field(default_factory=dict)
+    attributes: dict[str, list[tuple[Binding, FunctionInfo | None]]] = field(default_factory=dict)
+
+
+Binding = Import | Value | Annotated | FunctionInfo | ClassInfo
+
+
+@dataclass(slots=True)
+class Module:
+    """One parsed file."""
+
+    source: SourceFile
+    tree: ast.Module
+    names: dict[str, list[Binding]] = field(default_factory=dict)
+    stars: list[Import] = field(default_factory=list)
+    functions: dict[str, FunctionInfo] = field(default_factory=dict)
+    classes: dict[str, ClassInfo] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """The file's path as the run names it."""
+        return self.source.path
+
+
+def read_module(source: SourceFile, tree: ast.Module) -> Module:
+    """Index a parsed file."""
+    module = Module(source, tree)
+    _Reader(module).block(tree.body, None, None, "")
+    return module
+
+
+def own_nodes(root: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below ``root`` without those inside nested functions, lambdas and classes (these themselves included)."""
+    stack: list[ast.AST] = list(reversed(list(ast.iter_child_nodes(root))))
+    while stack:
+        node = stack.pop()
+        yield node
+        if not isinstance(node, Scoped):
+            stack.extend(reversed(list(ast.iter_child_nodes(node))))
+
+
+def local_bindings(node: FunctionNode) -> dict[str, list[Binding]]:
+    """What the function's own names are bound to, parameters excluded."""
+    found: dict[str, list[Binding]] = {}
+    outer = {name for item in own_nodes(node) if isinstance(item, ast.Global | ast.Nonlocal) for name in item.names}
+    for item in own_nodes(node):
+        for name, binding in _bindings(item):
+            if name not in outer:
+                found.setdefault(name, []).append(binding)
+    return found
+
+
+def _bindings(item: ast.AST) -> Iterator[tuple[str, Binding]]:
+    match item:
+        case ast.Assign(targets=targets, value=value):
+            for target in targets:
+                yield from _target(target, value)
+        case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=given):
+            yield name, Annotated(annotation)
+            if given is not None:
+                yield name, Value(given)
+        case ast.NamedExpr(target=ast.Name(id=name), value=value):
+            yield name, Value(value)
+        case ast.For(target=ast.Name(id=name), iter=value) | ast.AsyncFor(target=ast.Name(id=name), iter=value):
+            yield name, Value(value, "each")
+        case ast.withitem(context_expr=value, optional_vars=ast.Name(id=name)):
+            yield name, Value(value, "entered")
+        case ast.Import(names=aliases):
+            for alias in aliases:
+                if alias.asname:
+                    yield alias.asname, Import(alias.name, None)
+                else:
+                    yield alias.name.partition(".")[0], Import(alias.name.partition(".")[0], None)
+        case ast.ImportFrom(module=source, names=aliases, level=level):
+            for alias in aliases:
+                if alias.name != "*":
+                    yield alias.asname or alias.name, Import(source or "", alias.name, level)
+
+
+def _target(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, Binding]]:
+    match target, value:
+        case ast.Name(id=name), _:
+            yield name, Value(value)
+        case ast.Tuple(elts=targets) | ast.List(elts=targets), ast.Tuple(elts=values) | ast.List(elts=values):
+            if len(targets) == len(values):
+                for one, its in zip(targets, values, strict=True):
+                    yield from _target(one, its)
+
+
+class _Reader:
+    """One walk that files every statement under the module, class or function it belongs to."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+
+    def block(
+        self, body: list[ast.stmt], owner: ClassInfo | None, parent: FunctionInfo | None, prefix: str
+    ) -> None:
+        for statement in body:
+            self.statement(statement, owner, parent, prefix)
+
+    def statement(
+        self, item: ast.stmt, owner: ClassInfo | None, parent: FunctionInfo | None, prefix: str
+    ) -> None:
+        match item:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                self.function(item, owner, parent, prefix)
+            case ast.ClassDef():
+                self.class_(item, owner, parent, prefix)
+            case ast.ImportFrom(module=source, names=[ast.alias(name="*")], level=level):
+                if parent is None:
+                    self.module.stars.append(Import(source or "", None, level))
+            case _:
+                self.plain(item, owner, parent)
+                for part in ast.iter_child_nodes(item):
+                    if isinstance(part, ast.stmt):
+                        self.statement(part, owner, parent, prefix)
+                    elif isinstance(part, ast.ExceptHandler | ast.match_case):
+                        self.block(part.body, owner, parent, prefix)
+                    elif isinstance(part, ast.withitem) and parent is None and owner is None:
+                        self.bind(None, _bindings(part))
+
+    def plain(self, item: ast.stmt, owner: ClassInfo | None, parent: FunctionInfo | None) -> None:
+        if parent is None:
+            self.bind(owner, _bindings(item))
+        if parent is not None and parent.owner is not None:
+            self.attributes(item, parent)
+
+    def bind(self, owner: ClassInfo | None, bindings: Iterator[tuple[str, Binding]]) -> None:
+        for name, binding in bindings:
+            if owner is None:
+                self.module.names.setdefault(name, []).append(binding)
+            else:
+                owner.attributes.setdefault(name, []).append((binding, None))
+
+    def attributes(self, item: ast.stmt, method: FunctionInfo) -> None:
+        """``self.x = ...`` in a method is an attribute of its class."""
+        if not isinstance(item, ast.Assign | ast.AnnAssign) or method.owner is None:
+            return
+        arguments = [*method.node.args.posonlyargs, *method.node.args.args]
+        if not arguments:
+            return
+        targets = item.targets if isinstance(item, ast.Assign) else [item.target]
+        for target in targets:
+            match target:
+                case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name == arguments[0].arg:
+                    found = method.owner.attributes.setdefault(attribute, [])
+                    if isinstance(item, ast.AnnAssign):
+                        found.append((Annotated(item.annotation), method))
+                    if item.value is not None:
+                        found.append((Value(item.value), method))
+
+    def function(
+        self, node: FunctionNode, owner: ClassInfo | None, parent: FunctionInfo | None, prefix: str
+    ) -> None:
+        info = FunctionInfo(node, prefix + node.name, owner, parent)
+        info.call_words = frozenset(_words(node))
+        self.module.functions[info.qualname] = info
+        if owner is not None and parent is None:
+            owner.methods.setdefault(node.name, info)
+        elif parent is None:
+            self.module.names.setdefault(node.name, []).append(info)
+        else:
+            if parent.locals is None:
+                parent.locals = local_bindings(parent.node)
+            parent.locals.setdefault(node.name, []).append(info)
+        self.block(node.body, None, info, info.qualname + ".")
+
+    def class_(
+        self, node: ast.ClassDef, owner: ClassInfo | None, parent: FunctionInfo | None, prefix: str
+    ) -> None:
+        info = ClassInfo(node, prefix + node.name)
+        self.module.classes[info.qualname] = info
+        if owner is not None:
+            owner.attributes.setdefault(node.name, []).append((info, None))
+        elif parent is None:
+            self.module.names.setdefault(node.name, []).append(info)
+        else:
+            if parent.locals is None:
+                parent.locals = local_bindings(parent.node)
+            parent.locals.setdefault(node.name, []).append(info)
+        self.block(node.body, info, None, info.qualname + ".")
+
+
+def _words(node: FunctionNode) -> Iterator[str]:
+    """Last words of everything the function calls or enters."""
+    for item in own_nodes(node):
+        if isinstance(item, ast.Call):
+            match item.func:
+                case ast.Name(id=word) | ast.Attribute(attr=word):
+                    yield word
+                case ast.Call():
+                    yield "()"

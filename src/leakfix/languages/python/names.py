@@ -1,0 +1,464 @@
+"""What a Python expression names: symbolic names across the whole project.
+
+A symbolic name is a dotted path in which ``()`` is the result of a call or an instance of a class and ``[]`` an
+item. What the project defines itself begins with ``@path:``: ``@app/db.py:Database().pool`` is the attribute ``pool``
+of an instance of ``Database``; it is followed to what ``__init__`` assigned there wherever that is known.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from leakfix.languages.python.modules import (
+    Annotated,
+    Binding,
+    ClassInfo,
+    FunctionInfo,
+    Import,
+    Module,
+    Value,
+    local_bindings,
+    own_nodes,
+)
+from leakfix.languages.python.project import Modules
+
+_MOST = 4
+_DEPTH = 40
+_BUILTINS = frozenset(dir(builtins))
+_OPTIONAL = frozenset({"typing.Optional", "typing.Annotated", "typing.Union", "typing_extensions.Annotated", "typing.Final", "typing.ClassVar"})
+_ITERATORS = frozenset({"Iterator", "Generator", "Iterable", "AsyncIterator", "AsyncGenerator", "AsyncIterable"})
+_WRAPPERS = frozenset({"contextlib.closing", "contextlib.aclosing", "contextlib.nullcontext"})
+_PASSES_ON = frozenset({"asyncio.wait_for", "asyncio.shield", "asyncio.run", "typing.cast"})
+SCOPE_DECORATORS = {
+    "contextlib.contextmanager": "contextmanager",
+    "contextlib.asynccontextmanager": "contextmanager",
+    "pytest.fixture": "fixture",
+    "pytest.fixture()": "fixture",
+    "pytest_asyncio.fixture": "fixture",
+    "pytest_asyncio.fixture()": "fixture",
+    "pytest.yield_fixture": "fixture",
+    "pytest.yield_fixture()": "fixture",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an expression stands: its module and the function whose names it sees."""
+
+    module: Module
+    function: FunctionInfo | None
+
+
+class Names:
+    """Resolves expressions to symbolic names. Every answer has at most four names; an empty one means unknown."""
+
+    def __init__(self, modules: Modules) -> None:
+        self.modules = modules
+        self._busy: set[object] = set()
+        self._returns: dict[str, tuple[str, ...]] = {}
+        self._globals: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    # -- expressions ------------------------------------------------------------------------------------------------
+
+    def of(self, node: ast.expr, place: Place) -> tuple[str, ...]:
+        """The symbolic names an expression may have."""
+        key = (id(node), place.module.path)
+        if key in self._busy or len(self._busy) > _DEPTH:
+            return ()
+        self._busy.add(key)
+        try:
+            return _few(self._of(node, place))
+        finally:
+            self._busy.discard(key)
+
+    def _of(self, node: ast.expr, place: Place) -> Iterator[str]:
+        match node:
+            case ast.Name(id=name):
+                yield from self.name(name, place)
+            case ast.Attribute(value=value, attr=attribute):
+                for base in self.of(value, place):
+                    yield from self.member(base, attribute)
+            case ast.Call(func=function):
+                yield from self._of_call(node, function, place)
+            case ast.Await(value=value) | ast.NamedExpr(value=value) | ast.Starred(value=value):
+                yield from self.of(value, place)
+            case ast.Subscript(value=value):
+                for base in self.of(value, place):
+                    yield f"{base}[]"
+            case ast.BoolOp(values=values):
+                for value in values:
+                    yield from self.of(value, place)
+            case ast.IfExp(body=body, orelse=orelse):
+                yield from self.of(body, place)
+                yield from self.of(orelse, place)
+
+    def _of_call(self, node: ast.Call, function: ast.expr, place: Place) -> Iterator[str]:
+        for name in self.of(function, place):
+            if name in _PASSES_ON and node.args:
+                yield from self.of(node.args[-1 if name == "typing.cast" else 0], place)
+            elif name in _WRAPPERS and node.args:
+                yield f"{name}()"
+            elif name == "builtins.super":
+                yield from self._super(place)
+            else:
+                yield from self.called(name)
+
+    def _super(self, place: Place) -> Iterator[str]:
+        owner = place.function.owner if place.function else None
+        if owner is not None:
+            for base in owner.node.bases:
+                for name in self.of(base, Place(place.module, None)):
+                    yield f"{name}()"
+
+    def entered(self, node: ast.expr, place: Place) -> tuple[str, ...]:
+        """What ``with node as x`` binds to x."""
+        if isinstance(node, ast.Await):
+            return self.entered(node.value, place)
+        if isinstance(node, ast.Call) and node.args:
+            if any(name in _WRAPPERS for name in self.of(node.func, place)):
+                return self.of(node.args[0], place)
+        if isinstance(node, ast.Call):
+            for name in self.of(node.func, place):
+                found = self.function(name)
+                if found is not None and self.scope(found[1], found[0]) == "contextmanager":
+                    return self._results(name, found, yields=True)
+        result: list[str] = []
+        for name in self.of(node, place):
+            entering = [*self._method(name, "__enter__"), *self._method(name, "__aenter__")]
+            result += [item for method in entering for item in self.called(method)] if entering else [name]
+        return _few(result)
+
+    def each(self, node: ast.expr, place: Place) -> tuple[str, ...]:
+        """What iterating over the expression gives."""
+        if isinstance(node, ast.Call):
+            for name in self.of(node.func, place):
+                found = self.function(name)
+                if found is not None:
+                    return self._results(name, found, yields=True)
+        return tuple(f"{name}[]" for name in self.of(node, place))
+
+    # -- names ------------------------------------------------------------------------------------------------------
+
+    def name(self, name: str, place: Place) -> tuple[str, ...]:
+        """A plain name, looked up from the function outward."""
+        function = place.function
+        while function is not None:
+            found = self._local(name, function, place.module)
+            if found is not None:
+                return found
+            function = function.parent
+        return self.module_name(place.module, name)
+
+    def _local(self, name: str, function: FunctionInfo, module: Module) -> tuple[str, ...] | None:
+        if function.locals is None:
+            function.locals = local_bindings(function.node)
+        place = Place(module, function)
+        arguments = function.node.args
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        names: list[str] = []
+        is_parameter = False
+        for position, argument in enumerate(every):
+            if argument.arg == name:
+                is_parameter = True
+                if position == 0 and function.owner is not None and not _is_static(function):
+                    return (self._self(function, module),)
+                if argument.annotation is not None:
+                    names += self.instance(argument.annotation, Place(module, function.parent))
+                names += self._default(arguments, argument, Place(module, function.parent))
+        bindings = function.locals.get(name)
+        if bindings is None:
+            return _few(names) if is_parameter else None
+        for binding in bindings:
+            names += self.binding(binding, place)
+        return _few(names)
+
+    def _default(self, arguments: ast.arguments, argument: ast.arg, place: Place) -> tuple[str, ...]:
+        """A default such as ``= engine`` tells the type too; ``= Depends(x)`` and None tell nothing."""
+        positional = [*arguments.posonlyargs, *arguments.args]
+        defaults = dict(zip(reversed([a.arg for a in positional]), reversed(arguments.defaults), strict=False))
+        defaults |= {a.arg: d for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d}
+        default = defaults.get(argument.arg)
+        return self.of(default, place) if isinstance(default, ast.Name | ast.Attribute) else ()
+
+    def _self(self, function: FunctionInfo, module: Module) -> str:
+        assert function.owner is not None
+        own = f"@{module.path}:{function.owner.qualname}"
+        return own if _is_class_method(function) else f"{own}()"
+
+    def binding(self, binding: Binding, place: Place) -> tuple[str, ...]:
+        """What one binding makes a name mean."""
+        match binding:
+            case Value(expression=value, how="is"):
+                return self.of(value, place)
+            case Value(expression=value, how="entered"):
+                return self.entered(value, place)
+            case Value(expression=value):
+                return self.each(value, place)
+            case Annotated(annotation=annotation):
+                return self.instance(annotation, place)
+            case FunctionInfo(qualname=qualname) | ClassInfo(qualname=qualname):
+                return (f"@{place.module.path}:{qualname}",)
+            case Import():
+                return self._imported(binding, place.module)
+        return ()
+
+    def module_name(self, module: Module, name: str) -> tuple[str, ...]:
+        """A global of a module, its star imports included, else a builtin."""
+        key = (module.path, name)
+        if key in self._globals:
+            return self._globals[key]
+        if ("global", *key) in self._busy:
+            return ()
+        self._busy.add(("global", *key))
+        try:
+            found = _few(self._module_name(module, name))
+        finally:
+            self._busy.discard(("global", *key))
+        if len(self._busy) < 2:
+            self._globals[key] = found
+        return found
+
+    def _module_name(self, module: Module, name: str) -> Iterator[str]:
+        bindings = module.names.get(name)
+        if bindings is not None:
+            for binding in bindings:
+                yield from self.binding(binding, Place(module, None))
+            return
+        for star in module.stars:
+            path = self.modules.find(module.path, star)
+            other = self.modules.load(path) if path else None
+            if other is not None and other is not module:
+                found = tuple(item for item in self.module_name(other, name) if not item.startswith("builtins."))
+                if found:
+                    yield from found
+                    return
+            elif path is None and star.level == 0 and name not in _BUILTINS:
+                yield f"{star.module}.{name}"
+        if name in _BUILTINS:
+            yield f"builtins.{name}"
+
+    def _imported(self, item: Import, module: Module) -> tuple[str, ...]:
+        if item.attribute is None:
+            path = self.modules.find(module.path, item)
+            return (f"@{path}:",) if path else (item.module,)
+        path = self.modules.find(module.path, Import(item.module, None, item.level))
+        if path is not None:
+            return self._from_file(path, item, module)
+        folder = self.modules.find(module.path, Import(_joined(item.module, item.attribute), None, item.level))
+        if folder is not None:
+            return (f"@{folder}:",)
+        return (_joined(item.module, item.attribute),) if not item.level else ()
+
+    def _from_file(self, path: str, item: Import, module: Module) -> tuple[str, ...]:
+        assert item.attribute is not None
+        other = self.modules.load(path)
+        if other is not None and other is not module:
+            found = self.module_name(other, item.attribute)
+            if found and not all(name.startswith("builtins.") for name in found):
+                return found
+        inner = self.modules.find(module.path, Import(_joined(item.module, item.attribute), None, item.level))
+        return (f"@{inner}:",) if inner else ()
+
+    # -- members, calls, instances ----------------------------------------------------------------------------------
+
+    def member(self, base: str, attribute: str) -> tuple[str, ...]:
+        """The attribute of what a symbolic name stands for."""
+        if not base.startswith("@"):
+            return (f"{base}.{attribute}",)
+        path, _, inner = base[1:].partition(":")
+        module = self.modules.load(path)
+        if module is None:
+            return ()
+        if not inner:
+            return self._module_member(module, attribute)
+        instance = inner.endswith("()")
+        info = module.classes.get(inner[:-2] if instance else inner)
+        if info is None:
+            return (f"{base}.{attribute}",)
+        return self._class_member(module, info, attribute, set()) or tuple(
+            f"{outside}{'()' if instance else ''}.{attribute}" for outside in self.outside_bases(module, info)
+        )
+
+    def _module_member(self, module: Module, attribute: str) -> tuple[str, ...]:
+        found = tuple(n for n in self.module_name(module, attribute) if not n.startswith("builtins."))
+        if found:
+            return found
+        inner = self.modules.find(module.path, Import(attribute, None, 1)) if "__init__" in module.path else None
+        return (f"@{inner}:",) if inner else ()
+
+    def _class_member(self, module: Module, info: ClassInfo, attribute: str, seen: set[str]) -> tuple[str, ...]:
+        key = f"@{module.path}:{info.qualname}"
+        if key in seen:
+            return ()
+        seen.add(key)
+        if attribute in info.methods:
+            method = info.methods[attribute]
+            name = f"@{module.path}:{method.qualname}"
+            return self.called(name) if _is_property(method) else (name,)
+        if attribute in info.attributes:
+            marker = ("attribute", key, attribute)
+            if marker in self._busy:
+                return ()
+            self._busy.add(marker)
+            try:
+                found: list[str] = []
+                for binding, function in info.attributes[attribute]:
+                    found += self.binding(binding, Place(module, function))
+                return _few(found)
+            finally:
+                self._busy.discard(marker)
+        for other, base in self.inside_bases(module, info):
+            result = self._class_member(other, base, attribute, seen)
+            if result:
+                return result
+        return ()
+
+    def inside_bases(self, module: Module, info: ClassInfo) -> Iterator[tuple[Module, ClassInfo]]:
+        """The project's own base classes."""
+        for base in info.node.bases:
+            for name in self.of(base, Place(module, None)):
+                found = self.class_(name)
+                if found is not None:
+                    yield found
+
+    def outside_bases(self, module: Module, info: ClassInfo, depth: int = 0) -> list[str]:
+        """Symbolic names of base classes the project does not define, also those of its own base classes."""
+        found: list[str] = []
+        for base in info.node.bases:
+            node = base.value if isinstance(base, ast.Subscript) else base
+            for name in self.of(node, Place(module, None)):
+                inside = self.class_(name)
+                if inside is None:
+                    found.append(name)
+                elif depth < 8 and inside[1] is not info:
+                    found += self.outside_bases(*inside, depth + 1)
+        return found
+
+    def _method(self, instance: str, method: str) -> tuple[str, ...]:
+        if not instance.startswith("@"):
+            return ()
+        return tuple(n for n in self.member(instance, method) if self.function(n) is not None)
+
+    def called(self, name: str) -> tuple[str, ...]:
+        """What calling a symbolic name returns."""
+        if not name.startswith("@"):
+            return (f"{name}()",)
+        found = self.function(name)
+        if found is not None:
+            if self.scope(found[1], found[0]) == "contextmanager" or _is_generator(found[1]):
+                return (f"{name}()",)
+            return self._results(name, found, yields=False) or (f"{name}()",)
+        if self.class_(name) is not None:
+            return (f"{name}()",)
+        if name.endswith("()"):
+            return _few(item for method in self._method(name, "__call__") for item in self.called(method))
+        return (f"{name}()",)
+
+    def _results(self, name: str, found: tuple[Module, FunctionInfo], yields: bool) -> tuple[str, ...]:
+        key = f"{name}{'*' if yields else ''}"
+        if key in self._returns:
+            return self._returns[key]
+        if ("results", key) in self._busy:
+            return ()
+        self._busy.add(("results", key))
+        module, info = found
+        place = Place(module, info)
+        names: list[str] = []
+        try:
+            for node in own_nodes(info.node):
+                match node:
+                    case ast.Return(value=ast.expr() as value) if not yields:
+                        names += self.of(value, place)
+                    case ast.Yield(value=ast.expr() as value) if yields:
+                        names += self.of(value, place)
+            if not names and info.node.returns is not None:
+                names += self.instance(info.node.returns, Place(module, None), iterates=yields)
+        finally:
+            self._busy.discard(("results", key))
+        if len(self._busy) < 3:
+            self._returns[key] = _few(names)
+        return _few(names)
+
+    def instance(self, annotation: ast.expr, place: Place, iterates: bool = False) -> tuple[str, ...]:
+        """Symbolic names of an instance of an annotated type; Optional, unions and Annotated are seen through."""
+        match annotation:
+            case ast.Constant(value=str() as text):
+                try:
+                    return self.instance(ast.parse(text, mode="eval").body, place, iterates)
+                except (SyntaxError, ValueError):
+                    return ()
+            case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+                return _few([*self.instance(left, place), *self.instance(right, place)])
+            case ast.Subscript(value=generic, slice=inner):
+                items = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+                names = self.of(generic, place)
+                if any(name in _OPTIONAL for name in names):
+                    only_first = any(name.endswith("Annotated") for name in names)
+                    return _few(n for item in items[: 1 if only_first else None] for n in self.instance(item, place))
+                if iterates and any(name.rpartition(".")[2] in _ITERATORS for name in names):
+                    return self.instance(items[0], place)
+                return tuple(f"{name}()" for name in names if not name.startswith(("builtins.", "typing.")))
+            case ast.Name() | ast.Attribute():
+                names = self.of(annotation, place)
+                return tuple(f"{name}()" for name in names if not name.startswith(("builtins.", "typing.")) and not name.endswith("()"))
+        return ()
+
+    # -- what the project defines -----------------------------------------------------------------------------------
+
+    def function(self, name: str) -> tuple[Module, FunctionInfo] | None:
+        """The project's function of a symbolic name."""
+        if not name.startswith("@"):
+            return None
+        path, _, qualname = name[1:].partition(":")
+        module = self.modules.load(path)
+        info = module.functions.get(qualname) if module else None
+        return (module, info) if module and info else None
+
+    def class_(self, name: str) -> tuple[Module, ClassInfo] | None:
+        """The project's class of a symbolic name."""
+        if not name.startswith("@"):
+            return None
+        path, _, qualname = name[1:].partition(":")
+        module = self.modules.load(path)
+        info = module.classes.get(qualname) if module else None
+        return (module, info) if module and info else None
+
+    def scope(self, info: FunctionInfo, module: Module) -> str:
+        """What a decorator makes of a function: "contextmanager", "fixture" or ""."""
+        for decorator in info.node.decorator_list:
+            node = decorator.func if isinstance(decorator, ast.Call) else decorator
+            for name in self.of(node, Place(module, None)):
+                if name in SCOPE_DECORATORS:
+                    return SCOPE_DECORATORS[name]
+        return ""
+
+
+def _joined(module: str, attribute: str) -> str:
+    return f"{module}.{attribute}" if module else attribute
+
+
+def _few(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))[:_MOST]
+
+
+def _decorators(info: FunctionInfo) -> set[str]:
+    return {ast.unparse(item).partition("(")[0].rpartition(".")[2] for item in info.node.decorator_list}
+
+
+def _is_property(info: FunctionInfo) -> bool:
+    return bool(_decorators(info) & {"property", "cached_property", "hybrid_property", "reify"})
+
+
+def _is_static(info: FunctionInfo) -> bool:
+    return "staticmethod" in _decorators(info)
+
+
+def _is_class_method(info: FunctionInfo) -> bool:
+    return "classmethod" in _decorators(info) or info.node.name in ("__init_subclass__", "__new__")
+
+
+def _is_generator(info: FunctionInfo) -> bool:
+    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own_nodes(info.node))

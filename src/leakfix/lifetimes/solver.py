@@ -1,0 +1,178 @@
+"""Forward exploration of one resource through one graph, path-sensitive in a small bounded set of disjuncts."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from leakfix.ir.nodes import Call, Edge, Enter, Exit, Flow, Graph, Test, Yield
+from leakfix.lifetimes.effects import Effects, Outcome
+from leakfix.lifetimes.state import Role, State, Status
+
+_MAX_STATES = 40_000
+_MAX_DISJUNCTS = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step of a path: the node passed and how it was left."""
+
+    node: int
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A way one path ends: ``return``, ``raise``, ``abandon``, ``process``, or ``lost`` where a name is reused."""
+
+    how: str
+    state: State
+    path: tuple[Hop, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """The shortest ending of each kind; ``complete`` is false where the bound on states was hit."""
+
+    endings: tuple[Ending, ...]
+    complete: bool
+
+
+class Solver:
+    """Explores (node, state) pairs breadth first, so that the first path to an ending is a shortest one."""
+
+    def __init__(self, graph: Graph, effects: Effects, *, steady_yield: bool = False) -> None:
+        self.graph = graph
+        self.effects = effects
+        self.steady_yield = steady_yield
+        self.tested = _tested(graph)
+        self.steady = frozenset(effects.resource.steady)
+
+    def acquired_at(self, site: int) -> Solution:
+        """Follow what the call at a node acquires."""
+        self.site: int | None = site
+        self.reaching = _reaching(self.graph, site)
+        return self._explore(State(Status.ABSENT))
+
+    def given_as(self, parameter: str) -> Solution:
+        """Follow what a parameter holds at the entry."""
+        self.site, self.reaching = None, None
+        return self._explore(State(Status.OWNED, frozenset({(parameter, Role.SELF)})))
+
+    def _explore(self, start: State) -> Solution:
+        first = (self.graph.entry, start)
+        parents: dict[tuple[int, State], tuple[tuple[int, State], Flow] | None] = {first: None}
+        counts: dict[int, int] = {}
+        queue = deque([first])
+        endings: dict[tuple[str, Status, bool], Ending] = {}
+
+        def end(how: str, key: tuple[int, State], state: State) -> None:
+            kind = (how, state.status, state.view_left)
+            if kind not in endings:
+                endings[kind] = Ending(how, state, _path(parents, key))
+
+        while queue:
+            key = queue.popleft()
+            number, state = key
+            node = self.graph.nodes[number]
+            if isinstance(node.op, Exit):
+                end(node.op.how, key, state)
+                continue
+            outcome, lost = self._step(number, state)
+            if lost is not None:
+                end("lost", key, lost)
+            for edge in node.edges:
+                if self._ignored(number, edge, state):
+                    continue
+                states = outcome.normal if edge.flow is Flow.NORMAL else outcome.failed
+                for after in states:
+                    following = self._taken(edge, after)
+                    if following is None:
+                        continue
+                    if counts.get(edge.target, 0) >= _MAX_DISJUNCTS:
+                        following = following._replace(facts=frozenset())
+                    reached = (edge.target, following)
+                    if reached not in parents:
+                        if len(parents) > _MAX_STATES:
+                            return Solution(tuple(endings.values()), False)
+                        parents[reached] = (key, edge.flow)
+                        counts[edge.target] = counts.get(edge.target, 0) + 1
+                        queue.append(reached)
+        return Solution(tuple(endings.values()), True)
+
+    def _step(self, number: int, state: State) -> tuple[Outcome, State | None]:
+        op = self.graph.nodes[number].op
+        if number != self.site:
+            if state.status is Status.OWNED or state.status is Status.ABSENT:
+                return self.effects.apply(op, state), None
+            return Outcome((state,), (state,)), None
+        assert isinstance(op, Call)
+        if state.status is Status.ABSENT:
+            fresh = State(Status.OWNED, facts=state.without(op.dest).facts).bound(op.dest, Role.SELF)
+            return Outcome((fresh,), (state,)), None
+        if state.status is not Status.OWNED:
+            return Outcome((state,), (state,)), None
+        rest = state.without(op.dest)
+        again = rest.bound(op.dest, Role.SELF)
+        if any(not name.startswith("%") and role < Role.VIEW for name, role in rest.roles):
+            return Outcome((again,), (state,)), None
+        return Outcome((State(Status.OWNED, facts=rest.facts).bound(op.dest, Role.SELF),), (state,)), state
+
+    def _ignored(self, number: int, edge: Edge, state: State) -> bool:
+        if edge.flow is Flow.NORMAL or number == self.site:
+            return False
+        op = self.graph.nodes[number].op
+        if isinstance(op, Yield):
+            return self.steady_yield
+        if isinstance(op, Enter):
+            return state.role(op.context) in (Role.SELF, Role.SCOPE)
+        if isinstance(op, Call) and edge.flow is Flow.RAISES and op.callee.method in self.steady:
+            return state.role(op.callee.receiver) is not None
+        return False
+
+    def _taken(self, edge: Edge, state: State) -> State | None:
+        if state.status not in (Status.OWNED, Status.ABSENT):
+            return state
+        if edge.condition is not None:
+            given = state.given(edge.condition)
+            if given is None:
+                return None
+            state = given
+        if state.status is Status.ABSENT and self.reaching is not None and edge.target not in self.reaching:
+            return None
+        if any(name not in self.tested for name, _ in state.facts):
+            state = state._replace(facts=frozenset(item for item in state.facts if item[0] in self.tested))
+        return state
+
+
+def _tested(graph: Graph) -> frozenset[str]:
+    found = set()
+    for node in graph.nodes:
+        if isinstance(node.op, Test):
+            found |= {node.op.variable, node.op.dest}
+        found |= {edge.condition.variable for edge in node.edges if edge.condition}
+    return frozenset(found)
+
+
+def _reaching(graph: Graph, site: int) -> frozenset[int]:
+    before: dict[int, list[int]] = {}
+    for number, node in enumerate(graph.nodes):
+        for edge in node.edges:
+            before.setdefault(edge.target, []).append(number)
+    seen, stack = {site}, [site]
+    while stack:
+        for number in before.get(stack.pop(), ()):
+            if number not in seen:
+                seen.add(number)
+                stack.append(number)
+    return frozenset(seen)
+
+
+def _path(
+    parents: dict[tuple[int, State], tuple[tuple[int, State], Flow] | None], key: tuple[int, State]
+) -> tuple[Hop, ...]:
+    hops = [Hop(key[0], Flow.NORMAL)]
+    while (parent := parents[key]) is not None:
+        key, flow = parent
+        hops.append(Hop(key[0], flow))
+    return tuple(reversed(hops))

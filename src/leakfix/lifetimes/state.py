@@ -1,0 +1,95 @@
+"""What is known of one acquisition at one point: its status, who holds it, and facts about variables."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from leakfix.ir.nodes import Condition, Fact
+
+
+class Status(IntEnum):
+    """Where the resource of one site is."""
+
+    ABSENT = 0
+    OWNED = 1
+    RELEASED = 2
+    RETURNED = 3
+    STORED = 4
+    """Somebody outside the function has it: an attribute, a global, a container, a task, an unknown class."""
+
+
+class Role(IntEnum):
+    """What a variable is to the resource."""
+
+    SELF = 0
+    SCOPE = 1
+    """Leaving it releases the resource (``closing(...)``)."""
+    HOLDER = 2
+    """Holds it: a container, a closure, an object made with it."""
+    CLOSER = 3
+    """Calling it releases the resource: a bound method, a closure, a coroutine not awaited yet."""
+    VIEW = 4
+    """Needs it but does not hold it open: a cursor, a result, a query."""
+
+
+class State(NamedTuple):
+    """One disjunct. ``view_left`` tells that something lazy left the function before."""
+
+    status: Status
+    roles: frozenset[tuple[str, Role]] = frozenset()
+    facts: frozenset[tuple[str, Fact]] = frozenset()
+    view_left: bool = False
+
+    def role(self, variable: str | None) -> Role | None:
+        """What a variable is to the resource, the strongest first."""
+        if variable is None or not self.roles:
+            return None
+        found = [role for name, role in self.roles if name == variable]
+        return min(found) if found else None
+
+    def without(self, variable: str) -> State:
+        """A variable gets another value."""
+        roles, facts = self.roles, self.facts
+        if any(name == variable for name, _ in roles):
+            roles = frozenset(item for item in roles if item[0] != variable)
+        if any(name == variable for name, _ in facts):
+            facts = frozenset(item for item in facts if item[0] != variable)
+        if roles is self.roles and facts is self.facts:
+            return self
+        return self._replace(roles=roles, facts=facts)
+
+    def bound(self, variable: str, role: Role | None, fact: Fact | None = None) -> State:
+        """A variable gets a value with this role and fact."""
+        state = self.without(variable)
+        if role is not None:
+            state = state._replace(roles=state.roles | {(variable, role)})
+        if fact is not None:
+            state = state._replace(facts=state.facts | {(variable, fact)})
+        return state
+
+    def ended(self, status: Status) -> State:
+        """The resource is no longer ours; nothing else is worth knowing."""
+        return State(status, view_left=self.view_left)
+
+    def fact(self, variable: str) -> Fact | None:
+        """What is known of a variable; a resource in hand is present and true."""
+        for name, fact in self.facts:
+            if name == variable:
+                return fact
+        return Fact.TRUE if self.role(variable) in (Role.SELF, Role.SCOPE, Role.HOLDER) else None
+
+    def given(self, condition: Condition) -> State | None:
+        """The state where a condition holds; None where it cannot."""
+        fact = self.fact(condition.variable)
+        known = None if fact is None else fact.is_none if condition.none else fact.truthy
+        if known is not None:
+            return self if known == condition.holds else None
+        if condition.none:
+            learnt = Fact.NONE if condition.holds else Fact.PRESENT
+        else:
+            learnt = Fact.TRUE if condition.holds else Fact.FALSE
+        if fact is not None and learnt is Fact.FALSE:
+            return self
+        facts = frozenset(item for item in self.facts if item[0] != condition.variable)
+        return self._replace(facts=facts | {(condition.variable, learnt)})

@@ -1,0 +1,173 @@
+"""What functions do with what they are given and what they hand out, computed on demand and once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leakfix.ir.nodes import Call, Function, Program
+from leakfix.lifetimes.effects import Effects, Handling
+from leakfix.lifetimes.solver import Solver
+from leakfix.lifetimes.state import Status
+from leakfix.resources import Resource, ResourceTable
+
+_MAX_CHAIN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A call that acquires: its node, what it acquires, and the project's factory it goes through, if any."""
+
+    node: int
+    resource: Resource
+    factory: str | None = None
+
+
+class Summaries:
+    """Answers, for the functions of one program, the questions a caller has."""
+
+    def __init__(self, program: Program, table: ResourceTable) -> None:
+        self.program = program
+        self.table = table
+        self._handling: dict[tuple[str, str, str], Handling] = {}
+        self._fresh: dict[str, Resource | None] = {}
+        self._busy: list[object] = []
+
+    # -- what a function hands out ----------------------------------------------------------------------------------
+
+    def sites(self, function: Function) -> list[Site]:
+        """The acquisitions in a function."""
+        found = []
+        for number, node in enumerate(function.graph.nodes):
+            if isinstance(node.op, Call):
+                site = self.site(number, node.op)
+                if site is not None:
+                    found.append(site)
+        return found
+
+    def site(self, number: int, call: Call) -> Site | None:
+        """The acquisition a call is, if it is one."""
+        callee = call.callee
+        row = self.table.acquired_by(callee.names, callee.method)
+        if row is not None:
+            return Site(number, row) if callee.lasting_receiver or not row.on_lasting_owner else None
+        for name in callee.names:
+            if name.startswith("@"):
+                fresh = self.fresh(name)
+                if fresh is not None and not fresh.on_lasting_owner:
+                    return Site(number, fresh, name)
+        return None
+
+    def fresh(self, name: str) -> Resource | None:
+        """The resource a function of the project makes and returns to its caller."""
+        if name in self._fresh:
+            return self._fresh[name]
+        if name in self._busy or len(self._busy) > _MAX_CHAIN:
+            return None
+        function = self.program.function(name)
+        if function is None or function.is_generator or function.scope:
+            return None
+        self._busy.append(name)
+        try:
+            found = next((site.resource for site in self.sites(function) if self._returned(function, site)), None)
+        finally:
+            self._busy.pop()
+        if not self._busy or found is not None:
+            self._fresh[name] = found
+        return found
+
+    def _returned(self, function: Function, site: Site) -> bool:
+        solver = Solver(function.graph, self.effects(site.resource))
+        endings = solver.acquired_at(site.node).endings
+        return any(ending.state.status is Status.RETURNED for ending in endings)
+
+    # -- what a function does with an argument ----------------------------------------------------------------------
+
+    def effects(self, resource: Resource) -> Effects:
+        """The meaning of instructions for a resource, with these summaries behind its calls."""
+        return Effects(resource, self.table, lambda call, variable: self.handling(call, variable, resource))
+
+    def handling(self, call: Call, variable: str, resource: Resource) -> Handling | None:
+        """What a call of the project's functions does with an argument; None if it is not the project's."""
+        for name in call.callee.names:
+            if not name.startswith("@"):
+                continue
+            function = self.program.function(name)
+            if function is not None:
+                return self._argument(function, call, variable, resource, method=call.callee.method is not None)
+            constructor = self.program.constructor(name)
+            if constructor is not None:
+                return self._constructed(constructor, call, variable, resource)
+        return None
+
+    def _constructed(self, constructor: Function, call: Call, variable: str, resource: Resource) -> Handling:
+        """An object that stores its argument carries it, unless its class releases what it stored."""
+        handling = self._argument(constructor, call, variable, resource, method=True)
+        if handling is not Handling.KEEPS:
+            return handling
+        methods = self.program.methods(constructor.owner or "") or ()
+        return Handling.KEEPS if self._class_releases(methods, resource) else Handling.CARRIES
+
+    def _class_releases(self, methods: tuple[Function, ...], resource: Resource) -> bool:
+        words = {*resource.release, *resource.release_with}
+        return any(
+            isinstance(node.op, Call) and node.op.callee.last_word in words
+            for method in methods
+            for node in method.graph.nodes
+        )
+
+    def _argument(
+        self, function: Function, call: Call, variable: str, resource: Resource, method: bool
+    ) -> Handling:
+        worst = Handling.BORROWS
+        for parameter in _parameters_of(function, call, variable, method):
+            handling = self._parameter(function, parameter, resource)
+            if handling is not Handling.BORROWS:
+                worst = handling
+        return worst
+
+    def _parameter(self, function: Function, parameter: str, resource: Resource) -> Handling:
+        key = (function.name, parameter, resource.id)
+        if key in self._handling:
+            return self._handling[key]
+        if key in self._busy or len(self._busy) > _MAX_CHAIN:
+            return Handling.BORROWS
+        self._busy.append(key)
+        try:
+            solver = Solver(function.graph, self.effects(resource), steady_yield=True)
+            endings = solver.given_as(parameter).endings
+            handling = _handling({(ending.how, ending.state.status) for ending in endings})
+        finally:
+            self._busy.pop()
+        self._handling[key] = handling
+        return handling
+
+
+def _parameters_of(function: Function, call: Call, variable: str, method: bool) -> list[str]:
+    skip = 1 if method and function.is_method else 0
+    names = function.parameters[skip:]
+    found = []
+    for argument in call.arguments:
+        if argument.variable != variable:
+            continue
+        if argument.keyword is not None:
+            found.append(argument.keyword)
+        elif argument.position is not None and argument.position < len(names):
+            found.append(names[argument.position])
+    return found
+
+
+def _handling(ways: set[tuple[str, Status]]) -> Handling:
+    statuses = {status for how, status in ways if how != "process"}
+    normal = {status for how, status in ways if how == "return"}
+    if Status.STORED in statuses:
+        return Handling.KEEPS
+    if Status.RETURNED in statuses:
+        return Handling.RETURNS
+    if statuses and statuses <= {Status.RELEASED}:
+        return Handling.RELEASES
+    if normal and normal <= {Status.RELEASED}:
+        return Handling.RELEASES_ON_SUCCESS
+    # Released on some normal paths only: whoever wrote it knows more than we do.
+    return Handling.RELEASES if Status.RELEASED in statuses else Handling.BORROWS
+
+

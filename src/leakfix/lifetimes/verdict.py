@@ -1,0 +1,146 @@
+"""From endings to leaks: which paths lose the resource, how sure that is, and the witness to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leakfix.finding import Severity, Step
+from leakfix.ir.nodes import Flow, Function, Nothing, Return
+from leakfix.lifetimes.solver import Ending, Hop, Solver
+from leakfix.lifetimes.state import Status
+from leakfix.lifetimes.summaries import Site, Summaries
+from leakfix.resources import Resource
+
+_WORST_FIRST = ("return", "lost", "raise", "abandon")
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """An acquisition that some path of its function loses.
+
+    never: no path releases it or hands it on.
+    ways: how the losing paths end, the worst first.
+    kept: another path hands it on: returns it, stores it, gives it to an owner.
+    view_leaves: something lazy made from it leaves the function on a losing path.
+    """
+
+    site: Site
+    function: Function
+    severity: Severity
+    message: str
+    witness: tuple[Step, ...]
+    never: bool
+    kept: bool
+    ways: tuple[str, ...]
+    view_leaves: bool
+
+    @property
+    def resource(self) -> Resource:
+        """What is lost."""
+        return self.site.resource
+
+
+def leaks_of(function: Function, summaries: Summaries) -> list[Leak]:
+    """Every acquisition of a function that some path loses."""
+    found = []
+    for site in summaries.sites(function):
+        leak = _judge(function, site, summaries)
+        if leak is not None:
+            found.append(leak)
+    return found
+
+
+def _judge(function: Function, site: Site, summaries: Summaries) -> Leak | None:
+    effects = summaries.effects(site.resource)
+    solution = Solver(function.graph, effects, steady_yield=function.scope == "fixture").acquired_at(site.node)
+    if not solution.complete:
+        return None
+    lost = [e for e in solution.endings if e.state.status is Status.OWNED and e.how in _WORST_FIRST]
+    kept = {e.state.status for e in solution.endings if e.state.status > Status.OWNED}
+    if kept & {Status.STORED, Status.RETURNED}:
+        # It was meant for somebody else; a failure before it got there is its maker's business.
+        lost = [e for e in lost if e.how == "return"]
+    if not lost:
+        return None
+    lost.sort(key=lambda ending: _WORST_FIRST.index(ending.how))
+    worst = lost[0]
+    never = not kept
+    severity = _severity(worst, never)
+    return Leak(
+        site,
+        function,
+        severity,
+        _message(function, site, worst, never),
+        _witness(function, site, worst),
+        never,
+        bool(kept & {Status.STORED, Status.RETURNED}),
+        tuple(dict.fromkeys(ending.how for ending in lost)),
+        any(ending.state.view_left for ending in lost),
+    )
+
+
+def _severity(worst: Ending, never: bool) -> Severity:
+    if never and worst.how in ("return", "lost"):
+        return Severity.ERROR
+    return Severity.NOTE if worst.how == "abandon" else Severity.WARNING
+
+
+def _message(function: Function, site: Site, worst: Ending, never: bool) -> str:
+    noun = site.resource.noun
+    if never and worst.how in ("return", "lost"):
+        return f"{noun} is never released"
+    line = _leaving_line(function, site, worst)
+    match worst.how:
+        case "return":
+            return f"{noun} is not released when the function ends at line {line}"
+        case "lost":
+            return f"{noun} is not released before the next one is acquired"
+        case "raise":
+            return f"{noun} is not released if line {line} raises"
+    return f"{noun} is not released if the function is cancelled or closed at line {line}"
+
+
+def _leaving_line(function: Function, site: Site, ending: Ending) -> int:
+    nodes = function.graph.nodes
+    after = _after_acquisition(site, ending.path)
+    if ending.how in ("raise", "abandon"):
+        thrown = [hop for hop in after if hop.flow is not Flow.NORMAL]
+        if thrown:
+            return nodes[thrown[-1].node].line
+    returned = [hop for hop in after if isinstance(nodes[hop.node].op, Return)]
+    if returned:
+        return nodes[returned[-1].node].line
+    return nodes[ending.path[-1].node].line
+
+
+def _after_acquisition(site: Site, path: tuple[Hop, ...]) -> tuple[Hop, ...]:
+    at = max((index for index, hop in enumerate(path[:-1]) if hop.node == site.node), default=0)
+    return path[at + 1 :]
+
+
+def _witness(function: Function, site: Site, ending: Ending) -> tuple[Step, ...]:
+    nodes = function.graph.nodes
+    acquired = nodes[site.node].line
+    how = f"by {site.factory.rpartition(':')[2]}()" if site.factory else ""
+    steps = [Step(acquired, f"{site.resource.noun} acquired here {how}".rstrip())]
+    for hop in _after_acquisition(site, ending.path):
+        node = nodes[hop.node]
+        what = ""
+        if hop.flow is Flow.RAISES:
+            what = "raises" if isinstance(node.op, Nothing) and node.op.what == "raise" else "may raise"
+        elif hop.flow is Flow.ABANDONED:
+            what = "may be cancelled or closed"
+        elif isinstance(node.op, Return):
+            what = "returns"
+        elif isinstance(node.op, Nothing) and node.op.what in ("break", "continue", "except"):
+            what = "handles the exception" if node.op.what == "except" else f"{node.op.what}s the loop"
+        if what and (not steps or steps[-1] != Step(node.line, what)):
+            steps.append(Step(node.line, what))
+    last = nodes[ending.path[-1].node].line
+    if ending.how == "lost":
+        steps.append(Step(last, f"the next {site.resource.noun} takes its place; this one is lost"))
+    else:
+        left = {"return": "the function ends", "raise": "the exception leaves", "abandon": "the function is left"}
+        line = steps[-1].line if len(steps) > 1 else last
+        steps.append(Step(line, f"{left[ending.how]} with the {site.resource.noun} still open"))
+    return tuple(steps)

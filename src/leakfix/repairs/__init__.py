@@ -1,0 +1,1 @@
+"""Repair strategies: general shapes of a scope put round an acquisition, each proved or refused."""

@@ -1,0 +1,74 @@
+"""The scope forms a resource allows in a function: ``with``, ``closing``, ``async with`` or ``try``/``finally``."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from leakfix.repairs.python.imports import imported
+from leakfix.repairs.python.subject import Refused, Subject
+from leakfix.source import Span
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a resource is put into a scope.
+
+    keyword: "with", "async with", or "" for try/finally.
+    wrapper: a call to put round the acquiring expression ("closing"), or "".
+    drops_await: the acquiring call stands in the scope form without its ``await``.
+    """
+
+    keyword: str
+    wrapper: str = ""
+    drops_await: bool = False
+
+    def entering(self, text: str) -> str:
+        """The context expression for an expression's text."""
+        return f"{self.wrapper}({text})" if self.wrapper else text
+
+
+def form_of(subject: Subject) -> Form:
+    """The form that fits the resource and the function. Raises Refused."""
+    resource = subject.resource
+    if resource.asynchronous and not subject.is_async:
+        raise Refused(f"releasing the {resource.noun} must be awaited, but the function is not async")
+    if resource.async_with == "closes" and subject.is_async:
+        if subject.acquisition is subject.call:
+            return Form("async with")
+        if not resource.awaitable:
+            return Form("async with")
+        if subject.parents.get(subject.call) is subject.acquisition:
+            return Form("async with", drops_await=True)
+        return Form("")
+    if not resource.asynchronous and resource.with_ == "closes":
+        return Form("with")
+    if not resource.asynchronous and resource.release[:1] == ("close",):
+        return Form("with", "closing")
+    return Form("")
+
+
+def with_imports(subject: Subject, form: Form) -> Form:
+    """The same form with its wrapper spelled as this file can, its import added."""
+    if not form.wrapper:
+        return form
+    spelled = imported(subject.module, subject.layout, "contextlib", form.wrapper)
+    return Form(form.keyword, spelled, form.drops_await)
+
+
+def entered_span(subject: Subject, form: Form) -> Span:
+    """The part of the acquiring expression that stays in the scope form."""
+    return subject.layout.span(subject.call if form.drops_await else subject.acquisition)
+
+
+def release_code(subject: Subject, name: str) -> str:
+    """The statement that releases a variable. Raises Refused where the pool it came from has no plain name."""
+    receiver = None
+    function = subject.call.func
+    if isinstance(function, ast.Attribute):
+        plain = all(isinstance(n, ast.Name | ast.Attribute | ast.expr_context) for n in ast.walk(function.value))
+        receiver = subject.layout.text(function.value) if plain else None
+    code = subject.resource.release_code(name, receiver)
+    if code is None or (not subject.resource.release and subject.via_factory):
+        raise Refused(f"what the {subject.resource.noun} must be given back to has no name here")
+    return code

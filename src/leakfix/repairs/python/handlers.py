@@ -1,0 +1,65 @@
+"""An acquisition inside a ``try`` whose handlers use it too: released in that statement's ``finally``."""
+
+from __future__ import annotations
+
+import ast
+
+from leakfix.repairs.python.forms import form_of, release_code
+from leakfix.repairs.python.layout import first_line, last_line
+from leakfix.repairs.python.releases import remove_releases
+from leakfix.repairs.python.scope import Region, check, tracked_names, used_outside
+from leakfix.repairs.python.subject import Refused, Slot, Subject
+
+
+def release_in_finally(subject: Subject) -> list[str]:
+    """``name = None`` before the ``try``, and a guarded release in its ``finally``."""
+    name = subject.name
+    assert name is not None
+    form_of(subject)
+    slot = subject.slots[subject.statement]
+    attempt = slot.owner
+    if not isinstance(attempt, ast.Try) or slot.suite is not attempt.body:
+        raise Refused("it is still needed outside the block it is acquired in")
+    needs = subject.needs(name)
+    tracked = tracked_names(subject, name, needs)
+    outer = subject.slots[attempt]
+    region = Region(outer.suite, outer.index, outer.index, False)
+    outside = used_outside(subject, region, tracked)
+    if outside:
+        raise Refused(f"it is still needed at line {outside[0].lineno}, after the `try` it is acquired in")
+    stored = [
+        node
+        for node in ast.walk(subject.node)
+        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
+    ]
+    preset = _preset(subject, outer, name)
+    allowed = {id(n) for n in ast.walk(subject.statement)} | ({id(n) for n in ast.walk(preset)} if preset else set())
+    if any(id(node) not in allowed for node in stored):
+        raise Refused(f"{name!r} is set in several places")
+    notes = check(subject, None, region, needs, tracked)
+    _write(subject, attempt, outer, name, preset is not None)
+    return notes
+
+
+def _preset(subject: Subject, outer: Slot, name: str) -> ast.stmt | None:
+    """A ``name = None`` that stands before the ``try`` in the same suite."""
+    for statement in outer.suite[: outer.index]:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=found)], value=ast.Constant(value=None)) if found == name:
+                return statement
+    return None
+
+
+def _write(subject: Subject, attempt: ast.Try, outer: Slot, name: str, preset: bool) -> None:
+    layout, unit = subject.layout, subject.unit
+    base = layout.indent_of(attempt.lineno)
+    if attempt.finalbody and any(subject.is_release(item, name) for item in attempt.finalbody):
+        raise Refused("its finally releases it already, but not on every path")
+    remove_releases(subject, name, outer.suite, outer.index, outer.index)
+    if not preset:
+        layout.add_before(first_line(attempt), f"{base}{name} = None")
+    guarded = (f"{base}{unit}if {name} is not None:", f"{base}{unit * 2}{release_code(subject, name)}")
+    if attempt.finalbody:
+        layout.add_after(last_line(attempt.finalbody[-1]), *guarded)
+    else:
+        layout.add_after(last_line(attempt), f"{base}finally:", *guarded)

@@ -1,0 +1,117 @@
+"""Missing imports, added in the file's own style."""
+
+from __future__ import annotations
+
+import ast
+import sys
+
+from leakfix.languages.python.modules import Import, Module
+from leakfix.repairs.python.layout import Layout, first_line, last_line
+
+
+def imported(module: Module, layout: Layout, package: str, name: str) -> str:
+    """The text that refers to ``package.name`` in a module; what is missing is added to ``layout``'s edits."""
+    for bound, bindings in module.names.items():
+        if len(bindings) == 1 and bindings[0] == Import(package, name):
+            return bound
+    if _bound_by(module, package, Import(package, None)):
+        return f"{package}.{name}"
+    if name in _all_names(module.tree):
+        if package not in _all_names(module.tree):
+            _add_line(module, layout, f"import {package}", package, plain=True)
+            return f"{package}.{name}"
+        alias = f"{package}_{name}"
+        _add_line(module, layout, f"from {package} import {name} as {alias}", package, plain=False)
+        return alias
+    if not _extend(module, layout, package, name):
+        _add_line(module, layout, f"from {package} import {name}", package, plain=False)
+    return name
+
+
+def _bound_by(module: Module, name: str, binding: Import) -> bool:
+    return module.names.get(name) == [binding]
+
+
+def _all_names(tree: ast.AST) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.ExceptHandler(name=str() as name):
+                found.add(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                found.add(name)
+            case ast.alias(name=name, asname=asname):
+                found.add(asname or name.partition(".")[0])
+    return found
+
+
+def _extend(module: Module, layout: Layout, package: str, name: str) -> bool:
+    """Add a name to a ``from package import ...`` that stands there on one line."""
+    for node in module.tree.body:
+        match node:
+            case ast.ImportFrom(module=found, level=0, names=names) if found == package and names[0].name != "*":
+                if node.lineno != node.end_lineno or layout.text(node).endswith("\\"):
+                    return False
+                after = [alias for alias in names if alias.name.lower() > name.lower()]
+                if after and names == sorted(names, key=lambda alias: alias.name.lower()):
+                    layout.insert(layout.source.offset(node.lineno, after[0].col_offset), f"{name}, ")
+                else:
+                    assert names[-1].end_col_offset is not None
+                    layout.insert(layout.source.offset(node.lineno, names[-1].end_col_offset), f", {name}")
+                return True
+    return False
+
+
+def _add_line(module: Module, layout: Layout, text: str, package: str, plain: bool) -> None:
+    block = _first_block(module.tree)
+    if not block:
+        _add_first(module, layout, text)
+        return
+    standard = [node for node in block if _root(node) in sys.stdlib_module_names]
+    same_kind = [node for node in standard if isinstance(node, ast.Import) == plain]
+    later = [node for node in same_kind if _root(node) > package]
+    if later:
+        layout.add_before(first_line(later[0]), text)
+    elif same_kind:
+        layout.add_after(last_line(same_kind[-1]), text)
+    elif standard and plain:
+        layout.add_before(first_line(standard[0]), text)
+    elif standard:
+        layout.add_after(last_line(standard[-1]), text)
+    else:
+        layout.add_before(first_line(block[0]), text, "")
+
+
+def _first_block(tree: ast.Module) -> list[ast.Import | ast.ImportFrom]:
+    """The imports at the head of a file, those from ``__future__`` left out."""
+    block: list[ast.Import | ast.ImportFrom] = []
+    for position, node in enumerate(tree.body):
+        match node:
+            case ast.ImportFrom(module="__future__"):
+                continue
+            case ast.Import() | ast.ImportFrom():
+                block.append(node)
+            case ast.Expr(value=ast.Constant(value=str())) if position == 0:
+                continue
+            case _:
+                break
+    return block
+
+
+def _root(node: ast.Import | ast.ImportFrom) -> str:
+    if isinstance(node, ast.Import):
+        return node.names[0].name.partition(".")[0]
+    return "" if node.level else (node.module or "").partition(".")[0]
+
+
+def _add_first(module: Module, layout: Layout, text: str) -> None:
+    head = [
+        node
+        for node in module.tree.body
+        if (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node is module.tree.body[0])
+        or (isinstance(node, ast.ImportFrom) and node.module == "__future__")
+    ]
+    if head:
+        layout.add_after(last_line(head[-1]), "", text)
+        return
+    layout.add_before(first_line(module.tree.body[0]), text, "", "")

@@ -1,0 +1,242 @@
+"""How long a value needs the resource it came from: not at all, perhaps, or for as long as it is used."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from enum import IntEnum
+
+from leakfix.languages.python.modules import FunctionNode, own_nodes
+from leakfix.languages.python.names import Names, Place
+from leakfix.resources import Resource, ResourceTable
+
+_DEPTH = 3
+_PLAIN_BUILTINS = frozenset("len sum str int float bool any all repr isinstance hash round format print id type bytes abs".split())
+_MATERIALISING = frozenset("list tuple set sorted dict frozenset max min next".split())
+_PLAIN_METHODS = frozenset(
+    "dict json model_dump model_dump_json to_dict as_dict to_json _asdict isoformat format strip lower upper split "
+    "join replace encode decode startswith endswith append extend add dumps jsonify count index strftime mappings_dict".split()
+)
+_PLAIN_CALLS = frozenset("dumps jsonify json_response JSONResponse render_template DataFrame Decimal Path".split())
+
+_COLLECTING = frozenset("append add extend insert appendleft update setdefault put".split())
+
+
+class Need(IntEnum):
+    """What a value needs of the resource."""
+
+    NOTHING = 0
+    PERHAPS = 1
+    """Live objects, or what an unknown function made: may come back to it."""
+    VIEW = 2
+    """Lazy: cannot be used without it."""
+    RESOURCE = 3
+
+
+class Needs:
+    """What the names and expressions of one function need of one resource."""
+
+    def __init__(
+        self, resource: Resource, table: ResourceTable, names: Names, place: Place, known: dict[str, Need], depth: int = 0
+    ) -> None:
+        self.resource = resource
+        self.table = table
+        self.names = names
+        self.place = place
+        self.known = dict(known)
+        self.depth = depth
+        self.element = Need.PERHAPS if resource.objects else Need.NOTHING
+        self.borrowers = frozenset(table.canonical(name) for name in resource.borrowers)
+
+    def learn(self, statements: Iterable[ast.AST], acquisition: ast.expr | None = None) -> None:
+        """Find what the names bound in these statements need, to a fixpoint."""
+        self.acquisition = acquisition
+        nodes = [node for statement in statements for node in (statement, *own_nodes(statement))]
+        for _ in range(4):
+            before = dict(self.known)
+            for node in nodes:
+                self._bind_from(node)
+            if self.known == before:
+                return
+
+    acquisition: ast.expr | None = None
+
+    def _bind_from(self, node: ast.AST) -> None:
+        match node:
+            case ast.Assign(targets=targets, value=value):
+                for target in targets:
+                    self._bind(target, value)
+            case ast.AnnAssign(target=target, value=ast.expr() as value) | ast.NamedExpr(target=target, value=value):
+                self._bind(target, value)
+            case ast.AugAssign(target=ast.Name(id=name), value=value):
+                self._note(name, self.of(value))
+            case ast.Expr(
+                value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method), args=[*given])
+            ) if method in _COLLECTING and self.known.get(name, Need.NOTHING) < Need.VIEW:
+                for argument in given:
+                    self._note(name, min(self.of(argument), Need.VIEW))
+            case ast.For(target=target, iter=value) | ast.AsyncFor(target=target, iter=value):
+                self._note_all(target, self.element_of(value))
+            case ast.withitem(context_expr=value, optional_vars=ast.expr() as target):
+                self._note_all(target, self.of(value))
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                if any(self.known.get(read, Need.NOTHING) >= Need.PERHAPS for read in _read(node)):
+                    self._note(name, Need.VIEW)
+
+    def _bind(self, target: ast.expr, value: ast.expr) -> None:
+        match target, value:
+            case ast.Subscript(value=ast.Name(id=name)), _:
+                self._note(name, min(self.of(value), Need.VIEW))
+            case ast.Subscript() | ast.Attribute(), _:
+                return
+            case ast.Tuple(elts=targets), ast.Tuple(elts=values) if len(targets) == len(values):
+                for one, its in zip(targets, values, strict=True):
+                    self._bind(one, its)
+            case _:
+                self._note_all(target, self.of(value))
+
+    def _note_all(self, target: ast.expr, need: Need) -> None:
+        if isinstance(target, ast.Tuple | ast.List) and need is Need.VIEW:
+            need = self.element
+        for node in ast.walk(target):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                self._note(node.id, need)
+
+    def _note(self, name: str, need: Need) -> None:
+        if need > self.known.get(name, Need.NOTHING):
+            self.known[name] = need
+
+    def derived(self) -> dict[str, Need]:
+        """Names that need the resource at all."""
+        return {name: need for name, need in self.known.items() if need > Need.NOTHING}
+
+    def of(self, node: ast.expr) -> Need:
+        """What the value of an expression needs."""
+        if node is self.acquisition:
+            return Need.RESOURCE
+        match node:
+            case ast.Name(id=name):
+                return self.known.get(name, Need.NOTHING)
+            case ast.Await(value=value) | ast.NamedExpr(value=value) | ast.Starred(value=value):
+                return self.of(value)
+            case ast.Call():
+                return self._call(node)
+            case ast.Attribute(value=value, attr=attribute):
+                base = self.of(value)
+                if base in (Need.NOTHING, Need.PERHAPS) or attribute in self.resource.values:
+                    return Need.NOTHING
+                return Need.VIEW
+            case ast.Subscript(value=value):
+                return min(self.of(value), self.element)
+            case ast.Compare() | ast.JoinedStr() | ast.Constant():
+                return Need.NOTHING
+            case ast.BinOp(left=ast.Constant(value=str()), op=ast.Mod()):
+                return Need.NOTHING
+            case ast.ListComp(elt=element, generators=generators) | ast.SetComp(elt=element, generators=generators):
+                return self._comprehended([element], generators)
+            case ast.DictComp(key=key, value=value, generators=generators):
+                return self._comprehended([key, value], generators)
+            case ast.GeneratorExp(generators=generators):
+                lazy = any(self.of(part) >= Need.PERHAPS for part in ast.walk(node) if isinstance(part, ast.Name))
+                return Need.VIEW if lazy or any(self.of(g.iter) >= Need.PERHAPS for g in generators) else Need.NOTHING
+            case ast.Lambda():
+                reads = any(self.known.get(name, Need.NOTHING) > Need.NOTHING for name in _read(node))
+                return Need.VIEW if reads else Need.NOTHING
+            case ast.IfExp(body=body, orelse=orelse):
+                return max(self.of(body), self.of(orelse))
+        return max((self.of(p) for p in ast.iter_child_nodes(node) if isinstance(p, ast.expr)), default=Need.NOTHING)
+
+    def element_of(self, node: ast.expr) -> Need:
+        """What an element of an iterable needs."""
+        need = self.of(node)
+        return self.element if need >= Need.VIEW else need
+
+    def _comprehended(self, elements: list[ast.expr], generators: list[ast.comprehension]) -> Need:
+        inner = Needs(self.resource, self.table, self.names, self.place, self.known, self.depth)
+        inner.acquisition = self.acquisition
+        for generator in generators:
+            need = inner.element_of(generator.iter)
+            for node in ast.walk(generator.target):
+                if isinstance(node, ast.Name):
+                    inner.known[node.id] = need
+        return max(inner.of(element) for element in elements)
+
+    def _call(self, node: ast.Call) -> Need:
+        arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+        given = max((self.of(argument) for argument in arguments), default=Need.NOTHING)
+        word = node.func.id if isinstance(node.func, ast.Name) else ""
+        if isinstance(node.func, ast.Attribute):
+            word = node.func.attr
+            base = self.of(node.func.value)
+            if base >= Need.PERHAPS:
+                return self._method(base, word, given)
+        if given is Need.NOTHING:
+            closure = self.known.get(word, Need.NOTHING) if isinstance(node.func, ast.Name) else Need.NOTHING
+            return Need.PERHAPS if closure >= Need.PERHAPS else Need.NOTHING
+        if isinstance(node.func, ast.Name) and word in _PLAIN_BUILTINS:
+            return Need.NOTHING
+        if isinstance(node.func, ast.Name) and word in _MATERIALISING:
+            return self._materialised(node, given)
+        names = self.names.of(node.func, self.place)
+        if word in _PLAIN_CALLS or any(self.table.canonical(name) in self.borrowers for name in names):
+            return Need.NOTHING
+        inferred = self._project_call(node, names)
+        if inferred is not None:
+            return inferred
+        if any(name in self.table.scope_names for name in names):
+            return given
+        return Need.PERHAPS if given is not Need.VIEW or word not in ("map", "filter", "zip", "enumerate", "iter") else given
+
+    def _materialised(self, node: ast.Call, given: Need) -> Need:
+        if node.args and isinstance(node.args[0], ast.GeneratorExp):
+            generator = node.args[0]
+            return self._comprehended([generator.elt], generator.generators)
+        return self.element if given >= Need.VIEW else given
+
+    def _method(self, base: Need, word: str, given: Need) -> Need:
+        if word in self.resource.values:
+            return Need.NOTHING
+        if word in self.resource.objects:
+            return Need.PERHAPS
+        if base is Need.PERHAPS:
+            return Need.NOTHING if word in _PLAIN_METHODS else Need.PERHAPS
+        return Need.VIEW
+
+    def _project_call(self, node: ast.Call, names: tuple[str, ...]) -> Need | None:
+        """What a function of the project makes of its arguments, read from its own returns."""
+        if self.depth >= _DEPTH:
+            return None
+        for name in names:
+            found = self.names.function(name)
+            if found is None:
+                continue
+            module, info = found
+            known = self._parameters(node, info.node, info.owner is not None and isinstance(node.func, ast.Attribute))
+            if known is None or _yields(info.node):
+                return Need.VIEW if _yields(info.node) else None
+            inner = Needs(self.resource, self.table, self.names, Place(module, info), known, self.depth + 1)
+            inner.learn(info.node.body)
+            returned = [item.value for item in own_nodes(info.node) if isinstance(item, ast.Return) and item.value]
+            return max((inner.of(value) for value in returned), default=Need.NOTHING)
+        return None
+
+    def _parameters(self, node: ast.Call, called: FunctionNode, bound: bool) -> dict[str, Need] | None:
+        names = [a.arg for a in [*called.args.posonlyargs, *called.args.args]][1 if bound else 0 :]
+        known = {}
+        for position, argument in enumerate(node.args):
+            if isinstance(argument, ast.Starred) or position >= len(names):
+                return None
+            known[names[position]] = self.of(argument)
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                return None
+            known[keyword.arg] = self.of(keyword.value)
+        return known
+
+
+def _read(node: ast.AST) -> set[str]:
+    return {item.id for item in ast.walk(node) if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load)}
+
+
+def _yields(node: FunctionNode) -> bool:
+    return any(isinstance(item, ast.Yield | ast.YieldFrom) for item in own_nodes(node))

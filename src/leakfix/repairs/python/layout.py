@@ -1,0 +1,131 @@
+"""Text as laid out: whole lines indented, removed and added as byte edits, strings and comments left as they are."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from functools import cached_property
+
+from leakfix.source import Edit, SourceFile, Span
+
+_STRING_PARTS = {tokenize.STRING, *(getattr(tokenize, name) for name in ("FSTRING_MIDDLE", "TSTRING_MIDDLE") if hasattr(tokenize, name))}
+
+
+class Layout:
+    """One file's lines, and the edits collected for them."""
+
+    def __init__(self, source: SourceFile) -> None:
+        self.source = source
+        self.edits: list[Edit] = []
+        self._deleted: set[int] = set()
+
+    # -- questions --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def string_lines(self) -> frozenset[int]:
+        """Lines that begin inside a string: their white space is part of its value."""
+        found: set[int] = set()
+        text = io.BytesIO(self.source.data)
+        try:
+            for token in tokenize.tokenize(text.readline):
+                if token.type in _STRING_PARTS and token.end[0] > token.start[0]:
+                    found.update(range(token.start[0] + 1, token.end[0] + 1))
+        except (tokenize.TokenError, SyntaxError):
+            pass
+        return frozenset(found)
+
+    def span(self, node: ast.expr | ast.stmt) -> Span:
+        """Where a node stands."""
+        assert node.end_lineno is not None and node.end_col_offset is not None
+        return Span(
+            self.source.offset(node.lineno, node.col_offset), self.source.offset(node.end_lineno, node.end_col_offset)
+        )
+
+    def text(self, node: ast.expr | ast.stmt) -> str:
+        """A node's own text."""
+        return self.source.text(self.span(node))
+
+    def indent_of(self, line: int) -> str:
+        """The white space a line begins with."""
+        text = self.source.line_text(line)
+        return text[: len(text) - len(text.lstrip(" \t\f"))]
+
+    def stands_alone(self, node: ast.stmt) -> bool:
+        """Whether a statement shares none of its lines with another."""
+        first = first_line(node)
+        if self.source.line_text(first)[: self._column(node, first)].strip(" \t\f"):
+            return False
+        assert node.end_lineno is not None and node.end_col_offset is not None
+        end = self.source.offset(node.end_lineno, node.end_col_offset)
+        last = self.source.offset(node.end_lineno, 0) + len(self.source.line_text(node.end_lineno).encode())
+        rest = self.source.data[end:last].decode("utf-8").strip()
+        return not rest or rest.startswith("#")
+
+    def _column(self, node: ast.stmt, first: int) -> int:
+        if first != node.lineno:
+            return 0
+        return len(self.source.data[self.source.offset(first, 0) : self.source.offset(first, node.col_offset)].decode())
+
+    @cached_property
+    def newline(self) -> str:
+        """The file's line end."""
+        return self.source.newline.decode()
+
+    # -- edits ------------------------------------------------------------------------------------------------------
+
+    def replace(self, span: Span, text: str, reason: str = "") -> None:
+        """Put other text in place of a span."""
+        self.edits.append(Edit(span.start, span.end, text.encode(), reason))
+
+    def insert(self, offset: int, text: str, reason: str = "") -> None:
+        """Add text at an offset."""
+        self.edits.append(Edit(offset, offset, text.encode(), reason))
+
+    def indent(self, first: int, last: int, unit: str, base: str) -> None:
+        """Indent lines by one unit; lines inside strings, blank lines and comments left of ``base`` stay."""
+        for line in range(first, last + 1):
+            text = self.source.line_text(line)
+            if line in self.string_lines or line in self._deleted or not text.strip():
+                continue
+            if text.lstrip().startswith("#") and not text.startswith(base):
+                continue
+            if text.startswith("\f"):
+                self.insert(self.source.offset(line, len(text) - len(text.lstrip("\f"))), unit, "indent")
+                continue
+            self.insert(self.source.offset(line, 0), unit, "indent")
+
+    def delete(self, first: int, last: int) -> None:
+        """Remove whole lines."""
+        lines = [line for line in range(first, last + 1) if line not in self._deleted]
+        for line in lines:
+            start = self.source.offset(line, 0)
+            end = self.source.offset(line + 1, 0) if line < len(self.source.line_starts) else len(self.source.data)
+            self.edits.append(Edit(start, end, b"", "release falls away"))
+            self._deleted.add(line)
+
+    def deletes(self, line: int) -> bool:
+        """Whether a line is already removed."""
+        return line in self._deleted
+
+    def add_before(self, line: int, *lines: str) -> None:
+        """Add whole lines before a line."""
+        self.insert(self.source.offset(line, 0), "".join(text + self.newline for text in lines))
+
+    def add_after(self, line: int, *lines: str) -> None:
+        """Add whole lines after a line, also where it is the last and has no line end."""
+        if line < len(self.source.line_starts):
+            self.insert(self.source.offset(line + 1, 0), "".join(text + self.newline for text in lines))
+        else:
+            self.insert(len(self.source.data), "".join(self.newline + text for text in lines))
+
+
+def first_line(node: ast.stmt) -> int:
+    """The line a statement begins on, its decorators included."""
+    decorators = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
+
+
+def last_line(node: ast.stmt) -> int:
+    """The line a statement ends on."""
+    return node.end_lineno or node.lineno

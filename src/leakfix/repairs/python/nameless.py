@@ -1,0 +1,153 @@
+"""Acquisitions without a name of their own: inside an expression, or as the subject of a ``with``."""
+
+from __future__ import annotations
+
+import ast
+
+from leakfix.repairs.python.forms import entered_span, form_of, release_code, with_imports
+from leakfix.repairs.python.layout import first_line, last_line
+from leakfix.repairs.python.scope import (
+    Region,
+    check,
+    enclose_finally,
+    indent_region,
+    region_after,
+    tracked_names,
+    used_outside,
+)
+from leakfix.repairs.python.subject import Refused, Subject
+from leakfix.source import Span
+
+_CONDITIONAL = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.BoolOp, ast.IfExp)
+
+
+def enclose_nameless(subject: Subject) -> list[str]:
+    """Give the acquisition a name in a scope over its statement and what lives on from it."""
+    statement, layout = subject.statement, subject.layout
+    form = form_of(subject)
+    _evaluated_first(subject)
+    if isinstance(statement, ast.Expr) and statement.value is subject.acquisition:
+        return _discarded(subject)
+    needs = subject.needs(None)
+    tracked = tracked_names(subject, None, needs)
+    slot = subject.slots[statement]
+    after = region_after(subject, None, slot.suite, slot.index, tracked)
+    region = Region(slot.suite, slot.index, max(after.last, slot.index), False)
+    outside = used_outside(subject, region, tracked)
+    if outside:
+        raise Refused(f"what comes of it is still needed at line {outside[0].lineno}, outside its block")
+    notes = check(subject, None, region, needs, tracked)
+    name = subject.new_name(subject.resource.variable)
+    base = layout.indent_of(first_line(statement))
+    head, parenthesised = _use_name(subject, name)
+    kept = layout.source.text(entered_span(subject, form)) if form.keyword else layout.source.text(head)
+    if "\n" in kept and layout.string_lines:
+        raise Refused("the acquisition spans lines of a string")
+    if form.keyword:
+        spelled = with_imports(subject, form)
+        layout.add_before(first_line(statement), f"{base}{spelled.keyword} {spelled.entering(kept)} as {name}:")
+        indent_region(subject, region, base, frozenset(), first_line(statement))
+    else:
+        release_code(subject, name)
+        layout.add_before(first_line(statement), f"{base}{name} = {kept}")
+        enclose_finally(subject, name, region, first_line(statement) - 1, base)
+    return notes
+
+
+def _use_name(subject: Subject, name: str) -> tuple[Span, bool]:
+    """Put the name where the acquisition stands, parentheses round an ``await`` included."""
+    layout = subject.layout
+    span = layout.span(subject.acquisition)
+    data = layout.source.data
+    wrapped = isinstance(subject.acquisition, ast.Await) and data[span.start - 1 : span.start] == b"("
+    if wrapped and data[span.end : span.end + 1] == b")" and data[span.end + 1 : span.end + 2] in (b".", b"["):
+        layout.replace(Span(span.start - 1, span.end + 1), name)
+        return span, True
+    layout.replace(span, name)
+    return span, False
+
+
+def _evaluated_first(subject: Subject) -> None:
+    """Moving the acquisition before its statement must not change the order of calls. Raises Refused."""
+    node: ast.AST = subject.acquisition
+    while node is not subject.statement:
+        parent = subject.parents[node]
+        if isinstance(parent, _CONDITIONAL) and not (isinstance(parent, ast.BoolOp) and parent.values[0] is node):
+            raise Refused("it is acquired only under a condition, inside an expression")
+        if isinstance(parent, ast.IfExp) and parent.test is not node:
+            raise Refused("it is acquired only under a condition, inside an expression")
+        node = parent
+    statement = subject.statement
+    if isinstance(statement, ast.While | ast.Assert):
+        raise Refused("it is acquired in the test of a loop")
+    text = subject.layout.source.line_text(first_line(statement)).lstrip()
+    if isinstance(statement, ast.If) and text.startswith("elif"):
+        raise Refused("it is acquired in the test of an `elif`")
+    start = subject.layout.span(subject.acquisition).start
+    containing = {id(item) for item in _chain(subject)}
+    for item in ast.walk(statement):
+        if isinstance(item, ast.Call | ast.Await | ast.Yield) and id(item) not in containing:
+            if subject.layout.span(item).end <= start:
+                raise Refused(f"something else is called before it in the same statement, at line {item.lineno}")
+
+
+def _chain(subject: Subject) -> list[ast.AST]:
+    found: list[ast.AST] = [subject.acquisition]
+    while found[-1] is not subject.statement:
+        found.append(subject.parents[found[-1]])
+    return found
+
+
+def _discarded(subject: Subject) -> list[str]:
+    """An acquisition nobody uses: it may serve as a probe, so it stays, and is released at once."""
+    statement, layout = subject.statement, subject.layout
+    if not layout.stands_alone(statement):
+        raise Refused("statements share a line with `;`: lay them out first")
+    name = subject.new_name(subject.resource.variable)
+    base = layout.indent_of(first_line(statement))
+    layout.insert(layout.span(statement).start, f"{name} = ")
+    layout.add_after(last_line(statement), base + release_code(subject, name))
+    return []
+
+
+def enclose_transaction(subject: Subject) -> list[str]:
+    """``with connect() as c:`` where that only ends the transaction: close it too, and keep the transaction."""
+    statement, layout = subject.statement, subject.layout
+    assert isinstance(statement, ast.With | ast.AsyncWith)
+    if isinstance(statement, ast.AsyncWith):
+        raise Refused("its `async with` does not release it")
+    item = next(item for item in statement.items if item.context_expr is subject.acquisition)
+    form = form_of(subject)
+    if form.keyword != "with" or not form.wrapper:
+        raise Refused("its `with` does not release it")
+    match item.optional_vars:
+        case ast.Name(id=name):
+            pass
+        case None:
+            name = subject.new_name(subject.resource.variable)
+        case _:
+            raise Refused("its `with` binds no plain name")
+    needs = subject.needs(name)
+    tracked = tracked_names(subject, name, needs)
+    slot = subject.slots[statement]
+    region = region_after(subject, name, slot.suite, slot.index, tracked)
+    whole = Region(slot.suite, slot.index, max(region.last, slot.index), False)
+    if used_outside(subject, whole, tracked):
+        raise Refused("it is still needed outside the block it is acquired in")
+    notes = check(subject, None, whole, needs, tracked)
+    spelled = with_imports(subject, form)
+    acquired = layout.text(subject.acquisition)
+    end = layout.span(item.optional_vars).end if item.optional_vars else layout.span(item.context_expr).end
+    span = Span(layout.span(item.context_expr).start, end)
+    if region.last <= slot.index:
+        layout.replace(span, f"{spelled.entering(acquired)} as {name}, {name}")
+        return notes
+    if statement.items[0] is not item:
+        raise Refused("it is still needed after the `with` it shares with others")
+    base = layout.indent_of(first_line(statement))
+    layout.replace(span, name)
+    layout.add_before(first_line(statement), f"{base}with {spelled.entering(acquired)} as {name}:")
+    indent_region(subject, whole, base, frozenset(), first_line(statement))
+    return notes
+
+

@@ -1,0 +1,167 @@
+"""Releases that a scope makes needless: removed where nothing of weight follows them, else left in place."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+
+from leakfix.repairs.python.layout import first_line, last_line
+from leakfix.repairs.python.subject import Refused, Subject, Suite
+
+
+def remove_releases(subject: Subject, name: str, suite: Suite, first: int, last: int) -> frozenset[int]:
+    """Remove the releases in ``suite[first:last + 1]``; returns the lines whose indentation must stay as it is."""
+    removable = []
+    for statement in suite[first : last + 1]:
+        inside = [statement] if subject.is_release(statement, name) else subject.release_statements(statement, name)
+        for release in inside:
+            if subject.layout.stands_alone(release) and _is_final(subject, release, name, suite, last):
+                removable.append(release)
+            elif not subject.resource.repeatable:
+                raise Refused(
+                    f"it is released at line {release.lineno} and work goes on after that; releasing it twice is an error"
+                )
+    return _Removal(subject, set(removable)).run(suite, first, last)
+
+
+def _is_final(subject: Subject, release: ast.stmt, name: str, region: Suite, last: int) -> bool:
+    """Whether, after a release, control leaves the region without doing anything of weight."""
+    at: ast.stmt = release
+    while True:
+        slot = subject.slots[at]
+        end = last + 1 if slot.suite is region else len(slot.suite)
+        for following in slot.suite[slot.index + 1 : end]:
+            if isinstance(following, ast.Return | ast.Raise) and _is_light(following):
+                return True
+            if not subject.is_release(following, name) and not _is_light(following):
+                return False
+        if slot.suite is region:
+            return True
+        owner = slot.owner
+        if isinstance(owner, ast.For | ast.AsyncFor | ast.While) and slot.suite is owner.body:
+            return False
+        if isinstance(owner, ast.ExceptHandler | ast.match_case):
+            parent = subject.parents[owner]
+            assert isinstance(parent, ast.stmt)
+            owner = parent
+        if isinstance(owner, ast.Try) and slot.suite is not owner.finalbody:
+            rest = [*owner.orelse, *owner.finalbody] if slot.suite is owner.body else owner.finalbody
+            if not all(subject.is_release(item, name) or _is_light(item) for item in rest):
+                return False
+        assert isinstance(owner, ast.stmt)
+        at = owner
+
+
+def _is_light(node: ast.stmt) -> bool:
+    if any(isinstance(part, ast.Await | ast.Yield | ast.YieldFrom) for part in ast.walk(node)):
+        return False
+    if isinstance(node, ast.Return | ast.Raise | ast.Pass | ast.Break | ast.Continue):
+        return True
+    if isinstance(node, ast.Expr | ast.Assign):
+        calls = [part for part in ast.walk(node) if isinstance(part, ast.Call)]
+        words = {c.func.attr if isinstance(c.func, ast.Attribute) else getattr(c.func, "id", "") for c in calls}
+        return words <= {"print", "info", "debug", "warning", "error", "exception", "len", "str", "format"}
+    return False
+
+
+class _Removal:
+    """Removes statements, and the clauses and ``try`` statements that would be left empty by it."""
+
+    def __init__(self, subject: Subject, removed: set[ast.stmt]) -> None:
+        self.subject = subject
+        self.layout = subject.layout
+        self.removed = removed
+        self.steady: set[int] = set()
+
+    def run(self, suite: Suite, first: int, last: int) -> frozenset[int]:
+        for statement in suite[first : last + 1]:
+            if statement in self.removed:
+                self.drop(statement)
+            else:
+                self.inside(statement)
+        return frozenset(self.steady)
+
+    def inside(self, node: ast.AST) -> None:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            return
+        if isinstance(node, ast.Try) and node.finalbody and all(item in self.removed for item in node.finalbody):
+            self.finally_falls(node)
+            for part in (*node.body, *node.handlers, *node.orelse):
+                self.inside_suite_item(part)
+            return
+        for name in ("body", "orelse", "finalbody"):
+            suite = getattr(node, name, None)
+            if isinstance(suite, list):
+                self.suite(suite)
+        for handler in getattr(node, "handlers", []):
+            self.inside(handler)
+        for case in getattr(node, "cases", []):
+            self.inside(case)
+
+    def inside_suite_item(self, part: ast.stmt | ast.ExceptHandler) -> None:
+        if isinstance(part, ast.stmt) and part in self.removed:
+            slot = self.subject.slots[part]
+            if all(item in self.removed for item in slot.suite):
+                if slot.index == 0:
+                    self.become_pass(slot.suite)
+            else:
+                self.drop(part)
+        else:
+            self.inside(part)
+
+    def suite(self, suite: Suite) -> None:
+        if suite and all(item in self.removed for item in suite):
+            self.become_pass(suite)
+            return
+        for item in suite:
+            if item in self.removed:
+                self.drop(item)
+            else:
+                self.inside(item)
+
+    def become_pass(self, suite: Suite) -> None:
+        self.layout.replace(self.layout.span(suite[0]), "pass", "release falls away")
+        for item in suite[1:]:
+            self.drop(item)
+
+    def drop(self, statement: ast.stmt) -> None:
+        indent = self.layout.indent_of(statement.lineno) + self.subject.unit
+        self.drop_lines(first_line(statement), last_line(statement), indent)
+
+    def drop_lines(self, first: int, last: int, indent: str) -> None:
+        comments = self.comments(first, last)
+        self.layout.delete(first, last)
+        if comments:
+            self.layout.add_after(last, *(indent + comment for comment in comments))
+
+    def comments(self, first: int, last: int) -> list[str]:
+        source = self.layout.source
+        start = source.offset(first, 0)
+        end = source.offset(last + 1, 0) if last < len(source.line_starts) else len(source.data)
+        found = []
+        try:
+            for token in tokenize.tokenize(io.BytesIO(source.data[start:end].lstrip()).readline):
+                if token.type == tokenize.COMMENT:
+                    found.append(token.string)
+        except (tokenize.TokenError, SyntaxError):
+            pass
+        return found
+
+    def finally_falls(self, node: ast.Try) -> None:
+        """The whole ``finally`` clause goes; without handlers the ``try`` goes with it."""
+        keyword = self.keyword_line(node)
+        indent = self.layout.indent_of(node.lineno)
+        unwrapped = not node.handlers
+        self.drop_lines(keyword, last_line(node.finalbody[-1]), indent + self.subject.unit)
+        if unwrapped:
+            self.drop_lines(node.lineno, node.lineno, indent)
+            self.steady.update(range(node.lineno + 1, keyword))
+
+    def keyword_line(self, node: ast.Try) -> int:
+        line = first_line(node.finalbody[0])
+        while line > node.lineno:
+            line -= 1
+            if self.layout.source.line_text(line).lstrip().startswith("finally"):
+                return line
+        raise Refused("the finally clause is laid out in a way that cannot be edited safely")

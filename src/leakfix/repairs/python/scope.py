@@ -1,0 +1,166 @@
+"""The region a resource is needed in, and the scope put round it."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from leakfix.repairs.python.forms import Form, entered_span, release_code, with_imports
+from leakfix.repairs.python.hazards import check_region
+from leakfix.repairs.python.lasting import Need, Needs
+from leakfix.repairs.python.layout import first_line, last_line
+from leakfix.repairs.python.releases import remove_releases
+from leakfix.repairs.python.subject import Refused, Subject, Suite
+from leakfix.source import Span
+
+
+@dataclass(frozen=True)
+class Region:
+    """Statements ``suite[first:last + 1]`` that need the resource; ``first > last`` where none does."""
+
+    suite: Suite
+    first: int
+    last: int
+    closes_itself: bool
+    """It ends with the release itself, so what was made from the resource may be used after it."""
+
+    @property
+    def statements(self) -> Suite:
+        """The statements themselves."""
+        return self.suite[self.first : self.last + 1]
+
+
+def tracked_names(subject: Subject, name: str | None, needs: Needs) -> set[str]:
+    """Names whose use needs the resource to be open."""
+    least = Need.PERHAPS if subject.resource.objects else Need.VIEW
+    return {found for found, need in needs.derived().items() if need >= least} | ({name} if name else set())
+
+
+def region_after(subject: Subject, name: str | None, suite: Suite, index: int, tracked: set[str]) -> Region:
+    """The statements after ``suite[index]`` up to the last that needs the resource, or to where it is released."""
+    using = [i for i in range(index + 1, len(suite)) if subject.mentions(suite[i], tracked)]
+    if name is not None:
+        named = [i for i in using if subject.mentions(suite[i], {name})]
+        for i in named:
+            if _releases_always(subject, suite[i], name) and i == named[-1]:
+                return Region(suite, index + 1, i, True)
+    return Region(suite, index + 1, using[-1] if using else index, False)
+
+
+def _releases_always(subject: Subject, statement: ast.stmt, name: str) -> bool:
+    if isinstance(statement, ast.Expr):
+        return subject.is_release(statement, name)
+    if isinstance(statement, ast.Try):
+        return any(isinstance(i, ast.Expr) and subject.is_release(i, name) for i in statement.finalbody)
+    return False
+
+
+def used_outside(subject: Subject, region: Region, names: set[str]) -> list[ast.Name]:
+    """Uses of the names that may run after the acquisition but stand outside the region."""
+    inside = {id(node) for statement in region.statements for node in ast.walk(statement)}
+    statement = subject.statement
+    own = {id(node) for node in ast.walk(statement)}
+    after = last_line(statement)
+    return [
+        node
+        for node in ast.walk(subject.node)
+        if isinstance(node, ast.Name)
+        and node.id in names
+        and id(node) not in inside | own
+        and node.lineno > after
+        and not _exclusive(subject, node, statement)
+    ]
+
+
+def _exclusive(subject: Subject, node: ast.AST, other: ast.AST) -> bool:
+    """Whether two nodes stand in different arms of one ``if`` or ``match``."""
+    chain = {id(item): child for item, child in _ancestors(subject, other)}
+    for item, child in _ancestors(subject, node):
+        if id(item) in chain:
+            first = chain[id(item)]
+            if isinstance(item, ast.If):
+                arms = [next((arm for arm in (item.body, item.orelse) if part in arm), None) for part in (child, first)]
+                return None not in arms and arms[0] is not arms[1]
+            return isinstance(item, ast.Match) and child is not first
+    return False
+
+
+def _ancestors(subject: Subject, node: ast.AST) -> list[tuple[ast.AST, ast.AST]]:
+    found = []
+    while node in subject.parents:
+        found.append((subject.parents[node], node))
+        node = subject.parents[node]
+    return found
+
+
+def check(subject: Subject, name: str | None, region: Region, needs: Needs, tracked: set[str]) -> list[str]:
+    """Whether a scope over the region is right. Returns notes for a reviewer; raises Refused."""
+    for statement in (subject.statement, *region.statements):
+        if not subject.layout.stands_alone(statement):
+            raise Refused("statements share a line with `;` or stand on the line of their `if`: lay them out first")
+    notes = check_region(subject, name, region.statements, needs)
+    if name is not None:
+        for node in subject.own(region.statements):
+            if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
+                raise Refused(f"{name!r} gets another value at line {node.lineno}, inside the part that needs it")
+    return notes
+
+
+def enclose(subject: Subject, form: Form, name: str, region: Region) -> None:
+    """Put the assignment of ``name`` and the region after it into a scope."""
+    statement = subject.statement
+    base = subject.layout.indent_of(first_line(statement))
+    if region.first > region.last:
+        subject.layout.add_after(last_line(statement), base + release_code(subject, name))
+    elif form.keyword:
+        steady = remove_releases(subject, name, region.suite, region.first, region.last)
+        _head(subject, with_imports(subject, form), name)
+        if not _anything_left(subject, name, region):
+            subject.layout.add_after(last_line(statement), base + subject.unit + "pass")
+        indent_region(subject, region, base, steady, last_line(statement) + 1)
+    else:
+        enclose_finally(subject, name, region, last_line(statement), base)
+
+
+def enclose_finally(subject: Subject, name: str, region: Region, after: int, base: str) -> None:
+    """``try:`` behind a line, the region in it, and ``finally:`` with the release."""
+    layout, release = subject.layout, release_code(subject, name)
+    steady = remove_releases(subject, name, region.suite, region.first, region.last)
+    layout.add_after(after, base + "try:", *([] if _anything_left(subject, name, region) else [base + subject.unit + "pass"]))
+    indent_region(subject, region, base, steady, after + 1)
+    layout.add_after(last_line(region.suite[region.last]), base + "finally:", base + subject.unit + release)
+
+
+def _anything_left(subject: Subject, name: str, region: Region) -> bool:
+    return any(not subject.layout.deletes(first_line(item)) for item in region.statements)
+
+
+def indent_region(subject: Subject, region: Region, base: str, steady: frozenset[int], start: int) -> None:
+    """Indent a region, from the line behind its head."""
+    end = last_line(region.suite[region.last])
+    for line in range(start, end + 1):
+        if line not in steady:
+            subject.layout.indent(line, line, subject.unit, base)
+
+
+def _head(subject: Subject, form: Form, name: str) -> None:
+    """``name = ACQUIRE`` becomes ``with ACQUIRE as name:``."""
+    layout, statement = subject.layout, subject.statement
+    whole, kept = layout.span(statement), entered_span(subject, form)
+    value = getattr(statement, "value", None)
+    assert isinstance(value, ast.expr)
+    start = layout.span(value).start
+    gap = layout.source.data[whole.start : start].decode()
+    if "(" in gap.rpartition("=")[2]:
+        start = whole.start + len(gap[: gap.rindex("=") + 1].encode())
+        opened = f"{form.keyword} " + (f"{form.wrapper}" if form.wrapper else "")
+        while layout.source.data[start : start + 1] in (b" ", b"\t"):
+            start += 1
+        if form.drops_await:
+            raise Refused("the acquisition stands in parentheses; take them away first")
+        layout.replace(Span(whole.start, start), opened)
+        layout.insert(whole.end, f" as {name}:")
+        return
+    prefix = f"{form.keyword} {form.wrapper}(" if form.wrapper else f"{form.keyword} "
+    layout.replace(Span(whole.start, kept.start), prefix)
+    layout.insert(whole.end, f"{')' if form.wrapper else ''} as {name}:")

@@ -1,0 +1,213 @@
+"""What a repair is about: the acquisition in its statement, its suite, and everything made from it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from leakfix.languages.python.modules import FunctionInfo, FunctionNode, Module, own_nodes
+from leakfix.languages.python.names import Names, Place
+from leakfix.repairs.python.lasting import Need, Needs
+from leakfix.repairs.python.layout import Layout, last_line
+from leakfix.resources import Resource, ResourceTable
+from leakfix.source import Span
+
+Suite = list[ast.stmt]
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer, not an error
+    """No repair is provably right; the message says why."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A statement's place: the suite it is in, its index there, and the statement that owns the suite."""
+
+    suite: Suite
+    index: int
+    owner: ast.AST
+
+    @property
+    def statement(self) -> ast.stmt:
+        """The statement itself."""
+        return self.suite[self.index]
+
+
+@dataclass
+class Subject:
+    """One acquisition to repair, with the questions every strategy asks."""
+
+    module: Module
+    function: FunctionInfo
+    resource: Resource
+    table: ResourceTable
+    names: Names
+    span: Span
+    siblings: tuple[Span, ...] = ()
+    """Other acquisitions of the same resource in the function."""
+    via_factory: bool = False
+    layout: Layout = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.layout = Layout(self.module.source)
+
+    # -- the tree ---------------------------------------------------------------------------------------------------
+
+    @property
+    def node(self) -> FunctionNode:
+        """The function's node."""
+        return self.function.node
+
+    @cached_property
+    def parents(self) -> dict[ast.AST, ast.AST]:
+        """The parent of every node in the function."""
+        return {child: node for node in ast.walk(self.node) for child in ast.iter_child_nodes(node)}
+
+    @cached_property
+    def slots(self) -> dict[ast.stmt, Slot]:
+        """The place of every statement in the function."""
+        found: dict[ast.stmt, Slot] = {}
+        for node in ast.walk(self.node):
+            for name in ("body", "orelse", "finalbody"):
+                suite = getattr(node, name, None)
+                if isinstance(suite, list):
+                    for index, statement in enumerate(suite):
+                        if isinstance(statement, ast.stmt):
+                            found[statement] = Slot(suite, index, node)
+        return found
+
+    @cached_property
+    def call(self) -> ast.Call:
+        """The acquiring call. Raises Refused where the tree has none at the span."""
+        for node in ast.walk(self.node):
+            if isinstance(node, ast.Call) and self.layout.span(node) == self.span:
+                return node
+        raise Refused("the acquisition could not be found in the source again")
+
+    @cached_property
+    def acquisition(self) -> ast.expr:
+        """The acquiring expression: the call, with its ``await`` and what passes the call on."""
+        node: ast.expr = self.call
+        while True:
+            parent = self.parents.get(node)
+            if isinstance(parent, ast.Await):
+                node = parent
+            elif isinstance(parent, ast.Call) and parent.args[:1] == [node] and self._passes_on(parent):
+                node = parent
+            else:
+                return node
+
+    def _passes_on(self, node: ast.Call) -> bool:
+        place = Place(self.module, self.function)
+        return any(n in ("asyncio.wait_for", "asyncio.shield", "typing.cast") for n in self.names.of(node.func, place))
+
+    @cached_property
+    def statement(self) -> ast.stmt:
+        """The innermost statement round the acquisition."""
+        node: ast.AST = self.acquisition
+        while not isinstance(node, ast.stmt):
+            node = self.parents[node]
+        return node
+
+    @cached_property
+    def name(self) -> str | None:
+        """The variable the acquisition is assigned to, if that is all the statement does."""
+        match self.statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if value is self.acquisition:
+                return name
+            case ast.AnnAssign(target=ast.Name(id=name), value=value) if value is self.acquisition:
+                return name
+        return None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the function is ``async def``."""
+        return isinstance(self.node, ast.AsyncFunctionDef)
+
+    @cached_property
+    def unit(self) -> str:
+        """One step of indentation as this function uses it."""
+        outer = self.layout.indent_of(self.node.lineno)
+        inner = self.layout.indent_of(self.node.body[0].lineno)
+        return inner[len(outer) :] if inner.startswith(outer) and len(inner) > len(outer) else "    "
+
+    @cached_property
+    def all_names(self) -> set[str]:
+        """Every name that occurs in the file, so that a new one can differ from them."""
+        found = {n.id for n in ast.walk(self.module.tree) if isinstance(n, ast.Name)}
+        found |= {n.arg for n in ast.walk(self.module.tree) if isinstance(n, ast.arg)}
+        return found | set(self.module.names)
+
+    def new_name(self, wish: str) -> str:
+        """A name that nothing in the function, nor anything it can see, uses."""
+        taken = {n.id for n in ast.walk(self.node) if isinstance(n, ast.Name)}
+        taken |= {n.arg for n in ast.walk(self.node) if isinstance(n, ast.arg)}
+        taken |= {n.name for n in ast.walk(self.node) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
+        for candidate in (wish, *(f"{wish}_{number}" for number in range(2, 99))):
+            if candidate not in taken and candidate not in self.module.names:
+                return candidate
+        raise Refused("no free name is left for it")
+
+    # -- what is made from it ---------------------------------------------------------------------------------------
+
+    def needs(self, name: str | None) -> Needs:
+        """What every name of the function needs of the resource."""
+        known = {name: Need.RESOURCE} if name else {}
+        needs = Needs(self.resource, self.table, self.names, Place(self.module, self.function), known)
+        needs.learn(self.node.body, self.acquisition)
+        return needs
+
+    def mentions(self, node: ast.AST, names: set[str]) -> bool:
+        """Whether a node reads or writes one of the names, nested functions included."""
+        return any(isinstance(item, ast.Name) and item.id in names for item in ast.walk(node))
+
+    # -- releases ---------------------------------------------------------------------------------------------------
+
+    def is_release(self, node: ast.stmt, name: str) -> bool:
+        """Whether a statement does nothing but release the variable, perhaps if it is set."""
+        match node:
+            case ast.Expr(value=value):
+                return self.releases(value, name)
+            case ast.If(test=test, body=body, orelse=[]):
+                return all(self.is_release(item, name) for item in body) and self._asks_only(test, name)
+        return False
+
+    def releases(self, value: ast.expr, name: str) -> bool:
+        """Whether an expression is a call that releases the variable."""
+        if isinstance(value, ast.Await):
+            value = value.value
+        elif self.resource.asynchronous:
+            return False
+        match value:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=found), attr=method), args=[], keywords=[]):
+                return found == name and method in self.resource.release
+            case ast.Call(func=function, args=[ast.Name(id=found), *_]) if found == name:
+                word = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+                return word in self.resource.release_with
+        return False
+
+    def _asks_only(self, test: ast.expr, name: str) -> bool:
+        """A test of the variable alone: ``if conn``, ``if conn is not None``, ``if conn.is_connected()``."""
+        names = {item.id for item in ast.walk(test) if isinstance(item, ast.Name)}
+        negative = any(isinstance(item, ast.Not | ast.Is | ast.Eq) for item in ast.walk(test))
+        return names == {name} and not negative
+
+    def release_statements(self, root: ast.AST, name: str) -> Iterator[ast.stmt]:
+        """The outermost pure releases below a node."""
+        for child in ast.iter_child_nodes(root):
+            if isinstance(child, ast.stmt) and self.is_release(child, name):
+                yield child
+            elif not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+                yield from self.release_statements(child, name)
+
+    def own(self, statements: Suite) -> Iterator[ast.AST]:
+        """All nodes of some statements, without those of nested functions."""
+        for statement in statements:
+            yield statement
+            yield from own_nodes(statement)
+
+    def last_line_of(self, suite: Suite, index: int) -> int:
+        """The line a statement of a suite ends on."""
+        return last_line(suite[index])

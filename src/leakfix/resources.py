@@ -1,0 +1,242 @@
+"""Resource tables: what a library acquires and what releases it, as rows of TOML.
+
+A row names things by *symbolic names*: dotted paths in which ``()`` stands for the result of a call (or an
+instance of a class) and ``[]`` for an item. ``sqlalchemy.create_engine().connect`` is the method ``connect`` of
+what ``create_engine`` returned. ``[[type]]`` rows give several such names one canonical spelling.
+The same rows stand in a codemod folder's ``resources.toml`` and in a user's ``[tool.leakfix]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, Literal, TypeVar
+
+Scope = Literal["closes", "commits", "transaction", "none"]
+Held = Literal["forever", "until-gc", "until-unreferenced"]
+Row = TypeVar("Row", "TypeRow", "Resource", "OwnerRow")
+
+
+class BadRow(ValueError):
+    """A row of a resource table is not as the schema wants it; the message says which key and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRow:
+    """One class under all the names code knows it by.
+
+    name: the canonical dotted name; rows write ``name().method`` for its methods.
+    names: other dotted names of the class.
+    made_by: calls that return an instance of it.
+    instances: symbolic names that are an instance of it (``django.db.connections[]``).
+    """
+
+    name: str
+    names: tuple[str, ...] = ()
+    made_by: tuple[str, ...] = ()
+    instances: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of thing that must be released.
+
+    id: ``library/kind``, the name codemods and findings refer to.
+    noun: how messages call it ("session", "pooled connection").
+    acquire: symbolic names of calls whose result is a fresh one.
+    acquire_any: method names telling enough to count on a receiver nothing is known about (``getconn``).
+    release: its own methods that release it.
+    release_with: functions or methods of others that release it when they get it as an argument (``putconn``).
+    with_: what a ``with`` statement on it does: ``closes``; ``commits`` (closes too, but commits first);
+        ``transaction`` (commits or rolls back, stays open); ``none`` (no ``with`` at all).
+    async_with: the same for ``async with``.
+    asynchronous: releasing must be awaited.
+    awaitable: the acquiring call can stand in ``async with`` without being awaited.
+    held: how long a forgotten one stays open.
+    values: methods (of it or of what its methods return) whose result no longer needs it.
+    objects: methods whose result is live objects that may come back to it (ORM entities).
+    steady: methods that do not fail in practice and so do not count as a way to lose it.
+    borrowers: symbolic names of calls that take it as an argument and do not own it.
+    carriers: calls that build something which keeps and uses it without owning it (``Session(conn)``).
+    enders: methods after which live objects are stale (``commit``: attributes expire).
+    repeatable: releasing it twice is harmless.
+    on_lasting_owner: only counts where the receiver outlives the function (a cursor of a connection kept on self).
+    fix: ``safe``, ``review`` or ``none``: the best any repair of it can be.
+    variable: the name given to one that has none.
+    """
+
+    id: str
+    noun: str
+    acquire: tuple[str, ...]
+    acquire_any: tuple[str, ...] = ()
+    release: tuple[str, ...] = ("close",)
+    release_with: tuple[str, ...] = ()
+    with_: Scope = "none"
+    async_with: Scope = "none"
+    asynchronous: bool = False
+    awaitable: bool = False
+    held: Held | None = "until-unreferenced"
+    values: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
+    steady: tuple[str, ...] = ()
+    borrowers: tuple[str, ...] = ()
+    carriers: tuple[str, ...] = ()
+    enders: tuple[str, ...] = ()
+    repeatable: bool = True
+    on_lasting_owner: bool = False
+    fix: Literal["safe", "review", "none"] = "safe"
+    variable: str = "connection"
+
+    def release_code(self, name: str, receiver: str | None) -> str | None:
+        """The statement that releases ``name``; None where it needs a receiver nobody named."""
+        if self.release:
+            call = f"{name}.{self.release[0]}()"
+        elif receiver is None:
+            return None
+        else:
+            call = f"{receiver}.{self.release_with[0].rpartition('.')[2]}({name})"
+        return f"await {call}" if self.asynchronous else call
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerRow:
+    """Calls that take over what they are handed, whatever it is.
+
+    how: ``scope`` (the result releases it when left, ``contextlib.closing``) or ``keeps`` (releases it some day).
+    names: symbolic names of the calls.
+    methods: method names telling enough on any receiver (``enter_context``, ``addCleanup``, ``append``).
+    """
+
+    how: Literal["scope", "keeps"]
+    names: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ResourceTable:
+    """All rows in force, and the questions the analysis asks of them."""
+
+    types: tuple[TypeRow, ...] = ()
+    resources: tuple[Resource, ...] = ()
+    owners: tuple[OwnerRow, ...] = ()
+    _canonical: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def by_acquire(self) -> dict[str, Resource]:
+        """Resource by the canonical symbolic name of the call that acquires it."""
+        return {self.canonical(name): row for row in self.resources for name in row.acquire}
+
+    @cached_property
+    def by_method(self) -> dict[str, Resource]:
+        """Resource by a method name that is telling on any receiver."""
+        return {name: row for row in self.resources for name in row.acquire_any}
+
+    @cached_property
+    def by_id(self) -> dict[str, Resource]:
+        """Resource by its id."""
+        return {row.id: row for row in self.resources}
+
+    @cached_property
+    def scope_names(self) -> frozenset[str]:
+        """Calls whose result releases their argument when it is left."""
+        return frozenset(name for row in self.owners if row.how == "scope" for name in row.names)
+
+    @cached_property
+    def keeper_names(self) -> frozenset[str]:
+        """Calls that take over their arguments."""
+        return frozenset(name for row in self.owners if row.how == "keeps" for name in row.names)
+
+    @cached_property
+    def keeper_methods(self) -> frozenset[str]:
+        """Methods that take over their arguments, on any receiver."""
+        return frozenset(name for row in self.owners if row.how == "keeps" for name in row.methods)
+
+    @cached_property
+    def _prefixes(self) -> dict[str, str]:
+        prefixes = {}
+        for row in self.types:
+            for name in row.names:
+                prefixes[name] = row.name
+            for name in row.made_by:
+                prefixes[f"{name}()"] = f"{row.name}()"
+            for name in row.instances:
+                prefixes[name] = f"{row.name}()"
+        return prefixes
+
+    def canonical(self, name: str) -> str:
+        """The one spelling of a symbolic name: its longest known prefix replaced, until nothing is left to replace."""
+        known = self._canonical.get(name)
+        if known is None:
+            known = self._canonical[name] = self._replace_prefixes(name)
+        return known
+
+    def _replace_prefixes(self, name: str) -> str:
+        for _ in range(8):
+            for end in range(len(name), 0, -1):
+                if end < len(name) and name[end] not in ".([":
+                    continue
+                replacement = self._prefixes.get(name[:end])
+                if replacement is not None and replacement != name[:end]:
+                    name = replacement + name[end:]
+                    break
+            else:
+                return name
+        return name
+
+    def acquired_by(self, names: Iterable[str], method: str | None) -> Resource | None:
+        """The resource a call acquires, from the callee's symbolic names, else from a telling method name."""
+        resolved = False
+        for name in names:
+            row = self.by_acquire.get(self.canonical(name))
+            if row is not None:
+                return row
+            resolved = True
+        return None if resolved or method is None else self.by_method.get(method)
+
+    @cached_property
+    def import_roots(self) -> frozenset[str]:
+        """Top-level packages whose import makes a file worth parsing."""
+        names = [name for row in self.resources for name in row.acquire]
+        names += [name for row in self.types for name in (row.name, *row.names, *row.made_by, *row.instances)]
+        return frozenset(name.partition(".")[0].partition("(")[0] for name in names)
+
+    @cached_property
+    def call_words(self) -> frozenset[str]:
+        """Words one of which stands in every file that acquires or makes something of these tables by itself."""
+        names = [name for row in self.resources for name in (*row.acquire, *row.acquire_any)]
+        names += [name for row in self.types for name in (*row.names, *row.made_by, *row.instances)]
+        return frozenset(_last_word(name) for name in names)
+
+
+def _last_word(name: str) -> str:
+    return name.replace("()", "").replace("[]", "").rpartition(".")[2]
+
+
+def table_from(documents: Iterable[Mapping[str, Any]]) -> ResourceTable:
+    """Build a table from parsed TOML documents with ``type``, ``resource`` and ``owner`` rows. Raises BadRow."""
+    types: list[TypeRow] = []
+    owners: list[OwnerRow] = []
+    resources: dict[str, Resource] = {}
+    for document in documents:
+        types += [_row(TypeRow, "type", values) for values in document.get("type", [])]
+        owners += [_row(OwnerRow, "owner", values) for values in document.get("owner", [])]
+        for values in document.get("resource", []):
+            row = _row(Resource, "resource", values)
+            if row.id in resources:
+                raise BadRow(f"resource {row.id!r} is defined twice")
+            resources[row.id] = row
+    return ResourceTable(tuple(types), tuple(resources.values()), tuple(owners))
+
+
+def _row(kind: type[Row], label: str, values: Mapping[str, Any]) -> Row:
+    known = {item.name.rstrip("_"): item for item in fields(kind)}
+    given: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise BadRow(f"unknown key {key!r} in a {label} row; it has {', '.join(sorted(known))}")
+        given[known[key].name] = tuple(value) if isinstance(value, list) else value
+    try:
+        return kind(**given)
+    except TypeError as error:
+        raise BadRow(f"incomplete {label} row {values.get('id') or values.get('name')!r}: {error}") from error

@@ -1,0 +1,71 @@
+"""Every repair is checked before anyone sees it: it compiles, the finding is gone, none is new, nothing else moved."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections import Counter
+from collections.abc import Collection, Iterator
+
+from leakfix.analysis import Analysis, Located
+from leakfix.finding import Fix, Refusal
+from leakfix.languages.python.project import Unparsable
+from leakfix.resources import Resource
+from leakfix.source import ConflictingEdits, SourceFile, UndecodableSource
+
+
+def verified(analysis: Analysis, located: Located, fix: Fix, words: Collection[str]) -> Fix | Refusal:
+    """The fix, if the edited file passes every check; else the reason as a refusal."""
+    source = located.module.source
+    try:
+        edited = source.edited(fix.edits)
+        _compile(edited)
+        module = analysis.parsed(edited)
+    except (ConflictingEdits, UndecodableSource, Unparsable, RecursionError, SyntaxError, ValueError) as error:
+        return Refusal(f"the repaired code would not compile: {_first_line(error)}")
+    lost = _lost_statement(located, module.tree)
+    if lost:
+        return Refusal(f"the repair would change more than it should: {lost}")
+    before = {item.finding.fingerprint for item in analysis.leaks(located.module, words, located.function.qualname)}
+    again = analysis.with_module(module)
+    after = {item.finding.fingerprint for item in again.leaks(module, words, located.function.qualname)}
+    if located.finding.fingerprint in after:
+        return Refusal("the leak would remain on some path after the repair")
+    if after - before:
+        return Refusal("the repair would open another leak")
+    return fix
+
+
+def _compile(edited: SourceFile) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compile(edited.data, edited.path, "exec", dont_inherit=True)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _lost_statement(located: Located, after: ast.Module) -> str:
+    """A simple statement that vanished although it is no release, or came although it is none; "" where all is well."""
+    resource = located.leak.resource
+    span, source = located.finding.span, located.module.source
+    line = source.line_of(span.start)
+    old, new = Counter(_simple(located.module.tree, line)), Counter(_simple(after, 0))
+    for text in old - new:
+        if not _is_release(text, resource):
+            return f"`{text}` would be lost"
+    return ""
+
+
+def _simple(tree: ast.Module, skipped_line: int) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr | ast.Assign | ast.AugAssign | ast.Return | ast.Raise | ast.Delete | ast.Assert):
+            if not node.lineno <= skipped_line <= (node.end_lineno or node.lineno):
+                yield ast.unparse(node)
+
+
+def _is_release(text: str, resource: Resource) -> bool:
+    call = text.removeprefix("await ")
+    word = call.partition("(")[0].rpartition(".")[2]
+    return word in resource.release or any(word == name.rpartition(".")[2] for name in resource.release_with)
