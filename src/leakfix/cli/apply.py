@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -80,6 +81,7 @@ def _reviewed(run: Settings, report: Report, unsafe_fixes: bool) -> list[FileRep
     from leakfix.report.text import rendered_finding
     from leakfix.review.prompt import Review
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
     colour = has_colour(sys.stdout)
     review = Review(
         read=input,

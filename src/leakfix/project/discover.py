@@ -13,7 +13,6 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import translate
-from functools import cache
 
 from leakfix.config import Config
 from leakfix.project import git
@@ -45,7 +44,7 @@ class _Search:
     excluded: Callable[[str], bool]
     files: set[str] = field(default_factory=set)
     errors: list[Failure] = field(default_factory=list)
-    real_folders: dict[str, bool] = field(default_factory=dict)
+    open_folders: dict[tuple[str, bool], bool] = field(default_factory=dict)
 
 
 def discover(paths: Sequence[str], config: Config) -> Discovery:
@@ -97,7 +96,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def _search_folder(search: _Search, folder: str) -> None:
-    listing = git.listing(folder)
+    listing = git.listing(folder, (*SUFFIXES, "/" + _MARKS_ENVIRONMENT))
     if listing is None or (not listing.entries and git.is_ignored(folder)):
         _walk(search, folder)
         return
@@ -118,8 +117,9 @@ def _environments(listed: Iterable[git.Listed]) -> Iterator[str]:
 
 
 def _take_listed(search: _Search, folder: str, entry: git.Listed) -> None:
+    parent, _, name = entry.path.rpartition("/")
     path = _join(folder, entry.path)
-    if _left_out(search, path, entry) or _stands_behind_link(search, folder, entry.path):
+    if name in _NEVER or not _is_open(search, folder, parent, entry.tracked) or search.excluded(path):
         return
     try:
         mode = os.lstat(path).st_mode
@@ -134,27 +134,17 @@ def _take_listed(search: _Search, folder: str, entry: git.Listed) -> None:
         _search_folder(search, path)
 
 
-def _left_out(search: _Search, path: str, entry: git.Listed) -> bool:
-    parts = entry.path.split("/")
-    if not _NEVER.isdisjoint(parts) or not (entry.tracked or _BUILT.isdisjoint(parts[:-1])):
+def _is_open(search: _Search, folder: str, inside: str, tracked: bool) -> bool:
+    """Whether a folder below the searched one is to be looked into: not left out, and not behind a link."""
+    if not inside:
         return True
-    at = path[: len(path) - len(entry.path)]
-    for part in parts:
-        at += part
-        if search.excluded(at):
-            return True
-        at += "/"
-    return False
-
-
-def _stands_behind_link(search: _Search, folder: str, inside: str) -> bool:
-    parent = inside.rpartition("/")[0]
-    if not parent:
-        return False
-    known = search.real_folders.get(path := _join(folder, parent))
+    path = _join(folder, inside)
+    known = search.open_folders.get((path, tracked))
     if known is None:
-        known = os.path.islink(path) or _stands_behind_link(search, folder, parent)
-        search.real_folders[path] = known
+        parent, _, name = inside.rpartition("/")
+        unwanted = name in _NEVER or (name in _BUILT and not tracked) or search.excluded(path)
+        known = not unwanted and not os.path.islink(path) and _is_open(search, folder, parent, tracked)
+        search.open_folders[path, tracked] = known
     return known
 
 
@@ -203,7 +193,6 @@ def _exclusion(config: Config) -> Callable[[str], bool]:
     wholes = _alternatives(_anchored(p) for p in config.exclude if "/" in p.rstrip("/"))
     prefix = os.path.relpath(os.getcwd(), config.root).replace(os.sep, "/")
 
-    @cache
     def excluded(path: str) -> bool:
         name = path.rpartition("/")[2]
         if name in plain or (names is not None and names.match(name)):

@@ -60,13 +60,18 @@ def work_tree(folder: str) -> str | None:
     return at
 
 
-def listing(folder: str) -> Listing | None:
-    """Tracked and not ignored files below a folder; None where git is missing, refuses or does not answer."""
+def listing(folder: str, endings: tuple[str, ...]) -> Listing | None:
+    """Repositories, and files of these endings that are tracked or not ignored, below a folder.
+
+    None where git is missing, refuses or does not answer.
+    """
     top = work_tree(folder)
     done = _git(folder, "ls-files", "-z", "-t", "-s", "-c", "-o", "--exclude-standard") if top else None
     if top is None or done is None:
         return None
-    entries = tuple(_listed(entry) for entry in done.stdout.split(b"\0") if len(entry) > 2)
+    wanted = (*map(os.fsencode, endings), b"/")
+    raw = [entry for entry in done.stdout.split(b"\0") if entry.endswith(wanted) or entry[2:9] == _GITLINK]
+    entries = tuple(map(_listed, raw))
     closed = ((os.fsdecode(name), os.fsdecode(why)) for name, why in _UNREADABLE.findall(done.stderr))
     return Listing(entries, tuple((os.path.join(top, name.rstrip("/")), why) for name, why in closed))
 

@@ -11,6 +11,7 @@ from leakfix.report.style import Paint, Style, painter
 from leakfix.source import SourceFile
 
 _WIDEST = 140
+_PAGE = 100
 _BEFORE_CUT = 40
 _CUT = "…"
 
@@ -60,7 +61,8 @@ def _drawn(
         mark = _mark(finding, source.line_text(line), line, "; ".join(step.what for step in happening))
         text, mark = _cut(source.line_text(line), mark)
         yield f"{paint(f'{line:>{width}}', Style.GUTTER)} {bar} {visible_line(text)}\n"
-        yield f"{empty} {_underlined(text, mark, paint)}\n"
+        for underline in _underlined(text, mark, paint):
+            yield f"{empty} {underline}\n"
     yield f"{empty}\n"
 
 
@@ -93,7 +95,11 @@ def _cut(text: str, mark: _Mark) -> tuple[str, _Mark]:
     return head + text[start:end] + tail, moved
 
 
-def _underlined(text: str, mark: _Mark, paint: Paint) -> str:
-    indent = cells(visible_line(text[: mark.start]))
+def _underlined(text: str, mark: _Mark, paint: Paint) -> list[str]:
+    """The underline with what it means behind it, or below where that would run off the page."""
+    indent = " " * cells(visible_line(text[: mark.start]))
     length = max(1, cells(visible_line(text[mark.start : mark.end])))
-    return " " * indent + paint(f"{mark.sign * length} {visible(mark.text)}", mark.style)
+    line, meaning = mark.sign * length, visible(mark.text)
+    together = f"{line} {meaning}"
+    fits = len(indent) + cells(together) <= _PAGE
+    return [indent + paint(part, mark.style) for part in ([together] if fits else [line, meaning])]
