@@ -136,9 +136,9 @@ def test_new_writes_a_codemod_that_loads(tree: Path, leakfix: Program) -> None:
     assert done.returncode == 0
     written = sorted(str(path.relative_to(tree)) for path in tree.rglob("*.*"))
     assert written == [
-        "fixtures/toydb/unclosed-connection/example.after.py",
-        "fixtures/toydb/unclosed-connection/example.before.py",
-        "fixtures/toydb/unclosed-connection/returned.ok.py",
+        "fixtures/toydb/unclosed_connection/example.after.py",
+        "fixtures/toydb/unclosed_connection/example.before.py",
+        "fixtures/toydb/unclosed_connection/returned.ok.py",
         "plugin/toydb/__init__.py",
         "plugin/toydb/resources.toml",
         "plugin/toydb/unclosed_connection.py",

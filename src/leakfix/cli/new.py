@@ -127,11 +127,12 @@ def command(name: str, package: str, fixtures: str) -> int:
 
 
 def _files(library: str, fault: str, package: str, fixtures: str) -> dict[str, str]:
-    folder, cases = os.path.join(package, library), os.path.join(fixtures, library, fault)
+    module = fault.replace("-", "_")
+    folder, cases = os.path.join(package, library), os.path.join(fixtures, library, module)
     texts = {
         os.path.join(folder, "__init__.py"): _FOLDER,
         os.path.join(folder, "resources.toml"): _TABLE,
-        os.path.join(folder, f"{fault.replace('-', '_')}.py"): _CODEMOD,
+        os.path.join(folder, f"{module}.py"): _CODEMOD,
         os.path.join(cases, "example.before.py"): _BEFORE,
         os.path.join(cases, "example.after.py"): _AFTER,
         os.path.join(cases, "returned.ok.py"): _OK,
