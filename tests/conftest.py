@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from leakfix.config import Config
+from leakfix.registry import Registry
+
 Program = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
@@ -44,3 +47,15 @@ def leakfix(tree: Path) -> Program:
         return subprocess.run(command, **{"cwd": tree, "capture_output": True, "timeout": 60, **options})  # type: ignore[call-overload,no-any-return]
 
     return run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--bless", action="store_true", help="write what the repairs make as the expected fixtures")
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """All codemods, without any configuration."""
+    loaded = Registry.load(Config())
+    assert not loaded.broken, loaded.broken
+    return loaded

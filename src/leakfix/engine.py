@@ -68,6 +68,7 @@ class _Indexed:
     path: str
     passed: bool = False
     exports: frozenset[str] = frozenset()
+    released: frozenset[str] = frozenset()
     error: str | None = None
 
 
@@ -91,6 +92,7 @@ def check(paths: Sequence[str], config: Config, registry: Registry, jobs: int | 
     with Workers(jobs, len(found.files)) as workers:
         indexed = [item for part in workers.map(run.index, found.files) for item in part]
         errors += [FileError(item.path, item.error) for item in indexed if item.error]
+        run.leave_out_released({word for item in indexed for word in item.released})
         candidates = _candidates(run, workers, indexed)
         analysed = list(workers.map_each(run.analyse, candidates, _size))
     findings = [finding for item in analysed for finding in item.findings]
@@ -162,12 +164,22 @@ class _Run:
         self.table = registry.table
         self.prefilter = Prefilter(registry.table)
         self.words: set[str] = set(registry.table.call_words) | {"()"}
+        self.shared_releases = {word for row in self.table.resources if row.shared for word in row.release_with}
         names = {}
         for name, codemod in registry.codemods.items():
             if config.selected(name, codemod.category):
                 names[codemod.resource] = (name, Category(codemod.category))
         self.rules = Rules(names)
         self.analysis = Analysis(self.table, self.rules, read_file)
+
+    def leave_out_released(self, words: set[str]) -> None:
+        """What is shared by all and released somewhere is nobody's leak."""
+        kept = {
+            resource: rule
+            for resource, rule in self.rules.names.items()
+            if not (self.table.by_id[resource].shared and words & set(self.table.by_id[resource].release_with))
+        }
+        self.rules = self.analysis.rules = Rules(kept)
 
     def index(self, paths: Sequence[str]) -> list[_Indexed]:
         """Read files, keep those that can acquire something, and see what they export."""
@@ -182,8 +194,9 @@ class _Run:
             data = read_file(path)
         except OSError as error:
             return _Indexed(path, error=error.strerror or str(error))
+        released = frozenset(word for word in self.shared_releases if b"." + word.encode() + b"()" in data)
         if not passes(data):
-            return _Indexed(path)
+            return _Indexed(path, released=released)
         try:
             module = self.analysis.parsed(SourceFile.python(path, data))
         except (UndecodableSource, Unparsable) as error:
@@ -191,7 +204,7 @@ class _Run:
         except RecursionError:
             return _Indexed(path, error="nested too deeply; not analysed")
         self.analysis.modules.keep(module)
-        return _Indexed(path, True, exported(module, self.words))
+        return _Indexed(path, True, exported(module, self.words), released)
 
     def analyse(self, path: str) -> _Analysed:
         """Find and repair the leaks of one file."""

@@ -45,7 +45,8 @@ class Resource:
     id: ``library/kind``, the name codemods and findings refer to.
     noun: how messages call it ("session", "pooled connection").
     acquire: symbolic names of calls whose result is a fresh one.
-    acquire_any: method names telling enough to count on a receiver nothing is known about (``getconn``).
+    acquire_any: method names telling enough to count on a receiver nothing is known about (``getconn``), or with
+        the receiver's own last word (``engine.connect`` is also ``self._engine.connect``).
     release: its own methods that release it.
     release_with: functions or methods of others that release it when they get it as an argument (``putconn``).
     with_: what a ``with`` statement on it does: ``closes``; ``commits`` (closes too, but commits first);
@@ -56,12 +57,14 @@ class Resource:
     held: how long a forgotten one stays open.
     values: methods (of it or of what its methods return) whose result no longer needs it.
     objects: methods whose result is live objects that may come back to it (ORM entities).
+    fluent: methods that return the resource itself.
     steady: methods that do not fail in practice and so do not count as a way to lose it.
     borrowers: symbolic names of calls that take it as an argument and do not own it.
     carriers: calls that build something which keeps and uses it without owning it (``Session(conn)``).
     enders: methods after which live objects are stale (``commit``: attributes expire).
     repeatable: releasing it twice is harmless.
     on_lasting_owner: only counts where the receiver outlives the function (a cursor of a connection kept on self).
+    shared: the same one is handed to everybody, so one release somewhere in the project serves all.
     fix: ``safe``, ``review`` or ``none``: the best any repair of it can be.
     variable: the name given to one that has none.
     """
@@ -80,11 +83,13 @@ class Resource:
     values: tuple[str, ...] = ()
     objects: tuple[str, ...] = ()
     steady: tuple[str, ...] = ()
+    fluent: tuple[str, ...] = ()
     borrowers: tuple[str, ...] = ()
     carriers: tuple[str, ...] = ()
     enders: tuple[str, ...] = ()
     repeatable: bool = True
     on_lasting_owner: bool = False
+    shared: bool = False
     fix: Literal["safe", "review", "none"] = "safe"
     variable: str = "connection"
 
@@ -184,15 +189,19 @@ class ResourceTable:
                 return name
         return name
 
-    def acquired_by(self, names: Iterable[str], method: str | None) -> Resource | None:
-        """The resource a call acquires, from the callee's symbolic names, else from a telling method name."""
+    def acquired_by(self, names: Iterable[str], method: str | None, written: str = "") -> Resource | None:
+        """The resource a call acquires, from the callee's symbolic names, else from a telling way it is written."""
         resolved = False
         for name in names:
             row = self.by_acquire.get(self.canonical(name))
             if row is not None:
                 return row
             resolved = True
-        return None if resolved or method is None else self.by_method.get(method)
+        if resolved or method is None:
+            return None
+        words = written.split("_")
+        hints = ("_".join(words[start:]).lower() for start in range(len(words)))
+        return self.by_method.get(method) or next((self.by_method[h] for h in hints if h in self.by_method), None)
 
     @cached_property
     def import_roots(self) -> frozenset[str]:
@@ -200,6 +209,11 @@ class ResourceTable:
         names = [name for row in self.resources for name in row.acquire]
         names += [name for row in self.types for name in (row.name, *row.names, *row.made_by, *row.instances)]
         return frozenset(name.partition(".")[0].partition("(")[0] for name in names)
+
+    @cached_property
+    def telling_words(self) -> frozenset[str]:
+        """Method names that make a file worth parsing whatever it imports."""
+        return frozenset(name for row in self.resources for name in row.acquire_any if "." not in name)
 
     @cached_property
     def call_words(self) -> frozenset[str]:

@@ -77,6 +77,8 @@ class Callee:
     names: tuple[str, ...] = ()
     receiver: str | None = None
     method: str | None = None
+    written: str = ""
+    """The last two words as written, for what nothing else is known of ("engine.connect")."""
     lasting_receiver: bool = False
     """The receiver outlives the function (an attribute of self, a global, a parameter)."""
 

@@ -106,7 +106,8 @@ class Effects:
 
     def leave(self, state: State, role: Role | None, asynchronous: bool) -> State:
         scope = self.resource.async_with if asynchronous else self.resource.with_
-        closes = scope in ("closes", "commits")
+        # Where the table knows of no `with`, whoever wrote one does: a newer version has it.
+        closes = scope != "transaction"
         if role is Role.SCOPE or (role is Role.SELF and closes):
             return state.ended(Status.RELEASED)
         return state
@@ -134,8 +135,8 @@ class Effects:
 
     def member_role(self, role: Role | None, name: str) -> Role | None:
         if role is Role.SELF:
-            return Role.CLOSER if name in self.release else Role.VIEW
-        return role
+            return Role.CLOSER if name in self.release else None if name in self.resource.values else Role.VIEW
+        return role if role is not Role.VIEW or name not in self.resource.values else None
 
     def derived_role(self, state: State, parts: tuple[str, ...]) -> Role | None:
         roles = {state.role(part) for part in parts} - {None}
@@ -182,7 +183,9 @@ class Effects:
             return _both(state.ended(Status.RELEASED))
         role: Role | None = None
         if receiver is not None and op.callee.method not in self.resource.values:
-            role = Role.HOLDER if receiver is Role.HOLDER else Role.VIEW
+            role = Role.HOLDER if receiver is Role.HOLDER and op.callee.method != "()" else Role.VIEW
+        if receiver is Role.SELF and op.callee.method in self.resource.fluent:
+            role = Role.SELF
         overwrites = state.role(op.dest) in _HELD
         normal, failed = state, state
         for argument in op.arguments:
@@ -219,7 +222,7 @@ class Effects:
         word = op.callee.last_word
         if word in self.release_with or any(name in self.release_with for name in op.callee.names):
             given = [argument for argument in op.arguments if state.role(argument.variable) in _HELD]
-            return bool(given) or not op.arguments
+            return bool(given) or (not op.arguments and word not in self.release)
         return False
 
     def is_scope(self, callee: Callee) -> bool:

@@ -46,7 +46,8 @@ class Solver:
         self.effects = effects
         self.steady_yield = steady_yield
         self.tested = _tested(graph)
-        self.steady = frozenset(effects.resource.steady)
+        # Closing what was made from it does not fail in practice either.
+        self.steady = frozenset({*effects.resource.steady, "close"})
 
     def acquired_at(self, site: int) -> Solution:
         """Follow what the call at a node acquires."""
@@ -126,8 +127,10 @@ class Solver:
             return self.steady_yield
         if isinstance(op, Enter):
             return state.role(op.context) in (Role.SELF, Role.SCOPE)
-        if isinstance(op, Call) and edge.flow is Flow.RAISES and op.callee.method in self.steady:
-            return state.role(op.callee.receiver) is not None
+        if isinstance(op, Call) and edge.flow is Flow.RAISES:
+            if self.effects.is_scope(op.callee) or self.effects.named(op.callee, self.effects.carriers):
+                return True
+            return op.callee.method in self.steady and state.role(op.callee.receiver) is not None
         return False
 
     def _taken(self, edge: Edge, state: State) -> State | None:

@@ -47,7 +47,7 @@ class Summaries:
     def site(self, number: int, call: Call) -> Site | None:
         """The acquisition a call is, if it is one."""
         callee = call.callee
-        row = self.table.acquired_by(callee.names, callee.method)
+        row = self.table.acquired_by(callee.names, callee.method, callee.written)
         if row is not None:
             return Site(number, row) if callee.lasting_receiver or not row.on_lasting_owner else None
         for name in callee.names:

@@ -15,7 +15,7 @@ class Prefilter:
     """Keeps the files that import a library of the tables and call one of its words."""
 
     def __init__(self, table: ResourceTable) -> None:
-        self._roots = _alternatives(table.import_roots)
+        self._roots = _alternatives(table.import_roots | table.telling_words)
         self._words = _alternatives(table.call_words)
 
     def passes(self, data: bytes) -> bool:

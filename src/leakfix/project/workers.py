@@ -35,7 +35,9 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         return None
 
     def map(self, function: Callable[[Sequence[Item]], Result], items: Sequence[Item]) -> Iterator[Result]:
@@ -50,7 +52,11 @@ class Workers:
         """Apply a function to every item, the shares equal by weight."""
         shares: list[list[Item]] = [[] for _ in range(self.count)]
         loads = [0] * self.count
-        weighed = sorted(((weight(item), position, item) for position, item in enumerate(items)), reverse=True, key=lambda w: w[:2])
+        weighed = sorted(
+            ((weight(item), position, item) for position, item in enumerate(items)),
+            reverse=True,
+            key=lambda w: w[:2],
+        )
         for size, _, item in weighed:
             least = loads.index(min(loads))
             shares[least].append(item)
@@ -60,7 +66,11 @@ class Workers:
             return [function(item) for item in share]
 
         filled = [share for share in shares if share]
-        parts = self._forked(every, filled) if self.count > 1 and len(weighed) > 1 else iter([every(s) for s in filled])
+        parts = (
+            self._forked(every, filled)
+            if self.count > 1 and len(weighed) > 1
+            else iter([every(s) for s in filled])
+        )
         return (result for part in parts for result in part)
 
     def _forked(self, function: Callable[[Sequence[Item]], Result], shares: list[Any]) -> Iterator[Result]:

@@ -510,7 +510,7 @@ class Lowering:
         receiver, lasting = self.receiver(node.func)
         arguments = [(value, self.slot(value), keyword, position) for value, keyword, position in _arguments(node)]
         method = node.func.attr if isinstance(node.func, ast.Attribute) else None
-        callee = Callee(names, receiver, method, lasting)
+        callee = Callee(names, receiver, method, _written(node.func), lasting)
         if isinstance(node.func, ast.Name):
             called = self.variable(node.func.id) if node.func.id in self.locals else None
             callee = Callee(names or (node.func.id,), called, "()" if called else None)
@@ -740,6 +740,14 @@ def _name_of(node: ast.expr) -> str:
     if isinstance(node, ast.Call):
         node = node.func
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def _written(function: ast.expr) -> str:
+    if not isinstance(function, ast.Attribute):
+        return ""
+    owner = function.value
+    word = owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
+    return f"{word}.{function.attr}" if word else ""
 
 
 def _is_display(node: ast.expr) -> bool:

@@ -23,7 +23,8 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A name bound to (``how``: "is") an expression, what entering it gives, or what iterating it gives."""
+    """A name bound to (``how``: "is") an expression, what entering it gives ("entered"), what iterating it gives
+    ("each"), or one part of the tuple it returns (its position)."""
 
     expression: ast.expr
     how: str = "is"
@@ -141,6 +142,10 @@ def _target(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, Binding]]:
             if len(targets) == len(values):
                 for one, its in zip(targets, values, strict=True):
                     yield from _target(one, its)
+        case ast.Tuple(elts=targets), ast.Call():
+            for position, one in enumerate(targets):
+                if isinstance(one, ast.Name):
+                    yield one.id, Value(value, str(position))
 
 
 class _Reader:

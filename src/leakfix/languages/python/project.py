@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import gc
 import os
+import re
 import sys
 import warnings
 from collections import OrderedDict
@@ -15,6 +17,7 @@ from leakfix.source import SourceFile, UndecodableSource
 
 _LAYOUT_FOLDERS = ("", "src", "lib")
 _MAX_ANCESTORS = 10
+_TOP_LEVEL = re.compile(rb"^(?=[A-Za-z_@])(?!(?:else|elif|except|finally)\b)", re.MULTILINE)
 _BYTES_KEPT = 6_000_000
 
 
@@ -41,6 +44,24 @@ def parse(source: SourceFile) -> ast.Module:
             gc.enable()
 
 
+def _parse_what_can_be(source: SourceFile) -> ast.Module:
+    """Parse a file others import from; where it is in another Python, only the top-level statements that parse.
+
+    Names resolve through it then; the file itself is reported and not analysed.
+    """
+    try:
+        return parse(source)
+    except Unparsable:
+        tree = ast.Module([], [])
+        starts = [m.start() for m in _TOP_LEVEL.finditer(source.data)] + [len(source.data)]
+        for start, end in zip(starts, starts[1:], strict=False):
+            with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+                piece = ast.parse(source.data[start:end])
+                ast.increment_lineno(piece, source.line_of(start) - 1)
+                tree.body += piece.body
+        return tree
+
+
 def _why(source: SourceFile, error: SyntaxError) -> str:
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     where = f"line {error.lineno}: {error.msg}"
@@ -53,8 +74,6 @@ def _why(source: SourceFile, error: SyntaxError) -> str:
 
 
 def _looks_like_python_2(source: SourceFile) -> bool:
-    import re
-
     return bool(re.search(rb"^\s*(?:print\s+[\"'%\w]|except\s+[\w.]+\s*,\s*\w+\s*:|raise\s+\w+\s*,|exec\s+[\"'\w])", source.data, re.M))
 
 
@@ -83,7 +102,7 @@ class Modules:
             return self._kept[path]
         try:
             source = SourceFile.python(path, self.read(path))
-            module = read_module(source, parse(source))
+            module = read_module(source, _parse_what_can_be(source))
         except (OSError, UndecodableSource, Unparsable, RecursionError):
             module = None
         self._keep(path, module)
@@ -116,9 +135,16 @@ class Modules:
         return self._found[key]
 
     def _search(self, folder: str, dotted: str) -> str | None:
+        """A package's folder can be on the import path too, where a script in it is what is run."""
+        found = self._upward(folder, dotted, packages=False)
+        if found is None and "." in dotted and dotted.partition(".")[0] not in sys.stdlib_module_names:
+            found = self._upward(folder, dotted, packages=True)
+        return found
+
+    def _upward(self, folder: str, dotted: str, packages: bool) -> str | None:
         at = folder
         for _ in range(_MAX_ANCESTORS):
-            if "__init__.py" not in self._listing(at):
+            if packages or "__init__.py" not in self._listing(at):
                 for layout in _LAYOUT_FOLDERS:
                     found = self._in(os.path.join(at, layout) if layout else at, dotted)
                     if found:

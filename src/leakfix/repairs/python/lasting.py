@@ -149,6 +149,8 @@ class Needs:
     def element_of(self, node: ast.expr) -> Need:
         """What an element of an iterable needs."""
         need = self.of(node)
+        if need >= Need.PERHAPS and self._only_columns(node):
+            return Need.NOTHING
         return self.element if need >= Need.VIEW else need
 
     def _comprehended(self, elements: list[ast.expr], generators: list[ast.comprehension]) -> Need:
@@ -169,6 +171,8 @@ class Needs:
             word = node.func.attr
             base = self.of(node.func.value)
             if base >= Need.PERHAPS:
+                if base >= Need.VIEW and word in self.resource.objects and self._only_columns(node):
+                    return Need.NOTHING
                 return self._method(base, word, given)
         if given is Need.NOTHING:
             closure = self.known.get(word, Need.NOTHING) if isinstance(node.func, ast.Name) else Need.NOTHING
@@ -186,6 +190,42 @@ class Needs:
         if any(name in self.table.scope_names for name in names):
             return given
         return Need.PERHAPS if given is not Need.VIEW or word not in ("map", "filter", "zip", "enumerate", "iter") else given
+
+    def _only_columns(self, node: ast.expr) -> bool:
+        """Whether a query asks for columns only: attributes and function calls, no class by its bare name."""
+        asked: list[ast.expr] = []
+        waiting: list[ast.expr] = [node]
+        seen: set[str] = set()
+        while waiting:
+            item = waiting.pop()
+            match item:
+                case ast.Await(value=value) | ast.Attribute(value=value):
+                    waiting.append(value)
+                case ast.Call(func=function, args=arguments):
+                    waiting.append(function)
+                    for argument in arguments:
+                        if isinstance(argument, ast.Call | ast.Name | ast.Starred):
+                            waiting.append(argument)
+                        asked.append(argument)
+                case ast.Name(id=name) if name not in seen:
+                    seen.add(name)
+                    if name not in self.known or self.known[name] is not Need.RESOURCE:
+                        waiting += self._assigned(name)
+        bare = [a for a in asked if isinstance(a, ast.Name) and a.id.lstrip("_")[:1].isupper()]
+        columns = [a for a in asked if isinstance(a, ast.Attribute) or (isinstance(a, ast.Call) and _is_sql_text(a))]
+        starred = any(isinstance(a, ast.Starred) for a in asked)
+        return bool(columns) and not bare and not starred
+
+    def _assigned(self, name: str) -> list[ast.expr]:
+        function = self.place.function
+        if function is None:
+            return []
+        return [
+            item.value
+            for item in own_nodes(function.node)
+            if isinstance(item, ast.Assign)
+            and any(isinstance(target, ast.Name) and target.id == name for target in item.targets)
+        ]
 
     def _materialised(self, node: ast.Call, given: Need) -> Need:
         if node.args and isinstance(node.args[0], ast.GeneratorExp):
@@ -232,6 +272,14 @@ class Needs:
                 return None
             known[keyword.arg] = self.of(keyword.value)
         return known
+
+
+def _is_sql_text(node: ast.Call) -> bool:
+    """``text("...")`` and ``func.count(...)``: rows of plain values."""
+    match node.func:
+        case ast.Name(id="text") | ast.Attribute(attr="text") | ast.Attribute(value=ast.Name(id="func")):
+            return True
+    return False
 
 
 def _read(node: ast.AST) -> set[str]:
