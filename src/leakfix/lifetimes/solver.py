@@ -127,7 +127,7 @@ class Solver:
             return self.steady_yield
         if isinstance(op, Enter):
             return state.role(op.context) in (Role.SELF, Role.SCOPE)
-        if isinstance(op, Call) and edge.flow is Flow.RAISES:
+        if isinstance(op, Call):
             if self.effects.is_scope(op.callee) or self.effects.named(op.callee, self.effects.carriers):
                 return True
             return op.callee.method in self.steady and state.role(op.callee.receiver) is not None

@@ -99,10 +99,22 @@ class Layout:
         """Remove whole lines."""
         lines = [line for line in range(first, last + 1) if line not in self._deleted]
         for line in lines:
-            start = self.source.offset(line, 0)
-            end = self.source.offset(line + 1, 0) if line < len(self.source.line_starts) else len(self.source.data)
-            self.edits.append(Edit(start, end, b"", "release falls away"))
-            self._deleted.add(line)
+            if line - 1 in lines:
+                continue
+            until = line
+            while until + 1 in lines:
+                until += 1
+            self._delete_run(line, until)
+        self._deleted.update(lines)
+
+    def _delete_run(self, first: int, last: int) -> None:
+        """Remove neighbouring lines; where they end a file without a final line end, it stays without one."""
+        start, end = self.source.offset(first, 0), len(self.source.data)
+        if last < len(self.source.line_starts):
+            end = self.source.offset(last + 1, 0)
+        elif first > 1 and first - 1 not in self._deleted:
+            start = self.source.offset(first - 1, 0) + len(self.source.line_text(first - 1).encode())
+        self.edits.append(Edit(start, end, b"", "release falls away"))
 
     def deletes(self, line: int) -> bool:
         """Whether a line is already removed."""
