@@ -30,9 +30,7 @@ def git(tree: Path) -> Callable[..., None]:
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
 
     def run(*arguments: str) -> None:
-        subprocess.run(
-            ["git", *identity, *arguments], cwd=tree, env=environment, check=True, capture_output=True
-        )
+        subprocess.run(["git", *identity, *arguments], cwd=tree, env=environment, check=True, capture_output=True)
 
     run("init", "-q")
     return run

@@ -107,9 +107,7 @@ def test_an_allowed_leak_is_silent(tree: Path, leakfix: Program, place: str) -> 
 
 
 def test_a_comment_that_allows_nothing_is_told(tree: Path, leakfix: Program) -> None:
-    (tree / "a.py").write_bytes(
-        LEAK.replace(b"(engine)\n", b"(engine)  # leakfix: allow[sqlalchemy/unclosd]\n")
-    )
+    (tree / "a.py").write_bytes(LEAK.replace(b"(engine)\n", b"(engine)  # leakfix: allow[sqlalchemy/unclosd]\n"))
     done = leakfix("check")
     assert done.returncode == 1
     assert b"there is no rule 'sqlalchemy/unclosd'" in done.stderr

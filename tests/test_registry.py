@@ -13,9 +13,7 @@ from leakfix.config import Config, ConfigError, load
 from leakfix.registry import Registry
 
 ROW = '[[resource]]\nid = "{id}"\nnoun = "thing"\nacquire = ["lib.open"]\n'
-CODEMOD = (
-    '"""Leaks.\n\nMore."""\nfrom leakfix.codemod import LeakCodemod\nC = LeakCodemod("{id}", "closes it")\n'
-)
+CODEMOD = '"""Leaks.\n\nMore."""\nfrom leakfix.codemod import LeakCodemod\nC = LeakCodemod("{id}", "closes it")\n'
 
 
 @pytest.fixture

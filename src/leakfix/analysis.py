@@ -70,7 +70,8 @@ class Analysis:
                 continue
             if only is None and not info.call_words & set(words):
                 continue
-            function = self.program.function(f"@{module.path}:{info.qualname}")
+            name = f"@{module.path}:{info.qualname}"
+            function = self.program.function(name) if self.summaries.may_acquire(name) else None
             if function is None:
                 continue
             leaks = leaks_of(function, self.summaries)
@@ -81,9 +82,7 @@ class Analysis:
                     if located is not None:
                         yield located
 
-    def _located(
-        self, leak: Leak, module: Module, info: FunctionInfo, sites: list[tuple[str, Span]]
-    ) -> Located | None:
+    def _located(self, leak: Leak, module: Module, info: FunctionInfo, sites: list[tuple[str, Span]]) -> Located | None:
         rule = self.rules.names.get(leak.resource.id)
         span = leak.function.graph.nodes[leak.site.node].span
         if rule is None or span is None:

@@ -199,9 +199,7 @@ def _described(wanted: Any) -> str:
     if get_origin(wanted) is Literal:
         return "one of " + ", ".join(map(repr, get_args(wanted)))
     named = {str: "a string", bool: "true or false"}
-    return named.get(wanted) or " or ".join(
-        _described(kind) for kind in get_args(wanted) if kind is not type(None)
-    )
+    return named.get(wanted) or " or ".join(_described(kind) for kind in get_args(wanted) if kind is not type(None))
 
 
 def _name_resource(found: _Found, resource: str, noun: str) -> None:
@@ -210,9 +208,7 @@ def _name_resource(found: _Found, resource: str, noun: str) -> None:
         return
     name = resource if "/" in resource else f"user/{resource}"
     if name in found.codemods:
-        found.broken.append(
-            f"resource {resource} has the name of a codemod and is not reported under its own"
-        )
+        found.broken.append(f"resource {resource} has the name of a codemod and is not reported under its own")
         return
     text = f"A {noun} that some path does not release. Described by the row `{resource}`."
     found.codemods[name] = Codemod(name, "leak", f"releases every {noun}", text, resource)

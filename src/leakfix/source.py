@@ -142,9 +142,7 @@ def unified_diff(path: str, before: bytes, after: bytes, context: int = 3) -> by
         f"b/{path}".encode("utf-8", "surrogateescape"),
         n=context,
     )
-    return b"".join(
-        line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n" for line in lines
-    )
+    return b"".join(line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n" for line in lines)
 
 
 def _split_lines(data: bytes) -> list[bytes]:

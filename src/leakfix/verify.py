@@ -21,7 +21,14 @@ def verified(analysis: Analysis, located: Located, fix: Fix, words: Collection[s
         edited = source.edited(fix.edits)
         _compile(edited)
         module = analysis.parsed(edited)
-    except (ConflictingEdits, UndecodableSource, Unparsable, RecursionError, SyntaxError, ValueError) as error:
+    except (
+        ConflictingEdits,
+        UndecodableSource,
+        Unparsable,
+        RecursionError,
+        SyntaxError,
+        ValueError,
+    ) as error:
         return Refusal(f"the repaired code would not compile: {_first_line(error)}")
     lost = _lost_statement(located, module.tree)
     if lost:

@@ -108,9 +108,7 @@ def _repair(
 def engine(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The engine of these tests, and a registry with its rules."""
     module = ModuleType("leakfix.engine")
-    vars(module).update(
-        check=_check, repair=_repair, Report=Report, FileRepair=FileRepair, FileError=FileError
-    )
+    vars(module).update(check=_check, repair=_repair, Report=Report, FileRepair=FileRepair, FileError=FileError)
     monkeypatch.setitem(sys.modules, "leakfix.engine", module)
     monkeypatch.setattr(leakfix, "engine", module, raising=False)
     monkeypatch.setattr(Registry, "load", _load)

@@ -54,12 +54,8 @@ def test_without_a_terminal_the_diff_is_printed_and_nothing_written(tree: Path, 
     assert (tree / "a.py").read_text() == "leak()\n"
 
 
-@pytest.mark.parametrize(
-    "content", [b"leak()\r\nx\r\n", b"\xef\xbb\xbfleak()", b"# coding: latin-1\nleak() # \xe9\n"]
-)
-@pytest.mark.parametrize(
-    "name", ["a.py", "with blank.py", 'quo"te.py', "tab\there.py", "sub/é.py", "back\\slash.py"]
-)
+@pytest.mark.parametrize("content", [b"leak()\r\nx\r\n", b"\xef\xbb\xbfleak()", b"# coding: latin-1\nleak() # \xe9\n"])
+@pytest.mark.parametrize("name", ["a.py", "with blank.py", 'quo"te.py', "tab\there.py", "sub/é.py", "back\\slash.py"])
 def test_the_diff_is_taken_by_git_apply(
     tree: Path,
     invoke: Invoke,
@@ -174,9 +170,7 @@ def test_stale_temporary_files_go_with_the_next_good_run(tree: Path, invoke: Inv
     assert not stale.exists()
 
 
-def test_the_index_of_git_is_untouched_by_a_repair(
-    tree: Path, invoke: Invoke, git: Callable[..., None]
-) -> None:
+def test_the_index_of_git_is_untouched_by_a_repair(tree: Path, invoke: Invoke, git: Callable[..., None]) -> None:
     (tree / "a.py").write_text("leak()\n")
     git("add", "a.py")
     assert invoke("apply", "--yes").code == 0

@@ -43,9 +43,7 @@ def test_a_missing_path_is_told_after_the_rest(tree: Path, invoke: Invoke) -> No
     assert "missing.py: No such file or directory" in result.err
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--no-such-option"], ["--jobs", "0"], ["--select", ""], ["--select", ","]]
-)
+@pytest.mark.parametrize("arguments", [["--no-such-option"], ["--jobs", "0"], ["--select", ""], ["--select", ","]])
 def test_bad_usage_exits_with_two(tree: Path, invoke: Invoke, arguments: list[str]) -> None:
     assert invoke("check", *arguments).code == 2
 
@@ -90,9 +88,7 @@ def test_json_has_exactly_the_promised_keys(tree: Path, invoke: Invoke) -> None:
 def test_json_holds_the_errors_too(tree: Path, invoke: Invoke) -> None:
     result = invoke("check", "--output-format", "json", "missing.py")
     assert result.code == 2
-    assert json.loads(result.out)["errors"] == [
-        {"path": "missing.py", "message": "No such file or directory"}
-    ]
+    assert json.loads(result.out)["errors"] == [{"path": "missing.py", "message": "No such file or directory"}]
 
 
 def test_a_name_that_is_not_utf8_is_shown_escaped(tree: Path, invoke: Invoke) -> None:

@@ -102,9 +102,7 @@ def test_fixes_to_review_are_not_offered_unasked(tree: Path, invoke: Invoke, ans
     assert asked == []
 
 
-def test_control_characters_of_a_file_do_not_reach_the_terminal(
-    tree: Path, invoke: Invoke, answers: Any
-) -> None:
+def test_control_characters_of_a_file_do_not_reach_the_terminal(tree: Path, invoke: Invoke, answers: Any) -> None:
     (tree / "a.py").write_text("leak()  # \x1b]0;owned\x07\u202e\n")
     answers("n")
     out = invoke("apply").out

@@ -51,9 +51,7 @@ def test_python_files_sorted_and_once(either: Path) -> None:
     assert _files("sub", ".", "./a.py", str(either / "b.py")) == ["a.py", "b.py", "sub/c.py"]
 
 
-@pytest.mark.parametrize(
-    "folder", ["node_modules", "site-packages", ".venv", "venv", "vendor", "third_party"]
-)
+@pytest.mark.parametrize("folder", ["node_modules", "site-packages", ".venv", "venv", "vendor", "third_party"])
 def test_vendored_trees_are_left_out_unless_named(either: Path, folder: str) -> None:
     _put(either, "a.py", f"x/{folder}/deep/b.py")
     assert _files() == ["a.py"]

@@ -118,9 +118,7 @@ def test_a_link_is_written_at_its_target(tree: Path) -> None:
     assert path.read_bytes() == AFTER
 
 
-def test_ways_out_of_the_working_directory_are_refused(
-    tree: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_ways_out_of_the_working_directory_are_refused(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     outside = tmp_path_factory.mktemp("outside")
     path = _file(outside)
     (tree / "link.py").symlink_to(path)
@@ -168,9 +166,7 @@ def test_a_failing_write_leaves_the_file(
     assert _leftovers(tree) == []
 
 
-def test_a_rewrite_that_can_neither_go_on_nor_back_keeps_the_copy(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rewrite_that_can_neither_go_on_nor_back_keeps_the_copy(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _file(tree)
     os.link(path, tree / "b.py")
 

@@ -81,9 +81,7 @@ def test_strings_and_code_are_no_comments(text: str) -> None:
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_lines_are_counted_as_in_the_source(newline: str) -> None:
-    text = "\ufeff# -*- coding: utf-8 -*-\n\f\nx = 'é\x0b'\nx = f()  # leakfix: allow[*]\n".replace(
-        "\n", newline
-    )
+    text = "\ufeff# -*- coding: utf-8 -*-\n\f\nx = 'é\x0b'\nx = f()  # leakfix: allow[*]\n".replace("\n", newline)
     assert _read(text.encode()).allows("psycopg2/unclosed-pool", [4])
 
 

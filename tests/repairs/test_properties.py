@@ -174,8 +174,7 @@ ACQUIRED = (
     "connection = toydb.connect()\ntotal += connection.execute(0)",
     "connection = None\ntry:\n    connection = toydb.connect()\n    {inner}\n"
     "finally:\n    if connection:\n        connection.close()",
-    "connection = None\ntry:\n    connection = toydb.connect()\n    {inner}\n"
-    "except toydb.Failure:\n    {handler}",
+    "connection = None\ntry:\n    connection = toydb.connect()\n    {inner}\nexcept toydb.Failure:\n    {handler}",
     "try:\n    connection = toydb.connect()\nexcept toydb.Failure:\n    return -1",
     "connection = toydb.connect() if toydb.choose() else None",
     "if toydb.choose():\n    connection = toydb.connect()\nelse:\n    connection = toydb.connect()",
@@ -239,16 +238,12 @@ def compounds(draw: st.DrawFn, depth: int, used: bool, loop: bool, lazy: bool) -
         return f"{head}\n{suite(True)}" + (f"\nelse:\n{suite()}" if orelse else "")
     if kind == "try":
         caught = draw(
-            st.sampled_from(
-                ["toydb.Failure", "Exception", "(ValueError, toydb.Failure)", "ValueError as error"]
-            )
+            st.sampled_from(["toydb.Failure", "Exception", "(ValueError, toydb.Failure)", "ValueError as error"])
         )
         text = f"try:\n{suite()}\nexcept {caught}:\n{suite()}"
         text += f"\nelse:\n{suite()}" if orelse else ""
         return text + (
-            f"\nfinally:\n    {draw(_ENDINGS if used else st.just('total += 3'))}"
-            if draw(st.booleans())
-            else ""
+            f"\nfinally:\n    {draw(_ENDINGS if used else st.just('total += 3'))}" if draw(st.booleans()) else ""
         )
     if kind == "finally":
         return f"try:\n{suite()}\nfinally:\n    {draw(_ENDINGS if used else st.just('total += 4'))}"

@@ -109,9 +109,7 @@ def command(name: str, package: str, fixtures: str) -> int:
     """Write the files of a new codemod: table row, codemod, an example, a case to stay silent on."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise click.BadParameter(
-            f"{name!r} is not like psycopg2/unreturned-pool-connection", param_hint="NAME"
-        )
+        raise click.BadParameter(f"{name!r} is not like psycopg2/unreturned-pool-connection", param_hint="NAME")
     files = _files(match["library"], match["fault"], package, fixtures)
     existing = [path for path in files if os.path.lexists(path)]
     taken = [path for path in existing if os.path.basename(path) not in ("__init__.py", "resources.toml")]

@@ -55,9 +55,7 @@ def registry_for(config: Config) -> Registry:
     return registry
 
 
-def _names(
-    context: click.Context, option: click.Parameter, values: tuple[str, ...]
-) -> tuple[str, ...] | None:
+def _names(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...] | None:
     """Rule names from comma-separated, possibly repeated options; None where the option was not given."""
     if not values:
         return None
@@ -78,8 +76,6 @@ _SEARCHING = (
     ),
     click.option("--ignore", multiple=True, callback=_names, metavar="RULES", help="Leave these rules out."),
     click.option("--jobs", type=click.IntRange(1, MOST_JOBS), metavar="N", help="Use this many processes."),
-    click.option(
-        "--config", "config_file", type=click.Path(), metavar="FILE", help="Read this configuration."
-    ),
+    click.option("--config", "config_file", type=click.Path(), metavar="FILE", help="Read this configuration."),
     click.option("--no-cache", is_flag=True, help="Neither read nor write cached results."),
 )

@@ -7,6 +7,7 @@ condition on a variable. Nothing here knows what a resource is, nor what the sou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
@@ -243,6 +244,8 @@ class Graph:
 
     nodes: list[Node] = field(default_factory=list)
     entry: int = 0
+    facts: dict[str, object] = field(default_factory=dict)
+    """What analyses found of the graph as a whole, kept for the next question."""
 
     def add(self, op: Op, span: Span | None, line: int, *edges: Edge) -> int:
         """Append a node and return its number."""
@@ -277,6 +280,9 @@ class Program(Protocol):
 
     def function(self, name: str) -> Function | None:
         """The project's function of that symbolic name."""
+
+    def callees(self, name: str) -> Sequence[Callee]:
+        """What the project's function of that name calls, without lowering it."""
 
     def constructor(self, name: str) -> Function | None:
         """The ``__init__`` of the project's class of that symbolic name."""

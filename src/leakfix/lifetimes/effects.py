@@ -14,6 +14,7 @@ from leakfix.ir.nodes import (
     Copy,
     Derive,
     Enter,
+    Fact,
     Forget,
     Gather,
     Leave,
@@ -24,10 +25,15 @@ from leakfix.ir.nodes import (
     Test,
     Yield,
 )
-from leakfix.lifetimes.state import Fact, Role, State, Status
+from leakfix.lifetimes.state import Role, State, Status
 from leakfix.resources import Resource, ResourceTable
 
-_ENTERED = {Role.SELF: Role.SELF, Role.SCOPE: Role.SELF, Role.HOLDER: Role.HOLDER, Role.VIEW: Role.VIEW}
+_ENTERED: dict[Role | None, Role] = {
+    Role.SELF: Role.SELF,
+    Role.SCOPE: Role.SELF,
+    Role.HOLDER: Role.HOLDER,
+    Role.VIEW: Role.VIEW,
+}
 _HELD = frozenset({Role.SELF, Role.SCOPE, Role.HOLDER, Role.CLOSER})
 
 

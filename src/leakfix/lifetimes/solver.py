@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import cast
 
 from leakfix.ir.nodes import Call, Edge, Enter, Exit, Flow, Graph, Test, Yield
 from leakfix.lifetimes.effects import Effects, Outcome
+from leakfix.lifetimes.liveness import live_variables
 from leakfix.lifetimes.state import Role, State, Status
 
 _MAX_STATES = 40_000
@@ -45,14 +47,18 @@ class Solver:
         self.graph = graph
         self.effects = effects
         self.steady_yield = steady_yield
-        self.tested = _tested(graph)
+        self.site: int | None = None
+        self.reaching: frozenset[int] | None = None
+        if "live" not in graph.facts:
+            graph.facts |= {"live": live_variables(graph), "tested": _tested(graph)}
+        self.live = cast(list[frozenset[str]], graph.facts["live"])
+        self.tested = cast(frozenset[str], graph.facts["tested"])
         # Closing what was made from it does not fail in practice either.
         self.steady = frozenset({*effects.resource.steady, "close"})
 
     def acquired_at(self, site: int) -> Solution:
         """Follow what the call at a node acquires."""
-        self.site: int | None = site
-        self.reaching = _reaching(self.graph, site)
+        self.site, self.reaching = site, _reaching(self.graph, site)
         return self._explore(State(Status.ABSENT))
 
     def given_as(self, parameter: str) -> Solution:
@@ -143,9 +149,22 @@ class Solver:
             state = given
         if state.status is Status.ABSENT and self.reaching is not None and edge.target not in self.reaching:
             return None
-        if any(name not in self.tested for name, _ in state.facts):
-            state = state._replace(facts=frozenset(item for item in state.facts if item[0] in self.tested))
-        return state
+        return self._trimmed(state, self.live[edge.target])
+
+    def _trimmed(self, state: State, live: frozenset[str]) -> State:
+        """Without what is known of variables that nothing reads any more."""
+        roles, facts = state.roles, state.facts
+        for name, _ in roles:
+            if name not in live:
+                roles = frozenset([item for item in roles if item[0] in live])
+                break
+        for name, _ in facts:
+            if name not in live or name not in self.tested:
+                facts = frozenset([item for item in facts if item[0] in live and item[0] in self.tested])
+                break
+        if roles is state.roles and facts is state.facts:
+            return state
+        return State(state.status, roles, facts, state.view_left)
 
 
 def _tested(graph: Graph) -> frozenset[str]:

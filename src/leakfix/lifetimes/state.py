@@ -43,30 +43,35 @@ class State(NamedTuple):
 
     def role(self, variable: str | None) -> Role | None:
         """What a variable is to the resource, the strongest first."""
-        if variable is None or not self.roles:
-            return None
-        found = [role for name, role in self.roles if name == variable]
-        return min(found) if found else None
+        found: Role | None = None
+        for name, role in self.roles:
+            if name == variable and (found is None or role < found):
+                found = role
+        return found
 
     def without(self, variable: str) -> State:
         """A variable gets another value."""
         roles, facts = self.roles, self.facts
-        if any(name == variable for name, _ in roles):
-            roles = frozenset(item for item in roles if item[0] != variable)
-        if any(name == variable for name, _ in facts):
-            facts = frozenset(item for item in facts if item[0] != variable)
+        for name, _ in roles:
+            if name == variable:
+                roles = frozenset([item for item in roles if item[0] != variable])
+                break
+        for name, _ in facts:
+            if name == variable:
+                facts = frozenset([item for item in facts if item[0] != variable])
+                break
         if roles is self.roles and facts is self.facts:
             return self
-        return self._replace(roles=roles, facts=facts)
+        return State(self.status, roles, facts, self.view_left)
 
     def bound(self, variable: str, role: Role | None, fact: Fact | None = None) -> State:
         """A variable gets a value with this role and fact."""
         state = self.without(variable)
-        if role is not None:
-            state = state._replace(roles=state.roles | {(variable, role)})
-        if fact is not None:
-            state = state._replace(facts=state.facts | {(variable, fact)})
-        return state
+        if role is None and fact is None:
+            return state
+        roles = state.roles if role is None else state.roles | {(variable, role)}
+        facts = state.facts if fact is None else state.facts | {(variable, fact)}
+        return State(state.status, roles, facts, state.view_left)
 
     def ended(self, status: Status) -> State:
         """The resource is no longer ours; nothing else is worth knowing."""

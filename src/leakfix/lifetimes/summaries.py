@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leakfix.ir.nodes import Call, Function, Program
+from leakfix.ir.nodes import Call, Callee, Function, Program
 from leakfix.lifetimes.effects import Effects, Handling
 from leakfix.lifetimes.solver import Solver
 from leakfix.lifetimes.state import Status
@@ -46,16 +46,23 @@ class Summaries:
 
     def site(self, number: int, call: Call) -> Site | None:
         """The acquisition a call is, if it is one."""
-        callee = call.callee
+        found = self._acquired(call.callee)
+        return Site(number, *found) if found else None
+
+    def _acquired(self, callee: Callee) -> tuple[Resource, str | None] | None:
         row = self.table.acquired_by(callee.names, callee.method, callee.written)
         if row is not None:
-            return Site(number, row) if callee.lasting_receiver or not row.on_lasting_owner else None
+            return (row, None) if callee.lasting_receiver or not row.on_lasting_owner else None
         for name in callee.names:
             if name.startswith("@"):
                 fresh = self.fresh(name)
                 if fresh is not None and not fresh.on_lasting_owner:
-                    return Site(number, fresh, name)
+                    return fresh, name
         return None
+
+    def may_acquire(self, name: str) -> bool:
+        """Whether a function of the project calls anything that acquires; cheap, and asked before it is lowered."""
+        return any(self._acquired(callee) for callee in self.program.callees(name))
 
     def fresh(self, name: str) -> Resource | None:
         """The resource a function of the project makes and returns to its caller."""
@@ -63,17 +70,20 @@ class Summaries:
             return self._fresh[name]
         if name in self._busy or len(self._busy) > _MAX_CHAIN:
             return None
-        function = self.program.function(name)
-        if function is None or function.is_generator or function.scope:
-            return None
         self._busy.append(name)
         try:
-            found = next((site.resource for site in self.sites(function) if self._returned(function, site)), None)
+            found = self._handed_out(name) if self.may_acquire(name) else None
         finally:
             self._busy.pop()
         if not self._busy or found is not None:
             self._fresh[name] = found
         return found
+
+    def _handed_out(self, name: str) -> Resource | None:
+        function = self.program.function(name)
+        if function is None or function.is_generator or function.scope:
+            return None
+        return next((site.resource for site in self.sites(function) if self._returned(function, site)), None)
 
     def _returned(self, function: Function, site: Site) -> bool:
         solver = Solver(function.graph, self.effects(site.resource))
@@ -115,9 +125,7 @@ class Summaries:
             for node in method.graph.nodes
         )
 
-    def _argument(
-        self, function: Function, call: Call, variable: str, resource: Resource, method: bool
-    ) -> Handling:
+    def _argument(self, function: Function, call: Call, variable: str, resource: Resource, method: bool) -> Handling:
         worst = Handling.BORROWS
         for parameter in _parameters_of(function, call, variable, method):
             handling = self._parameter(function, parameter, resource)
@@ -169,5 +177,3 @@ def _handling(ways: set[tuple[str, Status]]) -> Handling:
         return Handling.RELEASES_ON_SUCCESS
     # Released on some normal paths only: whoever wrote it knows more than we do.
     return Handling.RELEASES if Status.RELEASED in statuses else Handling.BORROWS
-
-

@@ -140,7 +140,11 @@ def _witness(function: Function, site: Site, ending: Ending) -> tuple[Step, ...]
     if ending.how == "lost":
         steps.append(Step(last, f"the next {site.resource.noun} takes its place; this one is lost"))
     else:
-        left = {"return": "the function ends", "raise": "the exception leaves", "abandon": "the function is left"}
+        left = {
+            "return": "the function ends",
+            "raise": "the exception leaves",
+            "abandon": "the function is left",
+        }
         line = steps[-1].line if len(steps) > 1 else last
         steps.append(Step(line, f"{left[ending.how]} with the {site.resource.noun} still open"))
     return tuple(steps)

@@ -88,10 +88,7 @@ def _listed(entry: bytes) -> Listed:
 def is_ignored(folder: str) -> bool:
     """Whether the folder itself is ignored, so that an empty listing says nothing about it."""
     absolute = os.path.abspath(folder)
-    return (
-        _git(os.path.dirname(absolute), "check-ignore", "-q", "--", f"./{os.path.basename(absolute)}")
-        is not None
-    )
+    return _git(os.path.dirname(absolute), "check-ignore", "-q", "--", f"./{os.path.basename(absolute)}") is not None
 
 
 def _git(folder: str, *arguments: str) -> CompletedProcess[bytes] | None:

@@ -66,11 +66,7 @@ class Workers:
             return [function(item) for item in share]
 
         filled = [share for share in shares if share]
-        parts = (
-            self._forked(every, filled)
-            if self.count > 1 and len(weighed) > 1
-            else iter([every(s) for s in filled])
-        )
+        parts = self._forked(every, filled) if self.count > 1 and len(weighed) > 1 else iter([every(s) for s in filled])
         return (result for part in parts for result in part)
 
     def _forked(self, function: Callable[[Sequence[Item]], Result], shares: list[Any]) -> Iterator[Result]:

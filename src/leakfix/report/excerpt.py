@@ -75,9 +75,7 @@ def _source_line(source: SourceFile, line: int, width: int, paint: Paint) -> str
 def _mark(finding: Finding, text: str, line: int, what: str) -> _Mark:
     if line == finding.line:
         end = finding.end_column - 1 if finding.end_line == finding.line else len(text.rstrip())
-        return _Mark(
-            finding.column - 1, max(end, finding.column), "^", what or "acquired here", Style.ACQUIRED
-        )
+        return _Mark(finding.column - 1, max(end, finding.column), "^", what or "acquired here", Style.ACQUIRED)
     code = text.rstrip()
     return _Mark(len(code) - len(code.lstrip()), len(code), "-", what, Style.STEP)
 

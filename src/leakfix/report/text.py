@@ -84,11 +84,7 @@ def repair_summary(fixed: Sequence[Finding], remaining: Sequence[Finding]) -> st
         return "No leaks found.\n"
     places = len({finding.path for finding in fixed})
     done = f"Fixed {_count(len(fixed), 'leak')} in {_count(places, 'file')}" if fixed else "Fixed nothing"
-    return (
-        f"{done}; {_count(len(remaining), 'leak')} left ({_fixable(remaining)}).\n"
-        if remaining
-        else f"{done}.\n"
-    )
+    return f"{done}; {_count(len(remaining), 'leak')} left ({_fixable(remaining)}).\n" if remaining else f"{done}.\n"
 
 
 def _notes(finding: Finding) -> Iterator[tuple[str, str]]:

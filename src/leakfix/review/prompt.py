@@ -56,9 +56,7 @@ class Review:
 
     def _answer(self) -> str:
         try:
-            return (
-                self.read(f"Fix {self._asked} of {self.total}: write it? [y,n,a,r,q,?] ").strip()[:1].lower()
-            )
+            return self.read(f"Fix {self._asked} of {self.total}: write it? [y,n,a,r,q,?] ").strip()[:1].lower()
         except EOFError:
             self._console().print()
             return "q"

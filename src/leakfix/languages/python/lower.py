@@ -51,7 +51,9 @@ _STEADY_NAMES = frozenset(
 )
 _LOG_METHODS = frozenset("debug info warning warn error exception critical log trace success".split())
 _LOG_OWNERS = ("log", "logger", "logging", "_log", "_logger", "echo", "click")
-_ENDS_PROCESS = frozenset({"sys.exit", "os._exit", "builtins.exit", "builtins.quit", "os.abort", "os.execv", "os.execvp"})
+_ENDS_PROCESS = frozenset(
+    {"sys.exit", "os._exit", "builtins.exit", "builtins.quit", "os.abort", "os.execv", "os.execvp"}
+)
 _SUPPRESSES = frozenset({"contextlib.suppress", "suppress", "pytest.raises"})
 _TRANSPARENT = frozenset({"asyncio.wait_for", "asyncio.shield", "typing.cast"})
 _CATCH_EXCEPTION = frozenset({"Exception", "BaseException"})
@@ -84,11 +86,11 @@ class Exits:
                 passed[target] = wrap(target)
             return passed[target]
 
-        return Exits(**{way: lambda way=way: passing(way) for way in self._targets})  # type: ignore[misc]
+        return Exits(**{way: lambda way=way: passing(way) for way in self._targets})
 
     def but(self, **targets: Callable[[], int]) -> Exits:
         """The same exits, some of them replaced."""
-        kept = {way: (lambda way=way: self[way]) for way in self._targets}  # type: ignore[misc]
+        kept = {way: (lambda way=way: self[way]) for way in self._targets}
         return Exits(**{**kept, **targets})
 
 
@@ -102,10 +104,14 @@ class Lowering:
         self.place = place
         self.names = names
         self.graph = Graph()
-        self.locals = _local_names(node)
         self._temporaries = 0
         self._loops = 0
         self._renamed: list[dict[str, str]] = []
+
+    @cached_property
+    def locals(self) -> set[str]:
+        """The function's own names."""
+        return _local_names(self.node)
 
     def run(self) -> Graph:
         """The function's graph. Raises TooComplex."""
@@ -134,7 +140,7 @@ class Lowering:
             return None
         source = self.place.module.source
         return Span(
-            source.offset(node.lineno, node.col_offset),
+            source.offset(node.lineno, node.col_offset),  # type: ignore[attr-defined]
             source.offset(node.end_lineno, node.end_col_offset),  # type: ignore[attr-defined]
         )
 
@@ -182,10 +188,10 @@ class Lowering:
             case [ast.Tuple(elts=targets)] if _pairwise(targets, node.value):
                 assert isinstance(node.value, ast.Tuple)
                 pairs = [(t, v, self.temporary()) for t, v in zip(targets, node.value.elts, strict=True)]
-                for target, _, place in reversed(pairs):
-                    then = self.bind(target, place, then, exits)
-                for _, value, place in reversed(pairs):
-                    then = self.evaluate(value, place, then, exits)
+                for target, _, slot in reversed(pairs):
+                    then = self.bind(target, slot, then, exits)
+                for _, part, slot in reversed(pairs):
+                    then = self.evaluate(part, slot, then, exits)
                 return then
         value = self.slot(node.value)
         for target in reversed(node.targets):
@@ -379,7 +385,13 @@ class Lowering:
         return any(name in _SUPPRESSES for name in self.names.of(node.func, self.place))
 
     def enters_quietly(self, node: ast.expr) -> bool:
-        return isinstance(node, ast.Call) and _name_of(node) in ("closing", "aclosing", "suppress", "ExitStack", "nullcontext")
+        return isinstance(node, ast.Call) and _name_of(node) in (
+            "closing",
+            "aclosing",
+            "suppress",
+            "ExitStack",
+            "nullcontext",
+        )
 
     def _try(self, node: ast.Try, then: int, exits: Exits) -> int:
         if not node.finalbody:
@@ -506,14 +518,9 @@ class Lowering:
         names = self.names.of(node.func, self.place)
         if node.args and isinstance(node.args[0], ast.Call) and any(name in _TRANSPARENT for name in names):
             return self._call(node.args[0], dest, then, exits, awaited=True)
-        names = self.with_bases(names)
-        receiver, lasting = self.receiver(node.func)
+        callee = self.callee(node)
+        receiver = callee.receiver
         arguments = [(value, self.slot(value), keyword, position) for value, keyword, position in _arguments(node)]
-        method = node.func.attr if isinstance(node.func, ast.Attribute) else None
-        callee = Callee(names, receiver, method, _written(node.func), lasting)
-        if isinstance(node.func, ast.Name):
-            called = self.variable(node.func.id) if node.func.id in self.locals else None
-            callee = Callee(names or (node.func.id,), called, "()" if called else None)
         op = Call(dest, callee, tuple(Argument(slot, k, p) for _, slot, k, p in arguments), awaited)
         if any(name in _ENDS_PROCESS for name in names):
             entry = self.add(op, node, Edge(exits["process"]))
@@ -531,6 +538,16 @@ class Lowering:
         elif not isinstance(node.func, ast.Name | ast.Attribute):
             entry = self.evaluate(node.func, self.temporary(), entry, exits)
         return entry
+
+    def callee(self, node: ast.Call) -> Callee:
+        """What a call calls."""
+        names = self.with_bases(self.names.of(node.func, self.place))
+        if isinstance(node.func, ast.Name):
+            called = self.variable(node.func.id) if node.func.id in self.locals else None
+            return Callee(names or (node.func.id,), called, "()" if called else None)
+        receiver, lasting = self.receiver(node.func)
+        method = node.func.attr if isinstance(node.func, ast.Attribute) else None
+        return Callee(names, receiver, method, _written(node.func), lasting)
 
     def with_bases(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """A class of the project is also known by the library classes it derives from."""
@@ -624,7 +641,13 @@ class Lowering:
     _setcomp = _dictcomp = _listcomp
 
     def comprehension(
-        self, node: ast.expr, elements: list[ast.expr], generators: list[ast.comprehension], dest: str, then: int, exits: Exits
+        self,
+        node: ast.expr,
+        elements: list[ast.expr],
+        generators: list[ast.comprehension],
+        dest: str,
+        then: int,
+        exits: Exits,
     ) -> int:
         done = self.add(Constant(dest, None), node, Edge(then))
         head_of_outer = done
@@ -690,9 +713,8 @@ class Lowering:
         key = "?" + ast.unparse(test) if _is_pure(test) else ""
         if key in self.repeated_tests and not self._loops:
             return self.decide(key, False, True, test, yes, no)
-        value = self.temporary()
         decision = self.add(Nothing(), test, Edge(yes), Edge(no))
-        return self.evaluate(test, value, decision, exits)
+        return self.evaluate(test, self.temporary(), decision, exits)
 
     def decide(self, variable: str, none: bool, holds: bool, node: ast.AST, yes: int, no: int) -> int:
         return self.add(
@@ -714,7 +736,11 @@ def _local_names(node: FunctionNode) -> set[str]:
                 names.add(name)
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 names.add(name)
-            case ast.ExceptHandler(name=str() as name) | ast.MatchAs(name=str() as name) | ast.MatchStar(name=str() as name):
+            case (
+                ast.ExceptHandler(name=str() as name)
+                | ast.MatchAs(name=str() as name)
+                | ast.MatchStar(name=str() as name)
+            ):
                 names.add(name)
             case ast.Global(names=given) | ast.Nonlocal(names=given):
                 outside |= set(given)
@@ -778,7 +804,10 @@ def _test_parts(test: ast.expr) -> list[ast.expr]:
 
 def _is_pure(node: ast.expr) -> bool:
     return all(
-        isinstance(part, ast.Name | ast.Attribute | ast.Constant | ast.Compare | ast.cmpop | ast.expr_context | ast.Tuple)
+        isinstance(
+            part,
+            ast.Name | ast.Attribute | ast.Constant | ast.Compare | ast.cmpop | ast.expr_context | ast.Tuple,
+        )
         for part in ast.walk(node)
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from leakfix.source import SourceFile
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+_OWN = "_leakfix_own_nodes"
 Scoped = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
@@ -72,6 +73,8 @@ class Module:
     stars: list[Import] = field(default_factory=list)
     functions: dict[str, FunctionInfo] = field(default_factory=dict)
     classes: dict[str, ClassInfo] = field(default_factory=dict)
+    memo: dict[object, tuple[str, ...]] = field(default_factory=dict)
+    """What expressions and names of the module were found to mean."""
 
     @property
     def path(self) -> str:
@@ -86,14 +89,40 @@ def read_module(source: SourceFile, tree: ast.Module) -> Module:
     return module
 
 
-def own_nodes(root: ast.AST) -> Iterator[ast.AST]:
-    """All nodes below ``root`` without those inside nested functions, lambdas and classes (these themselves included)."""
-    stack: list[ast.AST] = list(reversed(list(ast.iter_child_nodes(root))))
+def own_nodes(root: ast.AST) -> list[ast.AST]:
+    """All nodes below ``root`` without those inside nested functions, lambdas and classes (these themselves included).
+
+    In the order of the source. Kept on the functions, which are asked again and again.
+    """
+    kept: list[ast.AST] | None = getattr(root, _OWN, None)
+    if kept is None:
+        kept = _own_nodes(root)
+        if isinstance(root, ast.FunctionDef | ast.AsyncFunctionDef):
+            setattr(root, _OWN, kept)
+    return kept
+
+
+def _own_nodes(root: ast.AST) -> list[ast.AST]:
+    found: list[ast.AST] = []
+    stack = _children(root)
     while stack:
         node = stack.pop()
-        yield node
+        found.append(node)
         if not isinstance(node, Scoped):
-            stack.extend(reversed(list(ast.iter_child_nodes(node))))
+            stack += _children(node)
+    return found
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    """Child nodes, the last first; names' contexts and operators are left out."""
+    children: list[ast.AST] = []
+    for name in reversed(node._fields):
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            children += [item for item in reversed(value) if isinstance(item, ast.AST)]
+        elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
+            children.append(value)
+    return children
 
 
 def local_bindings(node: FunctionNode) -> dict[str, list[Binding]]:
@@ -154,15 +183,11 @@ class _Reader:
     def __init__(self, module: Module) -> None:
         self.module = module
 
-    def block(
-        self, body: list[ast.stmt], owner: ClassInfo | None, parent: FunctionInfo | None, prefix: str
-    ) -> None:
+    def block(self, body: list[ast.stmt], owner: ClassInfo | None, parent: FunctionInfo | None, prefix: str) -> None:
         for statement in body:
             self.statement(statement, owner, parent, prefix)
 
-    def statement(
-        self, item: ast.stmt, owner: ClassInfo | None, parent: FunctionInfo | None, prefix: str
-    ) -> None:
+    def statement(self, item: ast.stmt, owner: ClassInfo | None, parent: FunctionInfo | None, prefix: str) -> None:
         match item:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 self.function(item, owner, parent, prefix)
@@ -173,13 +198,14 @@ class _Reader:
                     self.module.stars.append(Import(source or "", None, level))
             case _:
                 self.plain(item, owner, parent)
-                for part in ast.iter_child_nodes(item):
-                    if isinstance(part, ast.stmt):
-                        self.statement(part, owner, parent, prefix)
-                    elif isinstance(part, ast.ExceptHandler | ast.match_case):
-                        self.block(part.body, owner, parent, prefix)
-                    elif isinstance(part, ast.withitem) and parent is None and owner is None:
-                        self.bind(None, _bindings(part))
+                for name in ("body", "handlers", "cases", "orelse", "finalbody", "items"):
+                    for part in getattr(item, name, ()):
+                        if isinstance(part, ast.stmt):
+                            self.statement(part, owner, parent, prefix)
+                        elif isinstance(part, ast.ExceptHandler | ast.match_case):
+                            self.block(part.body, owner, parent, prefix)
+                        elif isinstance(part, ast.withitem) and parent is None and owner is None:
+                            self.bind(None, _bindings(part))
 
     def plain(self, item: ast.stmt, owner: ClassInfo | None, parent: FunctionInfo | None) -> None:
         if parent is None:
@@ -211,9 +237,7 @@ class _Reader:
                     if item.value is not None:
                         found.append((Value(item.value), method))
 
-    def function(
-        self, node: FunctionNode, owner: ClassInfo | None, parent: FunctionInfo | None, prefix: str
-    ) -> None:
+    def function(self, node: FunctionNode, owner: ClassInfo | None, parent: FunctionInfo | None, prefix: str) -> None:
         info = FunctionInfo(node, prefix + node.name, owner, parent)
         info.call_words = frozenset(_words(node))
         self.module.functions[info.qualname] = info
@@ -227,9 +251,7 @@ class _Reader:
             parent.locals.setdefault(node.name, []).append(info)
         self.block(node.body, None, info, info.qualname + ".")
 
-    def class_(
-        self, node: ast.ClassDef, owner: ClassInfo | None, parent: FunctionInfo | None, prefix: str
-    ) -> None:
+    def class_(self, node: ast.ClassDef, owner: ClassInfo | None, parent: FunctionInfo | None, prefix: str) -> None:
         info = ClassInfo(node, prefix + node.name)
         self.module.classes[info.qualname] = info
         if owner is not None:

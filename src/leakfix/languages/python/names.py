@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from leakfix.languages.python.modules import (
     Annotated,
@@ -28,7 +29,16 @@ from leakfix.languages.python.project import Modules
 _MOST = 4
 _DEPTH = 40
 _BUILTINS = frozenset(dir(builtins))
-_OPTIONAL = frozenset({"typing.Optional", "typing.Annotated", "typing.Union", "typing_extensions.Annotated", "typing.Final", "typing.ClassVar"})
+_OPTIONAL = frozenset(
+    {
+        "typing.Optional",
+        "typing.Annotated",
+        "typing.Union",
+        "typing_extensions.Annotated",
+        "typing.Final",
+        "typing.ClassVar",
+    }
+)
 _ITERATORS = frozenset({"Iterator", "Generator", "Iterable", "AsyncIterator", "AsyncGenerator", "AsyncIterable"})
 _WRAPPERS = frozenset({"contextlib.closing", "contextlib.aclosing", "contextlib.nullcontext"})
 _PASSES_ON = frozenset({"asyncio.wait_for", "asyncio.shield", "asyncio.run", "typing.cast"})
@@ -58,21 +68,29 @@ class Names:
     def __init__(self, modules: Modules) -> None:
         self.modules = modules
         self._busy: set[object] = set()
-        self._returns: dict[str, tuple[str, ...]] = {}
-        self._globals: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._cuts = 0
+        """How often a question was cut short by a cycle; an answer is kept only if none was on the way."""
 
     # -- expressions ------------------------------------------------------------------------------------------------
 
     def of(self, node: ast.expr, place: Place) -> tuple[str, ...]:
         """The symbolic names an expression may have."""
-        key = (id(node), place.module.path)
-        if key in self._busy or len(self._busy) > _DEPTH:
+        memo = place.module.memo
+        known = memo.get(node)
+        if known is not None:
+            return known
+        if node in self._busy or len(self._busy) > _DEPTH:
+            self._cuts += 1
             return ()
-        self._busy.add(key)
+        cuts = self._cuts
+        self._busy.add(node)
         try:
-            return _few(self._of(node, place))
+            found = _few(self._of(node, place))
         finally:
-            self._busy.discard(key)
+            self._busy.discard(node)
+        if cuts == self._cuts:
+            memo[node] = found
+        return found
 
     def _of(self, node: ast.expr, place: Place) -> Iterator[str]:
         match node:
@@ -146,32 +164,33 @@ class Names:
         """A plain name, looked up from the function outward."""
         function = place.function
         while function is not None:
-            found = self._local(name, function, place.module)
-            if found is not None:
-                return found
+            if self._is_local(name, function):
+                key = ("local", id(function), name)
+                return self._once(place.module, key, partial(self._local, name, function, place.module))
             function = function.parent
         return self.module_name(place.module, name)
 
-    def _local(self, name: str, function: FunctionInfo, module: Module) -> tuple[str, ...] | None:
+    def _is_local(self, name: str, function: FunctionInfo) -> bool:
         if function.locals is None:
             function.locals = local_bindings(function.node)
+        if name in function.locals:
+            return True
+        arguments = function.node.args
+        return any(a.arg == name for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs])
+
+    def _local(self, name: str, function: FunctionInfo, module: Module) -> tuple[str, ...]:
         place = Place(module, function)
         arguments = function.node.args
         every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
         names: list[str] = []
-        is_parameter = False
         for position, argument in enumerate(every):
             if argument.arg == name:
-                is_parameter = True
                 if position == 0 and function.owner is not None and not _is_static(function):
                     return (self._self(function, module),)
                 if argument.annotation is not None:
                     names += self.instance(argument.annotation, Place(module, function.parent))
                 names += self._default(arguments, argument, Place(module, function.parent))
-        bindings = function.locals.get(name)
-        if bindings is None:
-            return _few(names) if is_parameter else None
-        for binding in bindings:
+        for binding in (function.locals or {}).get(name, ()):
             names += self.binding(binding, place)
         return _few(names)
 
@@ -209,18 +228,24 @@ class Names:
 
     def module_name(self, module: Module, name: str) -> tuple[str, ...]:
         """A global of a module, its star imports included, else a builtin."""
-        key = (module.path, name)
-        if key in self._globals:
-            return self._globals[key]
-        if ("global", *key) in self._busy:
+        return self._once(module, ("global", module.path, name), lambda: self._module_name(module, name))
+
+    def _once(self, module: Module, key: object, ask: Callable[[], Iterable[str]]) -> tuple[str, ...]:
+        """Ask once and keep the answer with the module; a question that is being asked already has none."""
+        known = module.memo.get(key)
+        if known is not None:
+            return known
+        if key in self._busy:
+            self._cuts += 1
             return ()
-        self._busy.add(("global", *key))
+        cuts = self._cuts
+        self._busy.add(key)
         try:
-            found = _few(self._module_name(module, name))
+            found = _few(ask())
         finally:
-            self._busy.discard(("global", *key))
-        if len(self._busy) < 2:
-            self._globals[key] = found
+            self._busy.discard(key)
+        if cuts == self._cuts:
+            module.memo[key] = found
         return found
 
     def _module_name(self, module: Module, name: str) -> Iterator[str]:
@@ -301,17 +326,15 @@ class Names:
             name = f"@{module.path}:{method.qualname}"
             return self.called(name) if _is_property(method) else (name,)
         if attribute in info.attributes:
-            marker = ("attribute", key, attribute)
-            if marker in self._busy:
-                return ()
-            self._busy.add(marker)
-            try:
-                found: list[str] = []
-                for binding, function in info.attributes[attribute]:
-                    found += self.binding(binding, Place(module, function))
-                return _few(found)
-            finally:
-                self._busy.discard(marker)
+            return self._once(
+                module,
+                ("attribute", key, attribute),
+                lambda: (
+                    name
+                    for binding, function in info.attributes[attribute]
+                    for name in self.binding(binding, Place(module, function))
+                ),
+            )
         for other, base in self.inside_bases(module, info):
             result = self._class_member(other, base, attribute, seen)
             if result:
@@ -374,29 +397,20 @@ class Names:
             self._busy.discard(("part", name))
 
     def _results(self, name: str, found: tuple[Module, FunctionInfo], yields: bool) -> tuple[str, ...]:
-        key = f"{name}{'*' if yields else ''}"
-        if key in self._returns:
-            return self._returns[key]
-        if ("results", key) in self._busy:
-            return ()
-        self._busy.add(("results", key))
-        module, info = found
+        return self._once(found[0], ("results", name, yields), lambda: self._handed_out(*found, yields))
+
+    def _handed_out(self, module: Module, info: FunctionInfo, yields: bool) -> list[str]:
         place = Place(module, info)
         names: list[str] = []
-        try:
-            for node in own_nodes(info.node):
-                match node:
-                    case ast.Return(value=ast.expr() as value) if not yields:
-                        names += self.of(value, place)
-                    case ast.Yield(value=ast.expr() as value) if yields:
-                        names += self.of(value, place)
-            if not names and info.node.returns is not None:
-                names += self.instance(info.node.returns, Place(module, None), iterates=yields)
-        finally:
-            self._busy.discard(("results", key))
-        if len(self._busy) < 3:
-            self._returns[key] = _few(names)
-        return _few(names)
+        for node in own_nodes(info.node):
+            match node:
+                case ast.Return(value=ast.expr() as value) if not yields:
+                    names += self.of(value, place)
+                case ast.Yield(value=ast.expr() as value) if yields:
+                    names += self.of(value, place)
+        if not names and info.node.returns is not None:
+            names += self.instance(info.node.returns, Place(module, None), iterates=yields)
+        return names
 
     def instance(self, annotation: ast.expr, place: Place, iterates: bool = False) -> tuple[str, ...]:
         """Symbolic names of an instance of an annotated type; Optional, unions and Annotated are seen through."""
@@ -419,7 +433,11 @@ class Names:
                 return tuple(f"{name}()" for name in names if not name.startswith(("builtins.", "typing.")))
             case ast.Name() | ast.Attribute():
                 names = self.of(annotation, place)
-                return tuple(f"{name}()" for name in names if not name.startswith(("builtins.", "typing.")) and not name.endswith("()"))
+                return tuple(
+                    f"{name}()"
+                    for name in names
+                    if not name.startswith(("builtins.", "typing.")) and not name.endswith("()")
+                )
         return ()
 
     # -- what the project defines -----------------------------------------------------------------------------------
@@ -460,8 +478,13 @@ def _few(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))[:_MOST]
 
 
-def _decorators(info: FunctionInfo) -> set[str]:
-    return {ast.unparse(item).partition("(")[0].rpartition(".")[2] for item in info.node.decorator_list}
+def _decorators(info: FunctionInfo) -> frozenset[str]:
+    """Last words of a function's decorators."""
+    words = set()
+    for item in info.node.decorator_list:
+        node = item.func if isinstance(item, ast.Call) else item
+        words.add(node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", ""))
+    return frozenset(words)
 
 
 def _is_property(info: FunctionInfo) -> bool:

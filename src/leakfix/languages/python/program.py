@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 
-from leakfix.ir.nodes import Function, Graph
+from leakfix.ir.nodes import Callee, Function, Graph
 from leakfix.languages.python.lower import Lowering, TooComplex
 from leakfix.languages.python.modules import FunctionInfo, Module, own_nodes
 from leakfix.languages.python.names import Names, Place
@@ -25,6 +26,15 @@ class PythonProgram:
             found = self.names.function(name)
             self._functions[name] = self.lowered(*found) if found else None
         return self._functions[name]
+
+    def callees(self, name: str) -> Sequence[Callee]:
+        """What the project's function of that name calls, itself and in its comprehensions."""
+        found = self.names.function(name)
+        if found is None:
+            return ()
+        place = Place(*found)
+        lowering = Lowering(found[1].node, place, self.names)
+        return [lowering.callee(node) for node in own_nodes(found[1].node) if isinstance(node, ast.Call)]
 
     def constructor(self, name: str) -> Function | None:
         """The ``__init__`` of the project's class of that name, inherited ones included."""

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import pairwise
 
 from leakfix.languages.python.modules import Import, Module, read_module
 from leakfix.source import SourceFile, UndecodableSource
@@ -54,7 +55,7 @@ def _parse_what_can_be(source: SourceFile) -> ast.Module:
     except Unparsable:
         tree = ast.Module([], [])
         starts = [m.start() for m in _TOP_LEVEL.finditer(source.data)] + [len(source.data)]
-        for start, end in zip(starts, starts[1:], strict=False):
+        for start, end in pairwise(starts):
             with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
                 piece = ast.parse(source.data[start:end])
                 ast.increment_lineno(piece, source.line_of(start) - 1)
@@ -74,7 +75,13 @@ def _why(source: SourceFile, error: SyntaxError) -> str:
 
 
 def _looks_like_python_2(source: SourceFile) -> bool:
-    return bool(re.search(rb"^\s*(?:print\s+[\"'%\w]|except\s+[\w.]+\s*,\s*\w+\s*:|raise\s+\w+\s*,|exec\s+[\"'\w])", source.data, re.M))
+    return bool(
+        re.search(
+            rb"^\s*(?:print\s+[\"'%\w]|except\s+[\w.]+\s*,\s*\w+\s*:|raise\s+\w+\s*,|exec\s+[\"'\w])",
+            source.data,
+            re.M,
+        )
+    )
 
 
 class Modules:

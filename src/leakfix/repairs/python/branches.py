@@ -33,7 +33,11 @@ def enclose_after_branches(subject: Subject) -> list[str]:
     region = region_after(subject, name, outer.suite, outer.index, tracked)
     if region.last < region.first:
         raise Refused("it is not used after the branches it is acquired in")
-    outside = [n for n in used_outside(subject, region, {name} if region.closes_itself else tracked) if not _in(outer.statement, n)]
+    outside = [
+        n
+        for n in used_outside(subject, region, {name} if region.closes_itself else tracked)
+        if not _in(outer.statement, n)
+    ]
     if outside:
         raise Refused(f"it is still needed at line {outside[0].lineno}, outside the block it is acquired in")
     notes = check(subject, name, region, needs, tracked)
@@ -196,5 +200,3 @@ def _entered(subject: Subject, form: Form, name: str, stack: str) -> str:
     kind = "AsyncExitStack" if subject.resource.asynchronous else "ExitStack"
     keyword = "async with" if subject.resource.asynchronous else "with"
     return f"{keyword} {imported(subject.module, layout, 'contextlib', kind)}()"
-
-

@@ -11,11 +11,14 @@ from leakfix.languages.python.names import Names, Place
 from leakfix.resources import Resource, ResourceTable
 
 _DEPTH = 3
-_PLAIN_BUILTINS = frozenset("len sum str int float bool any all repr isinstance hash round format print id type bytes abs".split())
+_PLAIN_BUILTINS = frozenset(
+    "len sum str int float bool any all repr isinstance hash round format print id type bytes abs".split()
+)
 _MATERIALISING = frozenset("list tuple set sorted dict frozenset max min next".split())
 _PLAIN_METHODS = frozenset(
-    "dict json model_dump model_dump_json to_dict as_dict to_json _asdict isoformat format strip lower upper split "
-    "join replace encode decode startswith endswith append extend add dumps jsonify count index strftime mappings_dict".split()
+    "dict json model_dump model_dump_json to_dict as_dict to_json _asdict isoformat format strip lower upper "
+    "split join replace encode decode startswith endswith append extend add dumps jsonify count index strftime "
+    "mappings_dict".split()
 )
 _PLAIN_CALLS = frozenset("dumps jsonify json_response JSONResponse render_template DataFrame Decimal Path".split())
 
@@ -37,7 +40,13 @@ class Needs:
     """What the names and expressions of one function need of one resource."""
 
     def __init__(
-        self, resource: Resource, table: ResourceTable, names: Names, place: Place, known: dict[str, Need], depth: int = 0
+        self,
+        resource: Resource,
+        table: ResourceTable,
+        names: Names,
+        place: Place,
+        known: dict[str, Need],
+        depth: int = 0,
     ) -> None:
         self.resource = resource
         self.table = table
@@ -70,9 +79,9 @@ class Needs:
                 self._bind(target, value)
             case ast.AugAssign(target=ast.Name(id=name), value=value):
                 self._note(name, self.of(value))
-            case ast.Expr(
-                value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method), args=[*given])
-            ) if method in _COLLECTING and self.known.get(name, Need.NOTHING) < Need.VIEW:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method), args=[*given])) if (
+                method in _COLLECTING and self.known.get(name, Need.NOTHING) < Need.VIEW
+            ):
                 for argument in given:
                     self._note(name, min(self.of(argument), Need.VIEW))
             case ast.For(target=target, iter=value) | ast.AsyncFor(target=target, iter=value):
@@ -189,7 +198,11 @@ class Needs:
             return inferred
         if any(name in self.table.scope_names for name in names):
             return given
-        return Need.PERHAPS if given is not Need.VIEW or word not in ("map", "filter", "zip", "enumerate", "iter") else given
+        return (
+            Need.PERHAPS
+            if given is not Need.VIEW or word not in ("map", "filter", "zip", "enumerate", "iter")
+            else given
+        )
 
     def _only_columns(self, node: ast.expr) -> bool:
         """Whether a query asks for columns only: attributes and function calls, no class by its bare name."""

@@ -9,7 +9,10 @@ from functools import cached_property
 
 from leakfix.source import Edit, SourceFile, Span
 
-_STRING_PARTS = {tokenize.STRING, *(getattr(tokenize, name) for name in ("FSTRING_MIDDLE", "TSTRING_MIDDLE") if hasattr(tokenize, name))}
+_STRING_PARTS = {
+    tokenize.STRING,
+    *(getattr(tokenize, name) for name in ("FSTRING_MIDDLE", "TSTRING_MIDDLE") if hasattr(tokenize, name)),
+}
 
 
 class Layout:
@@ -37,9 +40,11 @@ class Layout:
 
     def span(self, node: ast.expr | ast.stmt) -> Span:
         """Where a node stands."""
-        assert node.end_lineno is not None and node.end_col_offset is not None
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
         return Span(
-            self.source.offset(node.lineno, node.col_offset), self.source.offset(node.end_lineno, node.end_col_offset)
+            self.source.offset(node.lineno, node.col_offset),
+            self.source.offset(node.end_lineno, node.end_col_offset),
         )
 
     def text(self, node: ast.expr | ast.stmt) -> str:
@@ -56,7 +61,8 @@ class Layout:
         first = first_line(node)
         if self.source.line_text(first)[: self._column(node, first)].strip(" \t\f"):
             return False
-        assert node.end_lineno is not None and node.end_col_offset is not None
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
         end = self.source.offset(node.end_lineno, node.end_col_offset)
         last = self.source.offset(node.end_lineno, 0) + len(self.source.line_text(node.end_lineno).encode())
         rest = self.source.data[end:last].decode("utf-8").strip()
@@ -134,7 +140,7 @@ class Layout:
 
 def first_line(node: ast.stmt) -> int:
     """The line a statement begins on, its decorators included."""
-    decorators = getattr(node, "decorator_list", [])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
     return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 

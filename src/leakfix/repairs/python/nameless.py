@@ -39,7 +39,7 @@ def enclose_nameless(subject: Subject) -> list[str]:
     notes = check(subject, None, region, needs, tracked)
     name = subject.new_name(subject.resource.variable)
     base = layout.indent_of(first_line(statement))
-    head, parenthesised = _use_name(subject, name)
+    head = _use_name(subject, name)
     kept = layout.source.text(entered_span(subject, form)) if form.keyword else layout.source.text(head)
     if "\n" in kept and layout.string_lines:
         raise Refused("the acquisition spans lines of a string")
@@ -54,7 +54,7 @@ def enclose_nameless(subject: Subject) -> list[str]:
     return notes
 
 
-def _use_name(subject: Subject, name: str) -> tuple[Span, bool]:
+def _use_name(subject: Subject, name: str) -> Span:
     """Put the name where the acquisition stands, parentheses round an ``await`` included."""
     layout = subject.layout
     span = layout.span(subject.acquisition)
@@ -62,9 +62,9 @@ def _use_name(subject: Subject, name: str) -> tuple[Span, bool]:
     wrapped = isinstance(subject.acquisition, ast.Await) and data[span.start - 1 : span.start] == b"("
     if wrapped and data[span.end : span.end + 1] == b")" and data[span.end + 1 : span.end + 2] in (b".", b"["):
         layout.replace(Span(span.start - 1, span.end + 1), name)
-        return span, True
+        return span
     layout.replace(span, name)
-    return span, False
+    return span
 
 
 def _evaluated_first(subject: Subject) -> None:
@@ -149,5 +149,3 @@ def enclose_transaction(subject: Subject) -> list[str]:
     layout.add_before(first_line(statement), f"{base}with {spelled.entering(acquired)} as {name}:")
     indent_region(subject, whole, base, frozenset(), first_line(statement))
     return notes
-
-

@@ -20,7 +20,9 @@ def repair(make_subject: Callable[[], Subject], kept_elsewhere: bool) -> Fix | R
     if subject.resource.fix == "none":
         return Refusal(f"repairing a leaked {subject.resource.noun} needs a person's decision")
     if kept_elsewhere:
-        return Refusal(f"on another path the {subject.resource.noun} is handed on: who releases it is for you to decide")
+        return Refusal(
+            f"on another path the {subject.resource.noun} is handed on: who releases it is for you to decide"
+        )
     first: Refused | None = None
     for strategy in _strategies(subject):
         attempt = make_subject()

@@ -20,7 +20,7 @@ def remove_releases(subject: Subject, name: str, suite: Suite, first: int, last:
                 removable.append(release)
             elif not subject.resource.repeatable:
                 raise Refused(
-                    f"it is released at line {release.lineno} and work goes on after that; releasing it twice is an error"
+                    f"it is released at line {release.lineno}, work goes on after that, and twice is an error"
                 )
     return _Removal(subject, set(removable)).run(suite, first, last)
 
@@ -87,7 +87,8 @@ class _Removal:
             return
         if isinstance(node, ast.Try) and node.finalbody and all(item in self.removed for item in node.finalbody):
             self.finally_falls(node)
-            for part in (*node.body, *node.handlers, *node.orelse):
+            parts: list[ast.stmt | ast.ExceptHandler] = [*node.body, *node.handlers, *node.orelse]
+            for part in parts:
                 self.inside_suite_item(part)
             return
         for name in ("body", "orelse", "finalbody"):

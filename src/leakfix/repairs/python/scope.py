@@ -126,7 +126,11 @@ def enclose_finally(subject: Subject, name: str, region: Region, after: int, bas
     """``try:`` behind a line, the region in it, and ``finally:`` with the release."""
     layout, release = subject.layout, release_code(subject, name)
     steady = remove_releases(subject, name, region.suite, region.first, region.last)
-    layout.add_after(after, base + "try:", *([] if _anything_left(subject, name, region) else [base + subject.unit + "pass"]))
+    layout.add_after(
+        after,
+        base + "try:",
+        *([] if _anything_left(subject, name, region) else [base + subject.unit + "pass"]),
+    )
     indent_region(subject, region, base, steady, after + 1)
     layout.add_after(last_line(region.suite[region.last]), base + "finally:", base + subject.unit + release)
 

@@ -17,7 +17,7 @@ from leakfix.source import Span
 Suite = list[ast.stmt]
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer, not an error
+class Refused(Exception):
     """No repair is provably right; the message says why."""
 
 
@@ -92,9 +92,9 @@ class Subject:
         node: ast.expr = self.call
         while True:
             parent = self.parents.get(node)
-            if isinstance(parent, ast.Await):
-                node = parent
-            elif isinstance(parent, ast.Call) and parent.args[:1] == [node] and self._passes_on(parent):
+            if isinstance(parent, ast.Await) or (
+                isinstance(parent, ast.Call) and parent.args[:1] == [node] and self._passes_on(parent)
+            ):
                 node = parent
             else:
                 return node
