@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from leakfix import engine
 from leakfix.config import Config
 from leakfix.registry import Registry
 
@@ -57,3 +58,46 @@ def registry() -> Registry:
     loaded = Registry.load(Config())
     assert not loaded.broken, loaded.broken
     return loaded
+
+
+class Checker:
+    """Checks files in an otherwise empty tree for leaks of a made-up library, ``toydb``."""
+
+    def __init__(self, tree: Path, row: Mapping[str, object]) -> None:
+        self.tree = tree
+        self.config = Config(select=("toydb/connection",), resources=(row,))
+        self.registry = Registry.load(self.config)
+
+    def __call__(self, files: Mapping[str, str | bytes] | str) -> engine.Report:
+        """What is found in the files; a text alone is ``case.py``."""
+        named = {"case.py": files} if isinstance(files, str) else files
+        for name, content in named.items():
+            (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.tree / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return engine.check(["."], self.config, self.registry, jobs=1)
+
+    def with_row(self, **keys: object) -> Checker:
+        """The same tree, some keys of the row changed."""
+        return Checker(self.tree, {**TOY, **{key.rstrip("_"): value for key, value in keys.items()}})
+
+    def repaired(self, text: str) -> str:
+        """What becomes of a file when all its leaks are repaired; every one of them must be."""
+        report = self(text)
+        assert [finding.refusal for finding in report.findings if finding.fix is None] == []
+        (file,) = engine.repair(report, ["."], self.config, self.registry, lambda *_: True)
+        return file.after.raw.decode()
+
+
+TOY: Mapping[str, object] = {
+    "id": "toydb/connection",
+    "noun": "connection",
+    "acquire": ["toydb.connect"],
+    "values": ["execute", "fetchall", "commit"],
+}
+
+
+@pytest.fixture
+def found(tree: Path) -> Checker:
+    """Check files that use the made-up library."""
+    (tree / "pyproject.toml").write_text("")
+    return Checker(tree, TOY)
