@@ -23,7 +23,7 @@ from sqlmodel import Session
 
 def load(engine, key):
     session = Session(engine)
-    return session.scalar(key)
+    return session.query(key).count()
 """
 
 
