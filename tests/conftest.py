@@ -66,7 +66,8 @@ class Checker:
     def __init__(self, tree: Path, row: Mapping[str, object]) -> None:
         self.tree = tree
         self.config = Config(select=("toydb/connection",), resources=(row,))
-        self.registry = Registry.load(self.config)
+        self.registry = _REGISTRIES.setdefault(repr(row), None) or Registry.load(self.config)
+        _REGISTRIES[repr(row)] = self.registry
 
     def __call__(self, files: Mapping[str, str | bytes] | str) -> engine.Report:
         """What is found in the files; a text alone is ``case.py``."""
@@ -88,6 +89,7 @@ class Checker:
         return file.after.raw.decode()
 
 
+_REGISTRIES: dict[str, Registry | None] = {}
 TOY: Mapping[str, object] = {
     "id": "toydb/connection",
     "noun": "connection",
