@@ -85,8 +85,12 @@ class Checker:
         """What becomes of a file when all its leaks are repaired; every one of them must be."""
         report = self(text)
         assert [finding.refusal for finding in report.findings if finding.fix is None] == []
-        (file,) = engine.repair(report, ["."], self.config, self.registry, lambda *_: True)
+        (file,) = self.repairs(report)
         return file.after.raw.decode()
+
+    def repairs(self, report: engine.Report) -> list[engine.FileRepair]:
+        """Every file with a repair, before and after all of its repairs."""
+        return list(engine.repair(report, ["."], self.config, self.registry, lambda *_: True))
 
 
 _REGISTRIES: dict[str, Registry | None] = {}
