@@ -164,7 +164,7 @@ def test_a_function_of_three_thousand_statements(found: Any, states: list[int]) 
 
 @pytest.mark.xfail(reason="a function beyond the bound is left out without a word")
 def test_a_function_too_large_to_analyse_is_told(found: Any) -> None:
-    lines = ["    c = toydb.connect()", *("    c.execute(a)" for _ in range(12_000))]
+    lines = ["    c = toydb.connect()", *("    c.execute(a)" for _ in range(25_000))]
     report = found("import toydb\n\ndef f(a):\n" + "\n".join(lines) + "\n")
     assert report.findings or report.errors
 
