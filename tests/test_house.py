@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
+import tomllib
+from dataclasses import MISSING, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import pytest
 from leakfix import engine
 from leakfix.config import Config
 from leakfix.registry import Registry
+from leakfix.resources import OwnerRow, Resource, TypeRow, table_from
 
 ROOT = Path(__file__).parent.parent
 CORE = sorted((ROOT / "src" / "leakfix").rglob("*.py"))
@@ -134,3 +138,19 @@ def test_the_core_does_not_import_its_codemods() -> None:
 def test_no_module_of_leftovers() -> None:
     vague = {"utils.py", "util.py", "helpers.py", "helper.py", "misc.py", "common.py"}
     assert [name_of(path) for path in OURS if path.name in vague] == []
+
+
+@pytest.mark.parametrize("row", [Resource, TypeRow, OwnerRow], ids=lambda row: row.__name__)
+def test_every_key_of_a_row_is_explained_with_its_default(row: type[Any]) -> None:
+    text = (ROOT / "docs" / "writing-a-codemod.md").read_text("utf-8")
+    for item in fields(row):
+        line = next((line for line in text.split("\n") if line.startswith(f"| `{item.name.rstrip('_')}` |")), "")
+        default = "" if item.default is MISSING else json.dumps(item.default)
+        assert line.split("|")[2].strip().strip("`") == default, item.name
+
+
+def test_the_rows_shown_to_authors_are_valid() -> None:
+    text = (ROOT / "docs" / "writing-a-codemod.md").read_text("utf-8")
+    shown = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
+    tables = [document.get("tool", {}).get("leakfix", document) for document in shown]
+    assert sum(len(table_from([table]).resources) for table in tables) == 2
