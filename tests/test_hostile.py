@@ -33,7 +33,7 @@ UNREADABLE = {
     "bytes that do not fit": (b"import toydb\ntoydb.connect('\xff')\n", "utf-8"),
     "bytes that do not fit the cookie": (b"# coding: ascii\nimport toydb\ntoydb.connect('\xe9')\n", "ascii"),
     "NUL bytes": (b"import toydb\ntoydb.connect()\n\0\n", "null bytes"),
-    "not Python at all": (b"\x7fELF import toydb connect \x01\x02\x03", "line 1"),
+    "not Python at all": (b"\x7fELF\nimport toydb connect \x01\x02\x03", "line 1"),
     "a merge conflict": (b"import toydb\n<<<<<<< HEAD\ntoydb.connect()\n=======\n>>>>>>> other\n", "line 2"),
 }
 
