@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from leakfix.finding import Category, Finding, Fix, Refusal, fingerprint
-from leakfix.languages.python.modules import FunctionInfo, Module
+from leakfix.languages.python.modules import (
+    Annotated,
+    Binding,
+    ClassInfo,
+    FunctionInfo,
+    Import,
+    Module,
+    Value,
+    named_words,
+)
 from leakfix.languages.python.program import PythonProgram
 from leakfix.languages.python.project import Modules
 from leakfix.lifetimes.summaries import Summaries
@@ -63,8 +73,66 @@ class Analysis:
         other.modules = self.modules.with_module(module)
         return other
 
+    def exports(self, module: Module, words: Collection[str]) -> frozenset[str]:
+        """Names of a module by which other files may acquire something: engines, pools, factories, their classes.
+
+        Only what is bound by a call of one of the words, or imported under one, is asked about.
+        """
+        found: set[str] = set()
+        names = self.program.names
+        words = self.words_in(module, words)
+        for name, bindings in module.names.items():
+            if any(self._may_be_source(binding, words) for binding in bindings):
+                if any(self.table.is_source(symbol) for symbol in names.module_name(module, name)):
+                    found.add(name)
+        for info in module.classes.values():
+            if any(self.table.is_source(base) for base in names.outside_bases(module, info)):
+                found.add(info.node.name)
+            for attribute, entries in info.attributes.items():
+                if any(self._may_be_source(binding, words) for binding, _ in entries):
+                    symbols = names.member(f"@{module.path}:{info.qualname}()", attribute)
+                    if any(self.table.is_source(symbol) for symbol in symbols):
+                        found |= {attribute, info.node.name}
+        for function in module.functions.values():
+            if function.call_words & set(words) and self.hands_out(f"@{module.path}:{function.qualname}"):
+                found.add(function.node.name)
+        return frozenset(name for name in found if not name.startswith("__"))
+
+    def _may_be_source(self, binding: Binding, words: Collection[str]) -> bool:
+        match binding:
+            case Import(module=package, attribute=attribute):
+                return package.partition(".")[0] in self.table.import_roots or attribute in words
+            case Value(expression=value):
+                return bool(named_words(value) & set(words))
+            case Annotated(annotation=annotation):
+                return bool(named_words(annotation) & set(words))
+        return False
+
+    def words_in(self, module: Module, words: Collection[str]) -> set[str]:
+        """The words with the names this module gives to what they stand for."""
+        found = set(words)
+        for _ in range(2):
+            for name, bindings in module.names.items():
+                for binding in bindings:
+                    if isinstance(binding, Import) and binding.attribute in found:
+                        found.add(name)
+                    elif isinstance(binding, Value) and isinstance(binding.expression, ast.Name | ast.Attribute):
+                        if named_words(binding.expression) & found:
+                            found.add(name)
+                    elif isinstance(binding, ClassInfo):
+                        if any(named_words(base) & found for base in binding.node.bases):
+                            found.add(name)
+        return found
+
+    def hands_out(self, symbol: str) -> bool:
+        """Whether a function returns something fresh, or something that acquires."""
+        if self.summaries.fresh(symbol) is not None:
+            return True
+        return any(self.table.is_source(result) for result in self.program.names.called(symbol))
+
     def leaks(self, module: Module, words: Collection[str], only: str | None = None) -> Iterator[Located]:
         """The leaks of a file, in functions that call one of the words (of one function, where named)."""
+        words = self.words_in(module, words)
         for info in module.functions.values():
             if only is not None and info.qualname != only:
                 continue

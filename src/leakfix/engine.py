@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -11,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from leakfix.analysis import Analysis, Located, Rules
 from leakfix.config import Config
 from leakfix.finding import Category, Finding, Fix, Refusal
-from leakfix.languages.python.exports import exported
 from leakfix.languages.python.project import Unparsable
 from leakfix.project.discover import discover
 from leakfix.project.files import read_file
@@ -86,6 +86,7 @@ def check(paths: Sequence[str], config: Config, registry: Registry, jobs: int | 
     """Find the leaks below the paths, each with its verified repair or the reason there is none."""
     started = time.monotonic()
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
+    gc.disable()  # millions of syntax nodes, looked through again and again for nothing; see Modules
     found = discover(paths, config)
     run = _Run(config, registry)
     errors = [FileError(path, message) for path, message in found.errors]
@@ -204,7 +205,7 @@ class _Run:
         except RecursionError:
             return _Indexed(path, error="nested too deeply; not analysed")
         self.analysis.modules.keep(module)
-        return _Indexed(path, True, exported(module, self.words), released)
+        return _Indexed(path, True, self.analysis.exports(module, self.words), released)
 
     def analyse(self, path: str) -> _Analysed:
         """Find and repair the leaks of one file."""

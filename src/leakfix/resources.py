@@ -210,6 +210,17 @@ class ResourceTable:
         names += [name for row in self.types for name in (row.name, *row.names, *row.made_by, *row.instances)]
         return frozenset(name.partition(".")[0].partition("(")[0] for name in names)
 
+    def is_source(self, name: str) -> bool:
+        """Whether something acquires, or has a method that does: an engine, a pool, a factory, a session class."""
+        return self.canonical(name) in self._sources
+
+    @cached_property
+    def _sources(self) -> frozenset[str]:
+        found = set(self.by_acquire) | self.import_roots
+        for name in self.by_acquire:
+            found |= {name[:end] for end in range(len(name)) if name[end] == "." and name[:end].endswith(("()", "[]"))}
+        return frozenset(found)
+
     @cached_property
     def telling_words(self) -> frozenset[str]:
         """Method names that make a file worth parsing whatever it imports."""
@@ -217,10 +228,21 @@ class ResourceTable:
 
     @cached_property
     def call_words(self) -> frozenset[str]:
-        """Words one of which stands in every file that acquires or makes something of these tables by itself."""
+        """Last words of the calls that acquire, or make what acquires: a function without any cannot leak."""
         names = [name for row in self.resources for name in (*row.acquire, *row.acquire_any)]
-        names += [name for row in self.types for name in (*row.names, *row.made_by, *row.instances)]
-        return frozenset(_last_word(name) for name in names)
+        made = [name for row in self.types for name in (row.name, *row.names, *row.made_by) if "()" not in name]
+        return frozenset(_last_word(name) for name in (*names, *made))
+
+    @cached_property
+    def file_words(self) -> dict[str, frozenset[str]]:
+        """For each package: words one of which stands in every file that gets hold of its resources by itself."""
+        found: dict[str, set[str]] = {}
+        names = [name for row in self.resources for name in row.acquire]
+        names += [n for row in self.types for n in (row.name, *row.names, *row.made_by, *row.instances)]
+        for name in names:
+            entry = name.partition("(")[0].partition("[")[0]
+            found.setdefault(entry.partition(".")[0], set()).add(_last_word(entry))
+        return {root: frozenset(words) for root, words in found.items()}
 
 
 def _last_word(name: str) -> str:

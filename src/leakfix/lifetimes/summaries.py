@@ -75,8 +75,8 @@ class Summaries:
             found = self._handed_out(name) if self.may_acquire(name) else None
         finally:
             self._busy.pop()
-        if not self._busy or found is not None:
-            self._fresh[name] = found
+        # Kept also where a cycle cut the question short: asking again and again would never end.
+        self._fresh[name] = found
         return found
 
     def _handed_out(self, name: str) -> Resource | None:

@@ -12,15 +12,25 @@ _WORD = re.compile(rb"\w+")
 
 
 class Prefilter:
-    """Keeps the files that import a library of the tables and call one of its words."""
+    """Keeps the files that import a library of the tables and use one of the words that lead to its resources."""
 
     def __init__(self, table: ResourceTable) -> None:
-        self._roots = _alternatives(table.import_roots | table.telling_words)
-        self._words = _alternatives(table.call_words)
+        self._quick = sorted(word.encode() for word in table.import_roots | table.telling_words)
+        self._imports = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*(?:from|import)[ \t]+([^\n]*\b(?:" + _either(table.import_roots) + rb")\b[^\n]*)", re.M)
+        self._words = {
+            root.encode(): re.compile(rb"\b(?:" + _either(words) + rb")\b") for root, words in table.file_words.items()
+        }
+        self._telling = _alternatives(table.telling_words)
 
     def passes(self, data: bytes) -> bool:
         """Whether a file can acquire something by itself."""
-        return self._roots.search(data) is not None and self._words.search(data) is not None
+        # `in` is several times quicker than one pattern of alternatives.
+        if not any(word in data for word in self._quick):
+            return False
+        roots = {word for match in self._imports.finditer(data) for word in _WORD.findall(match.group(1))}
+        if any(root in self._words and self._words[root].search(data) for root in roots):
+            return True
+        return self._telling.search(data) is not None
 
 
 def imports_any(data: bytes, exports: dict[bytes, frozenset[bytes]]) -> bool:
@@ -36,5 +46,9 @@ def imports_any(data: bytes, exports: dict[bytes, frozenset[bytes]]) -> bool:
     return False
 
 
+def _either(words: Collection[str]) -> bytes:
+    return b"|".join(re.escape(word.encode()) for word in sorted(words)) or b"(?!)"
+
+
 def _alternatives(words: Collection[str]) -> re.Pattern[bytes]:
-    return re.compile(b"|".join(re.escape(word.encode()) for word in sorted(words)) or b"(?!)")
+    return re.compile(_either(words))

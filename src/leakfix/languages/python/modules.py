@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -265,12 +266,25 @@ class _Reader:
         self.block(node.body, info, None, info.qualname + ".")
 
 
+def named_words(node: ast.AST) -> set[str]:
+    """Names in an annotation, those in strings included."""
+    found: set[str] = set()
+    for item in ast.walk(node):
+        match item:
+            case ast.Name(id=word) | ast.Attribute(attr=word):
+                found.add(word)
+            case ast.Constant(value=str() as text):
+                found |= set(re.findall(r"\w+", text))
+    return found
+
+
 def _words(node: FunctionNode) -> Iterator[str]:
-    """Last words of everything the function calls or enters."""
+    """Every word in the function: what it calls, and what it may call under another name."""
     for item in own_nodes(node):
-        if isinstance(item, ast.Call):
-            match item.func:
-                case ast.Name(id=word) | ast.Attribute(attr=word):
-                    yield word
-                case ast.Call():
-                    yield "()"
+        match item:
+            case ast.Name(id=word) | ast.Attribute(attr=word):
+                yield word
+            case ast.Call(func=ast.Call()):
+                yield "()"
+            case ast.ImportFrom(names=aliases):
+                yield from (alias.name for alias in aliases)

@@ -68,8 +68,6 @@ class Names:
     def __init__(self, modules: Modules) -> None:
         self.modules = modules
         self._busy: set[object] = set()
-        self._cuts = 0
-        """How often a question was cut short by a cycle; an answer is kept only if none was on the way."""
 
     # -- expressions ------------------------------------------------------------------------------------------------
 
@@ -80,16 +78,13 @@ class Names:
         if known is not None:
             return known
         if node in self._busy or len(self._busy) > _DEPTH:
-            self._cuts += 1
             return ()
-        cuts = self._cuts
         self._busy.add(node)
         try:
             found = _few(self._of(node, place))
         finally:
             self._busy.discard(node)
-        if cuts == self._cuts:
-            memo[node] = found
+        memo[node] = found  # also where a cycle cut it short, else a cycle would be walked again and again
         return found
 
     def _of(self, node: ast.expr, place: Place) -> Iterator[str]:
@@ -236,16 +231,13 @@ class Names:
         if known is not None:
             return known
         if key in self._busy:
-            self._cuts += 1
             return ()
-        cuts = self._cuts
         self._busy.add(key)
         try:
             found = _few(ask())
         finally:
             self._busy.discard(key)
-        if cuts == self._cuts:
-            module.memo[key] = found
+        module.memo[key] = found
         return found
 
     def _module_name(self, module: Module, name: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ from leakfix.source import SourceFile, UndecodableSource
 _LAYOUT_FOLDERS = ("", "src", "lib")
 _MAX_ANCESTORS = 10
 _TOP_LEVEL = re.compile(rb"^(?=[A-Za-z_@])(?!(?:else|elif|except|finally)\b)", re.MULTILINE)
-_BYTES_KEPT = 6_000_000
+_BYTES_KEPT = 10_000_000
 
 
 class Unparsable(ValueError):
@@ -90,7 +90,7 @@ class Modules:
     def __init__(self, read: Callable[[str], bytes]) -> None:
         self.read = read
         self._kept: OrderedDict[str, Module | None] = OrderedDict()
-        self._bytes = 0
+        self._bytes = self._dropped = 0
         self._found: dict[tuple[str, str], str | None] = {}
         self._folders: dict[str, frozenset[str]] = {}
 
@@ -124,7 +124,14 @@ class Modules:
         self._bytes += len(module.source.data) if module else 0
         while self._bytes > _BYTES_KEPT and len(self._kept) > 8:
             _, old = self._kept.popitem(last=False)
-            self._bytes -= len(old.source.data) if old else 0
+            self._drop(len(old.source.data) if old else 0)
+
+    def _drop(self, size: int) -> None:
+        self._bytes -= size
+        self._dropped += size
+        if self._dropped > 6 * _BYTES_KEPT:  # methods and classes refer to each other
+            self._dropped = 0
+            gc.collect()
 
     def find(self, importer: str, imported: Import) -> str | None:
         """The file an import names, looked for from the importing file's folders upward; None if it is not ours."""
