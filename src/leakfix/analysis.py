@@ -12,7 +12,6 @@ from leakfix.finding import Category, Finding, Fix, Refusal, fingerprint
 from leakfix.languages.python.modules import (
     Annotated,
     Binding,
-    ClassInfo,
     FunctionInfo,
     Import,
     Module,
@@ -52,15 +51,18 @@ class Located:
 class Analysis:
     """The analysis of a run; its modules, graphs and summaries are made on demand and kept."""
 
-    def __init__(self, table: ResourceTable, rules: Rules, read: Callable[[str], bytes]) -> None:
+    def __init__(
+        self, table: ResourceTable, rules: Rules, read: Callable[[str], bytes], words: Collection[str] = ()
+    ) -> None:
         self.table = table
         self.rules = rules
+        self.words = {*table.call_words, "()", *words}
         self.modules = Modules(read)
 
     @cached_property
     def program(self) -> PythonProgram:
         """The project's functions."""
-        return PythonProgram(self.modules)
+        return PythonProgram(self.modules, self.words)
 
     @cached_property
     def summaries(self) -> Summaries:
@@ -69,18 +71,18 @@ class Analysis:
 
     def with_module(self, module: Module) -> Analysis:
         """The same project with one file replaced; what was parsed of the others is shared."""
-        other = Analysis(self.table, self.rules, self.modules.read)
+        other = Analysis(self.table, self.rules, self.modules.read, self.words)
         other.modules = self.modules.with_module(module)
         return other
 
-    def exports(self, module: Module, words: Collection[str]) -> frozenset[str]:
+    def exports(self, module: Module) -> frozenset[str]:
         """Names of a module by which other files may acquire something: engines, pools, factories, their classes.
 
         Only what is bound by a call of one of the words, or imported under one, is asked about.
         """
         found: set[str] = set()
         names = self.program.names
-        words = self.words_in(module, words)
+        words = self.program.words_of(module)
         for name, bindings in module.names.items():
             if any(self._may_be_source(binding, words) for binding in bindings):
                 if any(self.table.is_source(symbol) for symbol in names.module_name(module, name)):
@@ -94,8 +96,12 @@ class Analysis:
                     if any(self.table.is_source(symbol) for symbol in symbols):
                         found |= {attribute, info.node.name}
         for function in module.functions.values():
-            if function.call_words & set(words) and self.hands_out(f"@{module.path}:{function.qualname}"):
+            if function.call_words & words and self.hands_out(f"@{module.path}:{function.qualname}"):
+                found.add(function.owner.node.name if function.owner else function.node.name)
                 found.add(function.node.name)
+        for name, bindings in module.names.items():
+            if any(isinstance(binding, Value) and named_words(binding.expression) & found for binding in bindings):
+                found.add(name)
         return frozenset(name for name in found if not name.startswith("__"))
 
     def _may_be_source(self, binding: Binding, words: Collection[str]) -> bool:
@@ -108,35 +114,19 @@ class Analysis:
                 return bool(named_words(annotation) & set(words))
         return False
 
-    def words_in(self, module: Module, words: Collection[str]) -> set[str]:
-        """The words with the names this module gives to what they stand for."""
-        found = set(words)
-        for _ in range(2):
-            for name, bindings in module.names.items():
-                for binding in bindings:
-                    if isinstance(binding, Import) and binding.attribute in found:
-                        found.add(name)
-                    elif isinstance(binding, Value) and isinstance(binding.expression, ast.Name | ast.Attribute):
-                        if named_words(binding.expression) & found:
-                            found.add(name)
-                    elif isinstance(binding, ClassInfo):
-                        if any(named_words(base) & found for base in binding.node.bases):
-                            found.add(name)
-        return found
-
     def hands_out(self, symbol: str) -> bool:
         """Whether a function returns something fresh, or something that acquires."""
         if self.summaries.fresh(symbol) is not None:
             return True
         return any(self.table.is_source(result) for result in self.program.names.called(symbol))
 
-    def leaks(self, module: Module, words: Collection[str], only: str | None = None) -> Iterator[Located]:
+    def leaks(self, module: Module, only: str | None = None) -> Iterator[Located]:
         """The leaks of a file, in functions that call one of the words (of one function, where named)."""
-        words = self.words_in(module, words)
+        words = self.program.words_of(module)
         for info in module.functions.values():
             if only is not None and info.qualname != only:
                 continue
-            if only is None and not info.call_words & set(words):
+            if only is None and not info.call_words & words:
                 continue
             name = f"@{module.path}:{info.qualname}"
             function = self.program.function(name) if self.summaries.may_acquire(name) else None

@@ -105,7 +105,7 @@ def check(paths: Sequence[str], config: Config, registry: Registry, jobs: int | 
         len(candidates),
         time.monotonic() - started,
         {item.path: item.source for item in analysed if item.findings and item.source},
-        frozenset(run.words),
+        frozenset(run.analysis.words),
     )
 
 
@@ -114,7 +114,7 @@ def repair(
 ) -> Iterator[FileRepair]:
     """Repair file by file what ``decide`` accepts; each repair is made on the result of the one before."""
     run = _Run(config, registry)
-    run.words |= report.words
+    run.analysis.words |= report.words
     for path, source in sorted(report.sources.items()):
         if any(finding.fix for finding in report.findings if finding.path == path):
             yield run.repair(source, decide)
@@ -134,7 +134,7 @@ def _candidates(run: _Run, workers: Workers, indexed: list[_Indexed]) -> list[st
     fresh = chosen
     for _ in range(_ROUNDS):
         exports = _by_module(fresh)
-        run.words |= {name for names in fresh.values() for name in names}
+        run.analysis.words |= {name for names in fresh.values() for name in names}
         if not exports or not rest:
             break
         more = [item for part in workers.map(run.importing(exports), rest) for item in part]
@@ -164,7 +164,6 @@ class _Run:
         self.registry = registry
         self.table = registry.table
         self.prefilter = Prefilter(registry.table)
-        self.words: set[str] = set(registry.table.call_words) | {"()"}
         self.shared_releases = {word for row in self.table.resources if row.shared for word in row.release_with}
         names = {}
         for name, codemod in registry.codemods.items():
@@ -205,7 +204,7 @@ class _Run:
         except RecursionError:
             return _Indexed(path, error="nested too deeply; not analysed")
         self.analysis.modules.keep(module)
-        return _Indexed(path, True, self.analysis.exports(module, self.words), released)
+        return _Indexed(path, True, self.analysis.exports(module), released)
 
     def analyse(self, path: str) -> _Analysed:
         """Find and repair the leaks of one file."""
@@ -216,7 +215,7 @@ class _Run:
         try:
             allowed = suppressions(module.source, self.registry.codemods.keys())
             result.errors += [f"line {line}: {text}" for line, text in allowed.warnings]
-            for located in self.analysis.leaks(module, self.words):
+            for located in self.analysis.leaks(module):
                 if not allowed.allows(located.finding.rule, located.finding.suppression_lines):
                     result.findings.append(self.with_fix(located))
         except RecursionError:
@@ -229,7 +228,7 @@ class _Run:
         """The finding with its verified repair, or with the reason why there is none."""
         answer = self.analysis.proposal(located)
         if isinstance(answer, Fix):
-            answer = verified(self.analysis, located, answer, self.words)
+            answer = verified(self.analysis, located, answer)
         if isinstance(answer, Refusal):
             return replace(located.finding, refusal=answer.reason)
         return replace(located.finding, fix=answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from leakfix.analysis import Analysis, Located
 from leakfix.finding import Fix, Refusal
@@ -14,7 +14,7 @@ from leakfix.resources import Resource
 from leakfix.source import ConflictingEdits, SourceFile, UndecodableSource
 
 
-def verified(analysis: Analysis, located: Located, fix: Fix, words: Collection[str]) -> Fix | Refusal:
+def verified(analysis: Analysis, located: Located, fix: Fix) -> Fix | Refusal:
     """The fix, if the edited file passes every check; else the reason as a refusal."""
     source = located.module.source
     try:
@@ -33,9 +33,9 @@ def verified(analysis: Analysis, located: Located, fix: Fix, words: Collection[s
     lost = _lost_statement(located, module.tree)
     if lost:
         return Refusal(f"the repair would change more than it should: {lost}")
-    before = {item.finding.fingerprint for item in analysis.leaks(located.module, words, located.function.qualname)}
+    before = {item.finding.fingerprint for item in analysis.leaks(located.module, located.function.qualname)}
     again = analysis.with_module(module)
-    after = {item.finding.fingerprint for item in again.leaks(module, words, located.function.qualname)}
+    after = {item.finding.fingerprint for item in again.leaks(module, located.function.qualname)}
     if located.finding.fingerprint in after:
         return Refusal("the leak would remain on some path after the repair")
     if after - before:

@@ -7,7 +7,8 @@ from collections.abc import Collection
 
 from leakfix.resources import ResourceTable
 
-_IMPORTED = re.compile(rb"^[ \t]*(?:from|import)[ \t]+([^\n#]+)", re.MULTILINE)
+_FROM = re.compile(rb"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]*(\([^)]*\)|[^\n]*)", re.MULTILINE)
+_IMPORT = re.compile(rb"^[ \t]*import[ \t]+([^\n#]+)", re.MULTILINE)
 _WORD = re.compile(rb"\w+")
 
 
@@ -34,16 +35,23 @@ class Prefilter:
 
 
 def imports_any(data: bytes, exports: dict[bytes, frozenset[bytes]]) -> bool:
-    """Whether a file imports one of the modules (by last name) and mentions something it exports."""
-    seen: set[bytes] = set()
-    for match in _IMPORTED.finditer(data):
+    """Whether a file imports something exported, by name, by star or through its module (known by its last name)."""
+    for match in _FROM.finditer(data):
+        names = set(_WORD.findall(match.group(2)))
+        exported = exports.get(match.group(1).rpartition(b".")[2])
+        if exported and (names & exported or match.group(2).lstrip().startswith(b"*")):
+            return True
+        if any(_uses(data, exports[name]) for name in names & exports.keys()):
+            return True
+    for match in _IMPORT.finditer(data):
         for word in _WORD.findall(match.group(1)):
-            names = exports.get(word)
-            if names and word not in seen:
-                seen.add(word)
-                if any(name in data for name in names):
-                    return True
+            if word in exports and _uses(data, exports[word]):
+                return True
     return False
+
+
+def _uses(data: bytes, exported: frozenset[bytes]) -> bool:
+    return any(b"." + name in data for name in exported)
 
 
 def _either(words: Collection[str]) -> bytes:

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 
 from leakfix.ir.nodes import Callee, Function, Graph
 from leakfix.languages.python.lower import Lowering, TooComplex
-from leakfix.languages.python.modules import FunctionInfo, Module, own_nodes
+from leakfix.languages.python.modules import (
+    Binding,
+    ClassInfo,
+    FunctionInfo,
+    Import,
+    Module,
+    Value,
+    named_words,
+    own_nodes,
+)
 from leakfix.languages.python.names import Names, Place
 from leakfix.languages.python.project import Modules
 
@@ -15,9 +24,12 @@ from leakfix.languages.python.project import Modules
 class PythonProgram:
     """Functions of the project in the small IR. Implements ``leakfix.ir.nodes.Program``."""
 
-    def __init__(self, modules: Modules) -> None:
+    def __init__(self, modules: Modules, words: set[str]) -> None:
         self.modules = modules
+        self.words = words
+        """Words of calls worth resolving; others cannot acquire anything. They may grow."""
         self.names = Names(modules)
+        self._words: dict[tuple[str, int], frozenset[str]] = {}
         self._functions: dict[str, Function | None] = {}
 
     def function(self, name: str) -> Function | None:
@@ -32,9 +44,18 @@ class PythonProgram:
         found = self.names.function(name)
         if found is None:
             return ()
-        place = Place(*found)
-        lowering = Lowering(found[1].node, place, self.names)
-        return [lowering.callee(node) for node in own_nodes(found[1].node) if isinstance(node, ast.Call)]
+        module, info = found
+        words = self.words_of(module)
+        lowering = Lowering(info.node, Place(module, info), self.names)
+        calls = [node for node in own_nodes(info.node) if isinstance(node, ast.Call)]
+        return [lowering.callee(node) for node in calls if _called_word(node) in words or _is_local_call(node, lowering)]
+
+    def words_of(self, module: Module) -> frozenset[str]:
+        """The words, with the names this module gives to what they stand for."""
+        key = (module.path, len(self.words))
+        if key not in self._words:
+            self._words[key] = frozenset(_with_aliases(module, self.words))
+        return self._words[key]
 
     def constructor(self, name: str) -> Function | None:
         """The ``__init__`` of the project's class of that name, inherited ones included."""
@@ -79,3 +100,34 @@ class PythonProgram:
             header_lines=tuple(range(first, node.body[0].lineno)) or (node.lineno,),
             owner=f"@{module.path}:{info.owner.qualname}" if info.owner else None,
         )
+
+
+def _called_word(node: ast.Call) -> str:
+    match node.func:
+        case ast.Name(id=word) | ast.Attribute(attr=word):
+            return word
+    return "()"
+
+
+def _is_local_call(node: ast.Call, lowering: Lowering) -> bool:
+    return isinstance(node.func, ast.Name) and node.func.id in lowering.locals
+
+
+def _with_aliases(module: Module, words: set[str]) -> set[str]:
+    found = set(words)
+    for _ in range(2):
+        for name, bindings in module.names.items():
+            if name not in found and any(_stands_for(binding, found) for binding in bindings):
+                found.add(name)
+    return found
+
+
+def _stands_for(binding: Binding, words: set[str]) -> bool:
+    match binding:
+        case Import(attribute=attribute):
+            return attribute in words
+        case Value(expression=ast.Name() | ast.Attribute() as expression):
+            return bool(named_words(expression) & words)
+        case ClassInfo(node=node):
+            return any(named_words(base) & words for base in node.bases)
+    return False
