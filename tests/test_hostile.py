@@ -243,9 +243,6 @@ def test_a_chain_of_three_hundred_factories(found: Any, states: list[int]) -> No
     assert "good.py" in [finding.path for finding in report.findings]
 
 
-@pytest.mark.xfail(
-    reason="that a function hands out nothing is not remembered while another is asked about: exponential"
-)
 def test_functions_that_all_call_each_other(found: Any, states: list[int]) -> None:
     """Twenty functions, each handing its argument to all the others: the summaries do not multiply."""
     calls = "".join(f"    f{n}(c)\n" for n in range(20))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass

@@ -18,6 +18,13 @@ Held = Literal["forever", "until-gc", "until-unreferenced"]
 Row = TypeVar("Row", "TypeRow", "Resource", "OwnerRow")
 
 
+# PEP 249 (DB-API 2.0) has the first five; the others are common among drivers.
+_DATA = (
+    "rowcount", "lastrowid", "description", "arraysize", "rownumber", "total_changes", "in_transaction",
+    "inserted_primary_key", "autocommit", "notices", "status", "info", "server_version", "encoding", "dsn",
+)  # fmt: skip
+
+
 class BadRow(ValueError):
     """A row of a resource table is not as the schema wants it; the message says which key and why."""
 
@@ -62,6 +69,12 @@ class Resource:
     borrowers: symbolic names of calls that take it as an argument and do not own it.
     carriers: calls that build something which keeps and uses it without owning it (``Session(conn)``).
     enders: methods after which live objects are stale (``commit``: attributes expire).
+    adopters: methods whose arguments become live objects of it (``Session.add``).
+    columns, relations: calls that declare, in a class body, a plain attribute of a live object or one that is
+        loaded when it is read.
+    data: attributes (not methods) whose value no longer needs it.
+    closed_when, open_when: attributes or methods that tell whether it was released already.
+    unless: ``keyword=Name`` arguments of the acquiring call that make it harmless (``poolclass=NullPool``).
     repeatable: releasing it twice is harmless.
     on_lasting_owner: only counts where the receiver outlives the function (a cursor of a connection kept on self).
     shared: the same one is handed to everybody, so one release somewhere in the project serves all.
@@ -87,6 +100,13 @@ class Resource:
     borrowers: tuple[str, ...] = ()
     carriers: tuple[str, ...] = ()
     enders: tuple[str, ...] = ()
+    adopters: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    relations: tuple[str, ...] = ()
+    data: tuple[str, ...] = _DATA
+    closed_when: tuple[str, ...] = ("closed", "is_closed")
+    open_when: tuple[str, ...] = ("is_connected", "is_open", "open", "connected")
+    unless: tuple[str, ...] = ()
     repeatable: bool = True
     on_lasting_owner: bool = False
     shared: bool = False

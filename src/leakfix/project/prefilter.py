@@ -17,7 +17,12 @@ class Prefilter:
 
     def __init__(self, table: ResourceTable) -> None:
         self._quick = sorted(word.encode() for word in table.import_roots | table.telling_words)
-        self._imports = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*(?:from|import)[ \t]+([^\n]*\b(?:" + _either(table.import_roots) + rb")\b[^\n]*)", re.M)
+        self._imports = re.compile(
+            rb"^(?:\xef\xbb\xbf)?[ \t]*(?:from|import)[ \t]+([^\n]*\b(?:"
+            + _either(table.import_roots)
+            + rb")\b[^\n]*)",
+            re.M,
+        )
         self._words = {
             root.encode(): re.compile(rb"\b(?:" + _either(words) + rb")\b") for root, words in table.file_words.items()
         }

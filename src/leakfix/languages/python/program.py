@@ -24,9 +24,9 @@ from leakfix.languages.python.project import Modules
 class PythonProgram:
     """Functions of the project in the small IR. Implements ``leakfix.ir.nodes.Program``."""
 
-    def __init__(self, modules: Modules, words: set[str]) -> None:
+    def __init__(self, modules: Modules, words: set[str] | None = None) -> None:
         self.modules = modules
-        self.words = words
+        self.words = set() if words is None else words
         """Words of calls worth resolving; others cannot acquire anything. They may grow."""
         self.names = Names(modules)
         self._words: dict[tuple[str, int], frozenset[str]] = {}
@@ -48,7 +48,9 @@ class PythonProgram:
         words = self.words_of(module)
         lowering = Lowering(info.node, Place(module, info), self.names)
         calls = [node for node in own_nodes(info.node) if isinstance(node, ast.Call)]
-        return [lowering.callee(node) for node in calls if _called_word(node) in words or _is_local_call(node, lowering)]
+        return [
+            lowering.callee(node) for node in calls if _called_word(node) in words or _is_local_call(node, lowering)
+        ]
 
     def words_of(self, module: Module) -> frozenset[str]:
         """The words, with the names this module gives to what they stand for."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from enum import IntEnum
+from functools import cached_property
 
 from leakfix.languages.python.modules import FunctionNode, own_nodes
 from leakfix.languages.python.names import Names, Place
+from leakfix.repairs.python.columns import plain_attributes
 from leakfix.resources import Resource, ResourceTable
 
 _DEPTH = 3
@@ -22,6 +24,10 @@ _PLAIN_METHODS = frozenset(
 )
 _PLAIN_CALLS = frozenset("dumps jsonify json_response JSONResponse render_template DataFrame Decimal Path".split())
 
+_LAZY = frozenset(
+    "map filter zip enumerate iter reversed islice chain from_iterable partial groupby tee starmap takewhile dropwhile "
+    "accumulate cycle create_task ensure_future submit run_in_executor to_thread gather Thread".split()
+)
 _COLLECTING = frozenset("append add extend insert appendleft update setdefault put".split())
 
 
@@ -54,6 +60,9 @@ class Needs:
         self.place = place
         self.known = dict(known)
         self.depth = depth
+        self.containers: set[str] = set()
+        self.lazy_closures: set[str] = set()
+        self.waiting = frozenset((*resource.values, *resource.objects)) - frozenset(resource.data)
         self.element = Need.PERHAPS if resource.objects else Need.NOTHING
         self.borrowers = frozenset(table.canonical(name) for name in resource.borrowers)
 
@@ -91,13 +100,46 @@ class Needs:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 if any(self.known.get(read, Need.NOTHING) >= Need.PERHAPS for read in _read(node)):
                     self._note(name, Need.VIEW)
+                    if not isinstance(node, ast.ClassDef) and _yields(node):
+                        self.lazy_closures.add(name)
+
+    def _adopt(self, given: list[ast.expr]) -> None:
+        """Objects handed to the resource live with it from then on, and so does what they were made of."""
+        for argument in given:
+            for item in ast.walk(argument):
+                if isinstance(item, ast.Name) and self.known.get(item.id, Need.NOTHING) is Need.NOTHING:
+                    if self.resource.objects:
+                        self._note(item.id, Need.PERHAPS)
+                        for value in self._assigned(item.id):
+                            if isinstance(value, ast.Call):
+                                self._adopt(
+                                    [a for a in [*value.args, *(k.value for k in value.keywords)] if self._made_here(a)]
+                                )
+
+    def _made_here(self, node: ast.expr) -> bool:
+        """Whether a name is bound to a new object of some class in this function."""
+        if not isinstance(node, ast.Name):
+            return False
+        for value in self._assigned(node.id):
+            if isinstance(value, ast.Call):
+                word = value.func.attr if isinstance(value.func, ast.Attribute) else getattr(value.func, "id", "")
+                if word[:1].isupper():
+                    return True
+        return False
+
+    def _hold(self, owner: ast.expr, need: Need) -> None:
+        """Something is put into what an expression names: the whole thing lasts as long."""
+        root: ast.AST = owner
+        while isinstance(root, ast.Attribute | ast.Subscript | ast.Call):
+            root = root.func if isinstance(root, ast.Call) else root.value
+        if isinstance(root, ast.Name) and need > Need.NOTHING and self.known.get(root.id) is not Need.RESOURCE:
+            self._note(root.id, min(need, Need.VIEW))
+            self.containers.add(root.id)
 
     def _bind(self, target: ast.expr, value: ast.expr) -> None:
         match target, value:
-            case ast.Subscript(value=ast.Name(id=name)), _:
-                self._note(name, min(self.of(value), Need.VIEW))
-            case ast.Subscript() | ast.Attribute(), _:
-                return
+            case ast.Subscript(value=owner) | ast.Attribute(value=owner), _:
+                self._hold(owner, self.of(value))
             case ast.Tuple(elts=targets), ast.Tuple(elts=values) if len(targets) == len(values):
                 for one, its in zip(targets, values, strict=True):
                     self._bind(one, its)
@@ -126,17 +168,18 @@ class Needs:
         match node:
             case ast.Name(id=name):
                 return self.known.get(name, Need.NOTHING)
+            case ast.Await(value=ast.Call() as call) if call is not self.acquisition:
+                return self._call(call, awaited=True)
             case ast.Await(value=value) | ast.NamedExpr(value=value) | ast.Starred(value=value):
                 return self.of(value)
             case ast.Call():
                 return self._call(node)
             case ast.Attribute(value=value, attr=attribute):
-                base = self.of(value)
-                if base in (Need.NOTHING, Need.PERHAPS) or attribute in self.resource.values:
-                    return Need.NOTHING
-                return Need.VIEW
+                return self._attribute(self.of(value), attribute)
             case ast.Subscript(value=value):
-                return min(self.of(value), self.element)
+                return min(self.of(value), Need.VIEW)
+            case ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements):
+                return min(max((self.of(element) for element in elements), default=Need.NOTHING), Need.VIEW)
             case ast.Compare() | ast.JoinedStr() | ast.Constant():
                 return Need.NOTHING
             case ast.BinOp(left=ast.Constant(value=str()), op=ast.Mod()):
@@ -157,10 +200,26 @@ class Needs:
 
     def element_of(self, node: ast.expr) -> Need:
         """What an element of an iterable needs."""
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            return max((self.of(element) for element in node.elts), default=Need.NOTHING)
         need = self.of(node)
+        if isinstance(node, ast.Name) and node.id in self.containers:
+            return need
         if need >= Need.PERHAPS and self._only_columns(node):
             return Need.NOTHING
         return self.element if need >= Need.VIEW else need
+
+    def _attribute(self, base: Need, name: str) -> Need:
+        if base is Need.NOTHING:
+            return base
+        if base is Need.PERHAPS:
+            return Need.NOTHING if name in self.plain else base
+        return Need.NOTHING if name in self.resource.data else Need.VIEW
+
+    @cached_property
+    def plain(self) -> frozenset[str]:
+        """Attributes of live objects known to be plain values."""
+        return plain_attributes(self.names, self.place.module, self.resource)
 
     def _comprehended(self, elements: list[ast.expr], generators: list[ast.comprehension]) -> Need:
         inner = Needs(self.resource, self.table, self.names, self.place, self.known, self.depth)
@@ -172,7 +231,7 @@ class Needs:
                     inner.known[node.id] = need
         return max(inner.of(element) for element in elements)
 
-    def _call(self, node: ast.Call) -> Need:
+    def _call(self, node: ast.Call, awaited: bool = False) -> Need:
         arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
         given = max((self.of(argument) for argument in arguments), default=Need.NOTHING)
         word = node.func.id if isinstance(node.func, ast.Name) else ""
@@ -180,12 +239,16 @@ class Needs:
             word = node.func.attr
             base = self.of(node.func.value)
             if base >= Need.PERHAPS:
+                if base is Need.RESOURCE and self.resource.asynchronous and not awaited and word in self.waiting:
+                    return Need.VIEW
                 if base >= Need.VIEW and word in self.resource.objects and self._only_columns(node):
                     return Need.NOTHING
                 return self._method(base, word, given)
         if given is Need.NOTHING:
             closure = self.known.get(word, Need.NOTHING) if isinstance(node.func, ast.Name) else Need.NOTHING
-            return Need.PERHAPS if closure >= Need.PERHAPS else Need.NOTHING
+            if closure >= Need.PERHAPS:
+                return Need.VIEW if word in self.lazy_closures else Need.PERHAPS
+            return Need.NOTHING
         if isinstance(node.func, ast.Name) and word in _PLAIN_BUILTINS:
             return Need.NOTHING
         if isinstance(node.func, ast.Name) and word in _MATERIALISING:
@@ -198,36 +261,39 @@ class Needs:
             return inferred
         if any(name in self.table.scope_names for name in names):
             return given
-        return (
-            Need.PERHAPS
-            if given is not Need.VIEW or word not in ("map", "filter", "zip", "enumerate", "iter")
-            else given
-        )
+        # A class, a lazy iterator or a task keeps what it is given; a plain function most likely returns a value.
+        keeps = word in _LAZY or word in self.table.keeper_methods or word.lstrip("_")[:1].isupper()
+        return min(given, Need.VIEW) if keeps else Need.PERHAPS
 
-    def _only_columns(self, node: ast.expr) -> bool:
+    def _only_columns(self, node: ast.expr, depth: int = 0) -> bool:
         """Whether a query asks for columns only: attributes and function calls, no class by its bare name."""
-        asked: list[ast.expr] = []
-        waiting: list[ast.expr] = [node]
-        seen: set[str] = set()
-        while waiting:
-            item = waiting.pop()
-            match item:
-                case ast.Await(value=value) | ast.Attribute(value=value):
-                    waiting.append(value)
-                case ast.Call(func=function, args=arguments):
-                    waiting.append(function)
-                    for argument in arguments:
-                        if isinstance(argument, ast.Call | ast.Name | ast.Starred):
-                            waiting.append(argument)
-                        asked.append(argument)
-                case ast.Name(id=name) if name not in seen:
-                    seen.add(name)
-                    if name not in self.known or self.known[name] is not Need.RESOURCE:
-                        waiting += self._assigned(name)
-        bare = [a for a in asked if isinstance(a, ast.Name) and a.id.lstrip("_")[:1].isupper()]
-        columns = [a for a in asked if isinstance(a, ast.Attribute) or (isinstance(a, ast.Call) and _is_sql_text(a))]
-        starred = any(isinstance(a, ast.Starred) for a in asked)
-        return bool(columns) and not bare and not starred
+        if depth > _DEPTH:
+            return False
+        match node:
+            case ast.Await(value=value):
+                return self._only_columns(value, depth)
+            case ast.Name():
+                values = self._assigned(node.id)
+                return bool(values) and all(self._only_columns(value, depth + 1) for value in values)
+            case ast.Call():
+                asked = _first_call(node).args
+                return bool(asked) and all(self._is_column(argument, depth) for argument in asked)
+        return False
+
+    def _is_column(self, node: ast.expr, depth: int) -> bool:
+        match node:
+            case ast.Attribute():
+                return True
+            case ast.Call():
+                return _is_sql_text(node) or self._only_columns(node, depth + 1)
+            case ast.Name(id=name):
+                values = [] if name[:1].isupper() else self._assigned(name)
+                return (
+                    bool(values) and all(self._is_column(value, depth + 1) for value in values)
+                    if depth < _DEPTH
+                    else False
+                )
+        return False
 
     def _assigned(self, name: str) -> list[ast.expr]:
         function = self.place.function
@@ -285,6 +351,13 @@ class Needs:
                 return None
             known[keyword.arg] = self.of(keyword.value)
         return known
+
+
+def _first_call(node: ast.Call) -> ast.Call:
+    """``select(...)`` in ``select(...).join(...).where(...)``."""
+    while isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call):
+        node = node.func.value
+    return node
 
 
 def _is_sql_text(node: ast.Call) -> bool:

@@ -71,7 +71,7 @@ def enclose_named(subject: Subject) -> list[str]:
     outside = used_outside(subject, region, {name} if region.closes_itself else tracked)
     if outside:
         raise Refused(f"it is still needed at line {outside[0].lineno}, outside the block it is acquired in")
-    notes = check(subject, name, region, needs, tracked)
+    notes = check(subject, name, region, needs, tracked, form)
     enclose(subject, form, name, region)
     return notes
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from leakfix.repairs.python.forms import Form, entered_span, release_code, with_imports
 from leakfix.repairs.python.hazards import check_region
-from leakfix.repairs.python.lasting import Need, Needs
+from leakfix.repairs.python.lasting import Needs
 from leakfix.repairs.python.layout import first_line, last_line
 from leakfix.repairs.python.releases import remove_releases
 from leakfix.repairs.python.subject import Refused, Subject, Suite
@@ -32,8 +32,7 @@ class Region:
 
 def tracked_names(subject: Subject, name: str | None, needs: Needs) -> set[str]:
     """Names whose use needs the resource to be open."""
-    least = Need.PERHAPS if subject.resource.objects else Need.VIEW
-    return {found for found, need in needs.derived().items() if need >= least} | ({name} if name else set())
+    return set(needs.derived()) | ({name} if name else set())
 
 
 def region_after(subject: Subject, name: str | None, suite: Suite, index: int, tracked: set[str]) -> Region:
@@ -61,13 +60,15 @@ def used_outside(subject: Subject, region: Region, names: set[str]) -> list[ast.
     statement = subject.statement
     own = {id(node) for node in ast.walk(statement)}
     after = last_line(statement)
+    loops = [item for item, _ in _ancestors(subject, statement) if isinstance(item, ast.For | ast.AsyncFor | ast.While)]
+    again = {id(node) for loop in loops for node in ast.walk(loop)}
     return [
         node
         for node in ast.walk(subject.node)
         if isinstance(node, ast.Name)
         and node.id in names
         and id(node) not in inside | own
-        and node.lineno > after
+        and (node.lineno > after or (isinstance(node.ctx, ast.Load) and id(node) in again))
         and not _exclusive(subject, node, statement)
     ]
 
@@ -93,15 +94,41 @@ def _ancestors(subject: Subject, node: ast.AST) -> list[tuple[ast.AST, ast.AST]]
     return found
 
 
-def check(subject: Subject, name: str | None, region: Region, needs: Needs, tracked: set[str]) -> list[str]:
-    """Whether a scope over the region is right. Returns notes for a reviewer; raises Refused."""
-    for statement in (subject.statement, *region.statements):
+def _whole_lines(subject: Subject, region: Region) -> None:
+    """A scope takes whole lines: its first and last statement must not share theirs with what stays outside."""
+    edges = [subject.statement]
+    if region.first <= region.last:
+        following = region.suite[region.last + 1 : region.last + 2]
+        if following and first_line(following[0]) <= last_line(region.suite[region.last]):
+            edges.append(following[0])
+    for statement in edges:
         if not subject.layout.stands_alone(statement):
             raise Refused("statements share a line with `;` or stand on the line of their `if`: lay them out first")
+
+
+def _lets_go(subject: Subject, node: ast.Name) -> bool:
+    """``name = None`` and ``del name``: the scope still has the resource."""
+    statement = subject.parents[node]
+    if isinstance(node.ctx, ast.Del):
+        return True
+    return (
+        isinstance(statement, ast.Assign)
+        and isinstance(statement.value, ast.Constant)
+        and statement.value.value is None
+    )
+
+
+def check(
+    subject: Subject, name: str | None, region: Region, needs: Needs, tracked: set[str], form: Form | None = None
+) -> list[str]:
+    """Whether a scope over the region is right. Returns notes for a reviewer; raises Refused."""
+    _whole_lines(subject, region)
     notes = check_region(subject, name, region.statements, needs)
     if name is not None:
         for node in subject.own(region.statements):
             if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
+                if form is not None and form.keyword and _lets_go(subject, node):
+                    continue
                 raise Refused(f"{name!r} gets another value at line {node.lineno}, inside the part that needs it")
     return notes
 
@@ -153,16 +180,16 @@ def _head(subject: Subject, form: Form, name: str) -> None:
     whole, kept = layout.span(statement), entered_span(subject, form)
     value = getattr(statement, "value", None)
     assert isinstance(value, ast.expr)
-    start = layout.span(value).start
-    gap = layout.source.data[whole.start : start].decode()
-    if "(" in gap.rpartition("=")[2]:
-        start = whole.start + len(gap[: gap.rindex("=") + 1].encode())
-        opened = f"{form.keyword} " + (f"{form.wrapper}" if form.wrapper else "")
-        while layout.source.data[start : start + 1] in (b" ", b"\t"):
+    named = statement.annotation if isinstance(statement, ast.AnnAssign) else statement.targets[0]  # type: ignore[attr-defined]
+    data, start = layout.source.data, layout.span(value).start
+    gap_start = layout.span(named).end
+    if data[gap_start:start].strip() != b"=":  # the value stands in parentheses, perhaps with comments
+        start = data.index(b"=", gap_start) + 1
+        while data[start : start + 1] in (b" ", b"\t"):
             start += 1
+        layout.replace(Span(whole.start, start), f"{form.keyword} {form.wrapper}")
         if form.drops_await:
-            raise Refused("the acquisition stands in parentheses; take them away first")
-        layout.replace(Span(whole.start, start), opened)
+            layout.replace(Span(layout.span(value).start, kept.start), "")
         layout.insert(whole.end, f" as {name}:")
         return
     prefix = f"{form.keyword} {form.wrapper}(" if form.wrapper else f"{form.keyword} "

@@ -1,0 +1,68 @@
+"""Which attributes of a project's live objects are plain values, read from the classes the file can see."""
+
+from __future__ import annotations
+
+import ast
+
+from leakfix.languages.python.modules import Annotated, Binding, Module, Value, named_words
+from leakfix.languages.python.names import Names
+from leakfix.resources import Resource
+
+_PLAIN_TYPES = frozenset(
+    "Mapped Optional Union Annotated Final int str float bool bytes date datetime time timedelta "
+    "Decimal UUID None".split()
+)
+
+
+def plain_attributes(names: Names, module: Module, resource: Resource) -> frozenset[str]:
+    """Attributes declared as columns, and nowhere as a relation, in this module and those its classes come from."""
+    if not resource.columns:
+        return frozenset()
+    columns: set[str] = set()
+    relations: set[str] = set()
+    for seen in _visible(names, module):
+        for info in seen.classes.values():
+            for name, entries in info.attributes.items():
+                bindings = [binding for binding, function in entries if function is None]
+                if any(_is_relation(binding, resource) for binding in bindings):
+                    relations.add(name)
+                elif bindings and any(_is_column(binding, resource) for binding in bindings):
+                    columns.add(name)
+    return frozenset(columns - relations)
+
+
+def _visible(names: Names, module: Module) -> list[Module]:
+    found = {module.path: module}
+    for name in module.names:
+        for symbol in names.module_name(module, name):
+            path = symbol[1:].partition(":")[0] if symbol.startswith("@") else ""
+            if path and path not in found:
+                other = names.modules.load(path)
+                if other is not None:
+                    found[path] = other
+    return list(found.values())
+
+
+def _called(binding: Binding) -> str:
+    match binding:
+        case Value(expression=ast.Call(func=ast.Name(id=word) | ast.Attribute(attr=word))):
+            return word
+    return ""
+
+
+def _is_relation(binding: Binding, resource: Resource) -> bool:
+    if isinstance(binding, Annotated):
+        return bool(
+            named_words(binding.annotation)
+            & {"List", "list", "Set", "set", "Sequence", "DynamicMapped", "WriteOnlyMapped"}
+        )
+    return _called(binding) in resource.relations
+
+
+def _is_column(binding: Binding, resource: Resource) -> bool:
+    match binding:
+        case Annotated(annotation=annotation):
+            return named_words(annotation) <= _PLAIN_TYPES
+        case Value():
+            return _called(binding) in resource.columns
+    return False
