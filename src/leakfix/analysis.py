@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -148,6 +149,7 @@ class Analysis:
         text = source.text(span)
         alike = sorted({s for _, s in sites if source.text(s) == text})
         line = source.line_of(span.start)
+        qualname = re.sub(r"@\d+", "", info.qualname)
         finding = Finding(
             rule=rule[0],
             category=rule[1],
@@ -158,12 +160,12 @@ class Analysis:
             column=source.column_of(span.start),
             end_line=source.line_of(span.end),
             end_column=source.column_of(span.end),
-            function=info.qualname,
+            function=qualname,
             message=leak.message,
             resource=leak.resource.noun,
             held=leak.resource.held,
             witness=leak.witness,
-            fingerprint=fingerprint(rule[0], stable_path(module.path), info.qualname, text, alike.index(span)),
+            fingerprint=fingerprint(rule[0], stable_path(module.path), qualname, text, alike.index(span)),
             suppression_lines=(*range(line, source.line_of(span.end) + 1), *leak.function.header_lines),
         )
         siblings = tuple(s for i, s in sites if i == leak.resource.id and s != span)

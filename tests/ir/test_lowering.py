@@ -43,7 +43,11 @@ def trails(graph: Graph, word: str, flow: Flow = Flow.NORMAL) -> set[str]:
             known = ""
             if edge.condition:
                 kind = "none" if edge.condition.none else "true"
-                known = f"[{edge.condition.variable} {'is' if edge.condition.holds else 'not'} {kind}]"
+                known = (
+                    ""
+                    if edge.condition.variable.startswith("%")
+                    else f"[{edge.condition.variable} {'is' if edge.condition.holds else 'not'} {kind}]"
+                )
             follow(edge.target, (*marks, known) if known else marks, seen | {edge.target})
 
     for node in graph.nodes:

@@ -37,7 +37,7 @@ REPORTED = {
         WARNING,
     ),
     "released in one branch": ("c = toydb.connect()\nif a:\n    c.close()", 2, WARNING),
-    "released in a loop that may not run": ("c = toydb.connect()\nfor x in (a, b):\n    c.close()", 2, WARNING),
+    "released in a loop that may not run": ("c = toydb.connect()\nfor x in a:\n    c.close()", 2, WARNING),
     "released in else of the try": (
         "c = toydb.connect()\ntry:\n    a()\nexcept ValueError:\n    pass\nelse:\n    c.close()",
         2,
@@ -45,7 +45,7 @@ REPORTED = {
     ),
     "close without parentheses": ("c = toydb.connect()\nc.close", 2, ERROR),
     "rebound": ("c = toydb.connect()\nc = toydb.connect()\nc.close()", 2, ERROR),
-    "rebound in a loop": ("for x in (a, b):\n    c = toydb.connect()\nc.close()", 3, WARNING),
+    "rebound in a loop": ("for x in a:\n    c = toydb.connect()\nc.close()", 3, WARNING),
     "rebound to None": ("c = toydb.connect()\nc = None", 2, ERROR),
     "deleted": ("c = toydb.connect()\ndel c", 2, ERROR),
     "the wrong one released": ("c = toydb.connect()\nd = a\nd.close()", 2, ERROR),
@@ -55,7 +55,7 @@ REPORTED = {
         WARNING,
     ),
     "continue past the release": (
-        "for x in (a, b):\n    c = toydb.connect()\n    if x:\n        continue\n    c.close()",
+        "for x in a:\n    c = toydb.connect()\n    if x:\n        continue\n    c.close()",
         3,
         WARNING,
     ),
@@ -103,7 +103,7 @@ SILENT = {
     ),
     "the same test twice": "if a.b:\n    c = toydb.connect()\nif a.b:\n    c.close()",
     "in a conditional expression": "c = toydb.connect() if a else None\nif c:\n    c.close()",
-    "released in every turn": "for x in (a, b):\n    c = toydb.connect()\n    c.close()",
+    "released in every turn": "for x in a:\n    c = toydb.connect()\n    c.close()",
     "a bound method called later": "c = toydb.connect()\nd = c.close\nd()",
     # ownership goes elsewhere
     "returned": "c = toydb.connect()\nc.execute(1)\nreturn c",
@@ -326,7 +326,7 @@ WITNESSES = {
         ],
     ),
     "the next one": (
-        "c = None\nfor x in (a, b):\n    c = toydb.connect()\nif c:\n    c.close()",
+        "c = None\nfor x in a:\n    c = toydb.connect()\nif c:\n    c.close()",
         [(4, "connection acquired here"), (4, "the next connection takes its place; this one is lost")],
     ),
 }
@@ -385,7 +385,18 @@ COLLECTED = {
 }
 
 
-@pytest.mark.xfail(reason="a list made by a comprehension does not hold its elements")
-@pytest.mark.parametrize("body", COLLECTED.values(), ids=COLLECTED.keys())
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(
+            body,
+            id=name,
+            marks=[pytest.mark.xfail(reason="that the list has an element is not known")]
+            if name == "returned later"
+            else [],
+        )
+        for name, body in COLLECTED.items()
+    ],
+)
 def test_collected_by_a_comprehension_that_leaves(body: str, found: Any) -> None:
     assert checked(found, function(body)) == []

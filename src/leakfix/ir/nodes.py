@@ -69,6 +69,8 @@ class Argument:
     variable: str
     keyword: str | None = None
     position: int | None = None
+    written: str = ""
+    """``keyword=Name``, the name's last word, where it is given so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,15 @@ class Test:
 
 
 @dataclass(slots=True)
+class Same:
+    """``dest`` becomes whether two variables are the same object."""
+
+    dest: str
+    first: str
+    second: str
+
+
+@dataclass(slots=True)
 class Enter:
     dest: str
     context: str
@@ -218,6 +229,7 @@ Op = (
     | Derive
     | Capture
     | Test
+    | Same
     | Enter
     | Leave
     | Yield
@@ -266,6 +278,8 @@ class Function:
     qualname: str
     parameters: tuple[str, ...]
     graph: Graph
+    rest: tuple[str, ...] = ()
+    """The parameters that take any further positional and keyword arguments; "" where there is none."""
     is_method: bool = False
     is_async: bool = False
     is_generator: bool = False

@@ -21,6 +21,7 @@ from leakfix.ir.nodes import (
     Member,
     Op,
     Return,
+    Same,
     Store,
     Test,
     Yield,
@@ -32,9 +33,10 @@ _ENTERED: dict[Role | None, Role] = {
     Role.SELF: Role.SELF,
     Role.SCOPE: Role.SELF,
     Role.HOLDER: Role.HOLDER,
+    Role.CARRIER: Role.CARRIER,
     Role.VIEW: Role.VIEW,
 }
-_HELD = frozenset({Role.SELF, Role.SCOPE, Role.HOLDER, Role.CLOSER})
+_HELD = frozenset({Role.SELF, Role.SCOPE, Role.HOLDER, Role.CARRIER, Role.CLOSER})
 
 
 class Handling(Enum):
@@ -89,7 +91,9 @@ class Effects:
             case Test(dest=dest):
                 return self.test(op, state)
             case Member(dest=dest, source=source, name=name):
-                return _both(state.bound(dest, self.member_role(state.role(source), name)))
+                role = state.role(source)
+                fact = self.liveness(name) if role is Role.SELF else None
+                return _both(state.bound(dest, self.member_role(role, name), fact))
             case Derive(dest=dest, parts=parts):
                 return _both(state.bound(dest, self.derived_role(state, parts)))
             case Gather(dest=dest, parts=parts):
@@ -98,6 +102,9 @@ class Effects:
                 return _both(state.bound(dest, self.captured_role(op, state)))
             case Store():
                 return self.store(op, state)
+            case Same(dest=dest, first=first, second=second):
+                different = (state.role(first) is Role.SELF) != (state.role(second) is Role.SELF)
+                return _both(state.bound(dest, None, Fact.FALSE if different else None))
             case Enter(dest=dest, context=context):
                 return _both(state.bound(dest, _ENTERED.get(state.role(context))))
             case Leave(context=context, asynchronous=asynchronous):
@@ -139,10 +146,18 @@ class Effects:
             states.append(known_state.bound(op.dest, None, Fact.TRUE if value != op.negated else Fact.FALSE))
         return Outcome(tuple(states), tuple(states))
 
+    def liveness(self, name: str) -> Fact | None:
+        """What an attribute or method tells of a resource that is in hand: it is not closed."""
+        if name in self.resource.closed_when:
+            return Fact.FALSE
+        return Fact.TRUE if name in self.resource.open_when else None
+
     def member_role(self, role: Role | None, name: str) -> Role | None:
         if role is Role.SELF:
-            return Role.CLOSER if name in self.release else None if name in self.resource.values else Role.VIEW
-        return role if role is not Role.VIEW or name not in self.resource.values else None
+            if name in self.release:
+                return Role.CLOSER
+            return None if name in self.resource.data or self.liveness(name) else Role.VIEW
+        return role if role is not Role.VIEW or name not in self.resource.data else None
 
     def derived_role(self, state: State, parts: tuple[str, ...]) -> Role | None:
         roles = {state.role(part) for part in parts} - {None}
@@ -212,10 +227,11 @@ class Effects:
                 case Handling.RETURNS:
                     role = held
                 case Handling.CARRIES:
-                    role = Role.SCOPE if self.is_scope(op.callee) else Role.HOLDER
+                    role = Role.SCOPE if self.is_scope(op.callee) else Role.CARRIER
                 case Handling.BORROWS:
                     role = None if self.named(op.callee, self.borrowers) else role or Role.VIEW
-        after = normal.bound(op.dest, role)
+        tells = self.liveness(op.callee.method or "") if receiver is Role.SELF else None
+        after = normal.bound(op.dest, role if tells is None else None, tells)
         if overwrites and role not in _HELD and not _still_held(after):
             after = after.ended(Status.STORED)
         return Outcome((after,), (failed,))
@@ -262,4 +278,4 @@ class Effects:
 
 
 def _still_held(state: State) -> bool:
-    return any(role in _HELD and not name.startswith("%") for name, role in state.roles)
+    return any(role in _HELD for _, role in state.roles)

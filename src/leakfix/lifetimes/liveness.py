@@ -17,6 +17,7 @@ from leakfix.ir.nodes import (
     Member,
     Op,
     Return,
+    Same,
     Store,
     Test,
     Yield,
@@ -90,6 +91,8 @@ def _reads_and_write(op: Op) -> tuple[tuple[str | None, ...], str | None]:
             return variables, dest
         case Test(dest=dest, variable=variable):
             return (variable,), dest
+        case Same(dest=dest, first=first, second=second):
+            return (first, second), dest
         case Store(target=target, source=source):
             return (target, source), None
         case Enter(dest=dest, context=context):

@@ -54,17 +54,17 @@ class Solver:
         self.live = cast(list[frozenset[str]], graph.facts["live"])
         self.tested = cast(frozenset[str], graph.facts["tested"])
         # Closing what was made from it does not fail in practice either.
-        self.steady = frozenset({*effects.resource.steady, "close"})
+        self.steady = frozenset({*effects.resource.steady, "close", "rollback"})
 
     def acquired_at(self, site: int) -> Solution:
         """Follow what the call at a node acquires."""
         self.site, self.reaching = site, _reaching(self.graph, site)
         return self._explore(State(Status.ABSENT))
 
-    def given_as(self, parameter: str) -> Solution:
-        """Follow what a parameter holds at the entry."""
+    def given_as(self, parameter: str, role: Role = Role.SELF) -> Solution:
+        """Follow what a parameter is, or holds, at the entry."""
         self.site, self.reaching = None, None
-        return self._explore(State(Status.OWNED, frozenset({(parameter, Role.SELF)})))
+        return self._explore(State(Status.OWNED, frozenset({(parameter, role)})))
 
     def _explore(self, start: State) -> Solution:
         first = (self.graph.entry, start)
@@ -121,7 +121,7 @@ class Solver:
             return Outcome((state,), (state,)), None
         rest = state.without(op.dest)
         again = rest.bound(op.dest, Role.SELF)
-        if any(not name.startswith("%") and role < Role.VIEW for name, role in rest.roles):
+        if any(role is not Role.VIEW for _, role in rest.roles):
             return Outcome((again,), (state,)), None
         return Outcome((State(Status.OWNED, facts=rest.facts).bound(op.dest, Role.SELF),), (state,)), state
 

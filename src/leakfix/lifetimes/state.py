@@ -26,7 +26,9 @@ class Role(IntEnum):
     SCOPE = 1
     """Leaving it releases the resource (``closing(...)``)."""
     HOLDER = 2
-    """Holds it: a container, a closure, an object made with it."""
+    """Holds it: a container, a closure."""
+    CARRIER = 5
+    """An object made with it, that uses it: what its methods return only needs it, as a view does."""
     CLOSER = 3
     """Calling it releases the resource: a bound method, a closure, a coroutine not awaited yet."""
     VIEW = 4
@@ -82,7 +84,7 @@ class State(NamedTuple):
         for name, fact in self.facts:
             if name == variable:
                 return fact
-        return Fact.TRUE if self.role(variable) in (Role.SELF, Role.SCOPE, Role.HOLDER) else None
+        return Fact.TRUE if self.role(variable) in (Role.SELF, Role.SCOPE, Role.HOLDER, Role.CARRIER) else None
 
     def given(self, condition: Condition) -> State | None:
         """The state where a condition holds; None where it cannot."""

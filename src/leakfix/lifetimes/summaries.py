@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from leakfix.ir.nodes import Call, Callee, Function, Program
 from leakfix.lifetimes.effects import Effects, Handling
 from leakfix.lifetimes.solver import Solver
-from leakfix.lifetimes.state import Status
+from leakfix.lifetimes.state import Role, Status
 from leakfix.resources import Resource, ResourceTable
 
 _MAX_CHAIN = 12
@@ -47,7 +47,9 @@ class Summaries:
     def site(self, number: int, call: Call) -> Site | None:
         """The acquisition a call is, if it is one."""
         found = self._acquired(call.callee)
-        return Site(number, *found) if found else None
+        if found is None or any(argument.written in found[0].unless for argument in call.arguments):
+            return None
+        return Site(number, *found)
 
     def _acquired(self, callee: Callee) -> tuple[Resource, str | None] | None:
         row = self.table.acquired_by(callee.names, callee.method, callee.written)
@@ -142,7 +144,8 @@ class Summaries:
         self._busy.append(key)
         try:
             solver = Solver(function.graph, self.effects(resource), steady_yield=True)
-            endings = solver.given_as(parameter).endings
+            role = Role.HOLDER if parameter in function.rest else Role.SELF
+            endings = solver.given_as(parameter, role).endings
             handling = _handling({(ending.how, ending.state.status) for ending in endings})
         finally:
             self._busy.pop()
@@ -153,14 +156,16 @@ class Summaries:
 def _parameters_of(function: Function, call: Call, variable: str, method: bool) -> list[str]:
     skip = 1 if method and function.is_method else 0
     names = function.parameters[skip:]
-    found = []
+    found: list[str] = []
     for argument in call.arguments:
         if argument.variable != variable:
             continue
         if argument.keyword is not None:
-            found.append(argument.keyword)
+            found += (argument.keyword,) if argument.keyword in names else function.rest[1:]
         elif argument.position is not None and argument.position < len(names):
             found.append(names[argument.position])
+        else:
+            found += function.rest[:1]
     return found
 
 

@@ -33,6 +33,7 @@ from leakfix.ir.nodes import (
     Nothing,
     Op,
     Return,
+    Same,
     Store,
     Test,
     Yield,
@@ -47,7 +48,8 @@ _STEADY_BUILTINS = frozenset(
 )
 _STEADY_NAMES = frozenset(
     "time.time time.monotonic time.perf_counter datetime.datetime.now datetime.datetime.utcnow datetime.now "
-    "logging.getLogger warnings.warn uuid.uuid4 contextlib.ExitStack contextlib.AsyncExitStack threading.Lock".split()
+    "logging.getLogger warnings.warn uuid.uuid4 contextlib.ExitStack contextlib.AsyncExitStack contextlib.suppress "
+    "threading.Lock".split()
 )
 _LOG_METHODS = frozenset("debug info warning warn error exception critical log trace success".split())
 _LOG_OWNERS = ("log", "logger", "logging", "_log", "_logger", "echo", "click")
@@ -209,8 +211,11 @@ class Lowering:
 
     def _augassign(self, node: ast.AugAssign, then: int, exits: Exits) -> int:
         value, result = self.slot(node.value), self.temporary()
+        own = self.slot(node.target)
         then = self.bind(node.target, result, then, exits)
-        then = self.add(Derive(result, (value,)), node, Edge(then))
+        if not self.known_local(node.target):  # `given += [x]` changes what the caller has
+            then = self.add(Store(None, None, value), node, Edge(then))
+        then = self.add(Gather(result, (own, value)), node, Edge(then))
         return self.into(node.value, value, then, exits)
 
     def bind(self, target: ast.expr, value: str, then: int, exits: Exits) -> int:
@@ -329,6 +334,8 @@ class Lowering:
         return head
 
     def _for(self, node: ast.For | ast.AsyncFor, then: int, exits: Exits) -> int:
+        if isinstance(node, ast.For) and _is_short_display(node.iter) and not node.orelse:
+            return self.unrolled(node, then, exits)
         iterated, item = self.slot(node.iter), self.temporary()
         head = self.add(Nothing("iteration"), node.iter)
         inner = exits.but(**{"break": lambda: then, "continue": lambda: head})
@@ -347,6 +354,18 @@ class Lowering:
         return self.into(node.iter, iterated, head, exits)
 
     _asyncfor = _for
+
+    def unrolled(self, node: ast.For, then: int, exits: Exits) -> int:
+        """A loop over a few things written down: once for each of them."""
+        assert isinstance(node.iter, ast.Tuple | ast.List)
+        after = then
+        for element in reversed(node.iter.elts):
+            following = then
+            inner = exits.but(**{"break": lambda: after, "continue": lambda following=following: following})  # type: ignore[misc]
+            slot = self.slot(element)
+            then = self.bind(node.target, slot, self.block(node.body, following, inner), inner)
+            then = self.into(element, slot, then, exits)
+        return then
 
     def _with(self, node: ast.With | ast.AsyncWith, then: int, exits: Exits) -> int:
         return self.with_items(node, list(node.items), then, exits)
@@ -521,7 +540,8 @@ class Lowering:
         callee = self.callee(node)
         receiver = callee.receiver
         arguments = [(value, self.slot(value), keyword, position) for value, keyword, position in _arguments(node)]
-        op = Call(dest, callee, tuple(Argument(slot, k, p) for _, slot, k, p in arguments), awaited)
+        given = tuple(Argument(slot, k, p, f"{k}={_name_of(v)}" if k else "") for v, slot, k, p in arguments)
+        op = Call(dest, callee, given, awaited)
         if any(name in _ENDS_PROCESS for name in names):
             entry = self.add(op, node, Edge(exits["process"]))
         else:
@@ -649,8 +669,7 @@ class Lowering:
         then: int,
         exits: Exits,
     ) -> int:
-        done = self.add(Constant(dest, None), node, Edge(then))
-        head_of_outer = done
+        head_of_outer = then
         heads: list[int] = []
         iterated = [self.slot(generator.iter) for generator in generators]
         for generator in generators:
@@ -658,9 +677,10 @@ class Lowering:
             if generator.is_async:
                 self.graph.nodes[heads[-1]].edges.append(Edge(exits["abandon"], Flow.ABANDONED))
             head_of_outer = heads[-1]
-        entry = heads[-1]
-        for element in reversed(elements):
-            entry = self.evaluate(element, self.temporary(), entry, exits)
+        slots = [self.slot(element) for element in elements]
+        entry = self.add(Gather(dest, (dest, *slots)), node, Edge(heads[-1]))
+        for element, slot in zip(reversed(elements), reversed(slots), strict=True):
+            entry = self.into(element, slot, entry, exits)
         for position in reversed(range(len(generators))):
             generator = generators[position]
             for test in reversed(generator.ifs):
@@ -670,7 +690,7 @@ class Lowering:
             entry = self.add(Derive(item, (iterated[position],)), generator.target, Edge(entry))
             self.graph.nodes[heads[position]].edges.insert(0, Edge(entry))
             entry = self.into(generator.iter, iterated[position], heads[position], exits)
-        return entry
+        return self.add(Constant(dest, None), node, Edge(entry))
 
     def _yield(self, node: ast.Yield, dest: str, then: int, exits: Exits) -> int:
         edges = (Edge(then), self.raising(exits), Edge(exits["abandon"], Flow.ABANDONED))
@@ -706,6 +726,18 @@ class Lowering:
             case ast.NamedExpr(target=ast.Name(id=name)):
                 decided = self.decide(self.variable(name), False, True, test, yes, no)
                 return self.evaluate(test, self.temporary(), decided, exits)
+            case ast.Compare(
+                left=ast.Constant(value=str() as name), ops=[ast.In()], comparators=[ast.Call(func=function)]
+            ):
+                if _name_of(function) in ("locals", "vars", "dir"):
+                    return self.decide(self.variable(name), True, False, test, yes, no)
+            case ast.Compare(
+                left=ast.Name(id=first), ops=[ast.Is() | ast.IsNot() as how], comparators=[ast.Name(id=second)]
+            ):
+                same = self.temporary()
+                is_same = isinstance(how, ast.Is)
+                decision = self.decide(same, False, is_same, test, yes, no)
+                return self.add(Same(same, self.variable(first), self.variable(second)), test, Edge(decision))
             case ast.Compare():
                 tested = _none_test(test)
                 if tested is not None and isinstance(tested[0], ast.Name):
@@ -713,8 +745,8 @@ class Lowering:
         key = "?" + ast.unparse(test) if _is_pure(test) else ""
         if key in self.repeated_tests and not self._loops:
             return self.decide(key, False, True, test, yes, no)
-        decision = self.add(Nothing(), test, Edge(yes), Edge(no))
-        return self.evaluate(test, self.temporary(), decision, exits)
+        truth = self.temporary()
+        return self.evaluate(test, truth, self.decide(truth, False, True, test, yes, no), exits)
 
     def decide(self, variable: str, none: bool, holds: bool, node: ast.AST, yes: int, no: int) -> int:
         return self.add(
@@ -766,6 +798,14 @@ def _name_of(node: ast.expr) -> str:
     if isinstance(node, ast.Call):
         node = node.func
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def _is_short_display(node: ast.expr) -> bool:
+    return (
+        isinstance(node, ast.Tuple | ast.List)
+        and 0 < len(node.elts) <= 6
+        and all(isinstance(element, ast.Name | ast.Attribute) for element in node.elts)
+    )
 
 
 def _written(function: ast.expr) -> str:

@@ -241,6 +241,10 @@ class _Reader:
     def function(self, node: FunctionNode, owner: ClassInfo | None, parent: FunctionInfo | None, prefix: str) -> None:
         info = FunctionInfo(node, prefix + node.name, owner, parent)
         info.call_words = frozenset(_words(node))
+        earlier = self.module.functions.get(info.qualname)
+        if earlier is not None:  # defined again; both are code
+            earlier.qualname += f"@{earlier.node.lineno}"
+            self.module.functions[earlier.qualname] = earlier
         self.module.functions[info.qualname] = info
         if owner is not None and parent is None:
             owner.methods.setdefault(node.name, info)

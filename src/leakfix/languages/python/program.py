@@ -95,6 +95,7 @@ class PythonProgram:
             qualname=info.qualname,
             parameters=tuple(argument.arg for argument in every),
             graph=graph,
+            rest=tuple(a.arg if a else "" for a in (arguments.vararg, arguments.kwarg)),
             is_method=info.owner is not None and not static,
             is_async=isinstance(node, ast.AsyncFunctionDef),
             is_generator=any(isinstance(item, ast.Yield | ast.YieldFrom) for item in own_nodes(node)),
