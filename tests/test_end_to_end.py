@@ -54,24 +54,6 @@ class Terminal:
         """Type something."""
         os.write(self._terminal, text)
 
-    def interrupt(self) -> None:
-        """Press Ctrl-C until it is noticed: CPython's input() misses one that comes just before it waits."""
-        for _ in range(20):
-            self.say(b"\x03")
-            if select.select([self._terminal], [], [], 1)[0] and b"\x03" not in self._peek():
-                return
-
-    def _peek(self) -> bytes:
-        try:
-            block = self._read()
-        except OSError:
-            return b""
-        self.shown += block
-        return b"\x03" if block.strip(b"^C\r\n ") == b"" and not self._has_ended() else block
-
-    def _has_ended(self) -> bool:
-        return os.waitid(os.P_PID, self.child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
     def end(self) -> int:
         """Read the rest and return the exit code."""
         try:
@@ -206,7 +188,7 @@ def test_ctrl_c_on_a_terminal_writes_nothing(leaky: Path) -> None:
     terminal.wait_for(b"Fix 1 of 2")
     terminal.say(b"y\n")
     terminal.wait_for(b"Fix 2 of 2")
-    terminal.interrupt()
+    terminal.say(b"\x03")
     assert terminal.end() == 130
     assert (leaky / "a.py").read_bytes() == LEAK
     assert b"Traceback" not in terminal.shown

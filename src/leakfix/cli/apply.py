@@ -13,7 +13,7 @@ import click
 
 from leakfix.cli.check import exit_code
 from leakfix.cli.options import Settings, searching, settings
-from leakfix.cli.terminal import can_ask, complain, has_colour, progress
+from leakfix.cli.terminal import asked, can_ask, complain, has_colour, progress
 from leakfix.finding import Finding, Safety
 from leakfix.source import SourceFile
 
@@ -84,7 +84,7 @@ def _reviewed(run: Settings, report: Report, unsafe_fixes: bool) -> list[FileRep
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
     colour = has_colour(sys.stdout)
     review = Review(
-        read=input,
+        read=asked,
         describe=lambda finding, source: "".join(rendered_finding(finding, source, colour)),
         total=sum(_is_offered(finding, unsafe_fixes) for finding in report.findings),
         colour=colour,

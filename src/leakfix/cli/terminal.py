@@ -41,3 +41,20 @@ def progress(text: str) -> Iterator[None]:
 
     with Console(stderr=True, no_color=not has_colour(sys.stderr)).status(text):
         yield
+
+
+def asked(prompt: str) -> str:
+    """Ask for a line. Raises EOFError at the end of input.
+
+    Waits in short steps: ``input()`` misses a Ctrl-C that comes just before it begins to read.
+    """
+    import select
+
+    sys.stdout.write(prompt)
+    sys.stdout.flush()
+    while not select.select([sys.stdin], [], [], 0.2)[0]:
+        continue
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.rstrip("\n")
