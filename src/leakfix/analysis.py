@@ -184,6 +184,7 @@ class Analysis:
                 located.finding.span,
                 located.siblings,
                 located.leak.site.factory is not None,
+                located.leak.never,
             )
 
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
             raise answer
 
         monkeypatch.setattr("leakfix.cli.apply.can_ask", lambda: True)
-        monkeypatch.setattr(builtins, "input", read)
+        monkeypatch.setattr("leakfix.cli.apply.asked", read)
         return asked
 
     return give

@@ -74,7 +74,6 @@ def load(wanted):
 """
 
 
-@pytest.mark.xfail(reason="a `try` dissolved in a handler leaves its body indented: it joins the clause before")
 def test_a_try_dissolved_in_a_handler_does_not_join_the_clause_before(found: Any) -> None:
     after = found.repaired(HANDLER)
     assert '            log("cleaned up")\n            connection.execute(2)' not in after
@@ -92,6 +91,5 @@ def test_a_release_stays_where_a_handler_works_after_it(found: Any) -> None:
     assert "connection.close()" in found.repaired(CLOSED_EARLIER)
 
 
-@pytest.mark.xfail(reason="a guarded release alone in its suite is two lines, one of which is also indented")
 def test_a_guarded_release_alone_in_its_suite_becomes_pass(found: Any) -> None:
     assert "    else:\n            pass\n" in found.repaired(GUARDED_ALONE)

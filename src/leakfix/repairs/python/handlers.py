@@ -37,8 +37,14 @@ def release_in_finally(subject: Subject) -> list[str]:
     if any(id(node) not in allowed for node in stored):
         raise Refused(f"{name!r} is set in several places")
     notes = check(subject, None, region, needs, tracked)
+    if any(_releases_by_hand(subject, suite, name) for suite in (attempt.orelse, *(h.body for h in attempt.handlers))):
+        notes.append("its handlers release it on some paths only: make sure none keeps it on purpose")
     _write(subject, attempt, outer, name, preset is not None)
     return notes
+
+
+def _releases_by_hand(subject: Subject, suite: list[ast.stmt], name: str) -> bool:
+    return any(subject.is_release(item, name) or list(subject.release_statements(item, name)) for item in suite)
 
 
 def _preset(subject: Subject, outer: Slot, name: str) -> ast.stmt | None:
@@ -55,7 +61,7 @@ def _write(subject: Subject, attempt: ast.Try, outer: Slot, name: str, preset: b
     base = layout.indent_of(attempt.lineno)
     if attempt.finalbody and any(subject.is_release(item, name) for item in attempt.finalbody):
         raise Refused("its finally releases it already, but not on every path")
-    remove_releases(subject, name, outer.suite, outer.index, outer.index)
+    remove_releases(subject, name, outer.suite, outer.index, outer.index, indents=False)
     if not preset:
         layout.add_before(first_line(attempt), f"{base}{name} = None")
     guarded = (f"{base}{unit}if {name} is not None:", f"{base}{unit * 2}{release_code(subject, name)}")

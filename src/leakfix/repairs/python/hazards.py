@@ -5,9 +5,17 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from leakfix.languages.python.modules import own_nodes
+from leakfix.languages.python.names import Place
 from leakfix.repairs.python.lasting import Need, Needs
 from leakfix.repairs.python.subject import Refused, Subject
 
+_KEEPING = frozenset("append add extend insert put update setdefault appendleft".split())
+_READING = frozenset(
+    "print len str repr int float bool sum min max sorted list tuple set dict any all isinstance hasattr getattr "
+    "format enumerate zip map filter next iter reversed range type id hash round dumps jsonify debug info warning "
+    "error exception".split()
+)
 _KEYED = frozenset("sorted max min map filter sort groupby reduce key".split())
 
 
@@ -18,6 +26,13 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
         match node:
             case ast.Return(value=ast.expr() as value):
                 notes += _leaving(subject, name, node, needs.of(value), region, "returned")
+            case ast.Yield(value=ast.expr() as value) if not subject.is_scope:
+                notes += _yielded(subject, node, needs.of(value))
+            case ast.Raise(exc=ast.Call() as raised):
+                if subject.resource.objects and any(needs.of(a) is not Need.NOTHING for a in raised.args):
+                    notes.append(
+                        f"what the exception at line {node.lineno} carries outlives the {subject.resource.noun}"
+                    )
             case ast.Assign(targets=targets, value=value):
                 notes += _stored(subject, targets, needs.of(value))
             case ast.Call():
@@ -96,12 +111,51 @@ def _handed(subject: Subject, node: ast.Call, needs: Needs) -> Iterator[str]:
     for argument in arguments:
         if isinstance(argument, ast.Lambda) and word not in _KEYED and needs.of(argument) >= Need.VIEW:
             yield f"the lambda at line {argument.lineno} uses the {noun}: it must not run later"
-    if isinstance(node.func, ast.Attribute) and word in ("append", "add", "extend", "insert", "put"):
+    needed = [needs.of(argument) for argument in arguments]
+    need = max(needed, default=Need.NOTHING)
+    if need is Need.NOTHING:
+        return
+    if isinstance(node.func, ast.Attribute):
         owner = node.func.value
-        if needs.of(owner) is Need.NOTHING or isinstance(owner, ast.Attribute):
-            need = max((needs.of(argument) for argument in arguments), default=Need.NOTHING)
-            if need is not Need.NOTHING and need < Need.RESOURCE and not _is_local(subject, owner):
-                yield f"what is collected at line {node.lineno} outlives the {noun}"
+        if word in _KEEPING and need < Need.RESOURCE and not _is_local(subject, owner) and needs.of(owner) < Need.VIEW:
+            yield f"what is collected at line {node.lineno} outlives the {noun}"
+            return
+        if needs.of(owner) is not Need.NOTHING:
+            return
+    if word in subject.table.keeper_methods and need is Need.VIEW and _is_discarded(subject, node):
+        raise Refused(f"something that still needs the {noun} is handed to a task at line {node.lineno}")
+    if subject.resource.objects and need is Need.PERHAPS and word not in _READING and not _is_read_only(subject, node):
+        yield f"what is passed on at line {node.lineno} must not be kept and read after the {noun} is closed"
+
+
+def _yielded(subject: Subject, node: ast.Yield, need: Need) -> Iterator[str]:
+    noun = subject.resource.noun
+    if need in (Need.PERHAPS, Need.VIEW) and (subject.resource.objects or need is Need.VIEW):
+        yield f"what is yielded at line {node.lineno} must not be used after the {noun} is closed"
+
+
+def _is_discarded(subject: Subject, node: ast.Call) -> bool:
+    return isinstance(subject.parents.get(node), ast.Expr)
+
+
+def _is_read_only(subject: Subject, node: ast.Call) -> bool:
+    """A function of the project that hands its arguments to nobody: it stores, appends, returns and yields nothing."""
+    place = Place(subject.module, subject.function)
+    found = [subject.names.function(name) for name in subject.names.of(node.func, place)]
+    known = [item for item in found if item is not None]
+    return bool(known) and not any(_passes_on(info.node) for _, info in known)
+
+
+def _passes_on(function: ast.AST) -> bool:
+    for item in own_nodes(function):
+        match item:
+            case ast.Attribute(ctx=ast.Store()) | ast.Subscript(ctx=ast.Store()) | ast.Global() | ast.Nonlocal():
+                return True
+            case ast.Yield() | ast.YieldFrom() | ast.Lambda():
+                return True
+            case ast.Call(func=ast.Attribute(attr=word)) if word in _KEEPING:
+                return True
+    return False
 
 
 def _is_local(subject: Subject, node: ast.expr) -> bool:

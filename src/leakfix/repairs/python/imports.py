@@ -7,14 +7,15 @@ import sys
 
 from leakfix.languages.python.modules import Import, Module
 from leakfix.repairs.python.layout import Layout, first_line, last_line
+from leakfix.source import Edit
 
 
 def imported(module: Module, layout: Layout, package: str, name: str) -> str:
     """The text that refers to ``package.name`` in a module; what is missing is added to ``layout``'s edits."""
-    for bound, bindings in module.names.items():
-        if len(bindings) == 1 and bindings[0] == Import(package, name):
+    for bound, bindings in _bound_at_the_head(module).items():
+        if module.names.get(bound) == [bindings] and bindings == Import(package, name):
             return bound
-    if _bound_by(module, package, Import(package, None)):
+    if _bound_at_the_head(module).get(package) == Import(package, None) and len(module.names[package]) == 1:
         return f"{package}.{name}"
     if name in _all_names(module.tree):
         if package not in _all_names(module.tree):
@@ -28,8 +29,16 @@ def imported(module: Module, layout: Layout, package: str, name: str) -> str:
     return name
 
 
-def _bound_by(module: Module, name: str, binding: Import) -> bool:
-    return module.names.get(name) == [binding]
+def _bound_at_the_head(module: Module) -> dict[str, Import]:
+    """Names that the imports at the head of the file bind, whatever happens."""
+    found: dict[str, Import] = {}
+    for node in _first_block(module.tree):
+        for alias in node.names:
+            if isinstance(node, ast.ImportFrom):
+                found[alias.asname or alias.name] = Import(node.module or "", alias.name, node.level)
+            elif alias.asname or "." not in alias.name:
+                found[alias.asname or alias.name] = Import(alias.name, None)
+    return found
 
 
 def _all_names(tree: ast.AST) -> set[str]:
@@ -47,7 +56,7 @@ def _all_names(tree: ast.AST) -> set[str]:
 
 def _extend(module: Module, layout: Layout, package: str, name: str) -> bool:
     """Add a name to a ``from package import ...`` that stands there on one line."""
-    for node in module.tree.body:
+    for node in _first_block(module.tree):
         match node:
             case ast.ImportFrom(module=found, level=0, names=names) if found == package and names[0].name != "*":
                 if node.lineno != node.end_lineno or layout.text(node).endswith("\\"):
@@ -63,6 +72,14 @@ def _extend(module: Module, layout: Layout, package: str, name: str) -> bool:
 
 
 def _add_line(module: Module, layout: Layout, text: str, package: str, plain: bool) -> None:
+    head = f"from {package} import "
+    for position, edit in enumerate(layout.edits):  # a second name from the same package joins the first
+        if not plain and " as " not in text and edit.text.decode().startswith(head):
+            first, end, rest = edit.text.decode().partition(layout.newline)
+            names = sorted({*first.removeprefix(head).split(", "), text.removeprefix(head)}, key=str.lower)
+            joined = head + ", ".join(names) + end + rest
+            layout.edits[position] = Edit(edit.start, edit.end, joined.encode(), edit.reason)
+            return
     block = _first_block(module.tree)
     if not block:
         _add_first(module, layout, text)

@@ -122,6 +122,10 @@ class Layout:
             start = self.source.offset(first - 1, 0) + len(self.source.line_text(first - 1).encode())
         self.edits.append(Edit(start, end, b"", "release falls away"))
 
+    def skip(self, first: int, last: int) -> None:
+        """Lines that another edit takes care of."""
+        self._deleted.update(range(first, last + 1))
+
     def deletes(self, line: int) -> bool:
         """Whether a line is already removed."""
         return line in self._deleted

@@ -73,6 +73,8 @@ def enclose_named(subject: Subject) -> list[str]:
         raise Refused(f"it is still needed at line {outside[0].lineno}, outside the block it is acquired in")
     notes = check(subject, name, region, needs, tracked, form)
     enclose(subject, form, name, region)
+    if subject.is_scope and subject.never_released and subject.resource.objects:
+        notes.append(f"what callers got from it inside the block must not need the {subject.resource.noun} after it")
     return notes
 
 

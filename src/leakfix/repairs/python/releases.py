@@ -10,8 +10,16 @@ from leakfix.repairs.python.layout import first_line, last_line
 from leakfix.repairs.python.subject import Refused, Subject, Suite
 
 
-def remove_releases(subject: Subject, name: str, suite: Suite, first: int, last: int) -> frozenset[int]:
-    """Remove the releases in ``suite[first:last + 1]``; returns the lines whose indentation must stay as it is."""
+def remove_releases(
+    subject: Subject, name: str, suite: Suite, first: int, last: int, *, indents: bool = True
+) -> frozenset[int]:
+    """Remove the releases in ``suite[first:last + 1]``; returns the lines whose indentation must stay as it is.
+
+    ``indents`` tells that the region is going to be indented, so that a ``try`` can dissolve in it.
+    """
+    for node in subject.own(suite[first : last + 1]):
+        if subject.releases_otherwise(node, name) and not subject.resource.repeatable:
+            raise Refused(f"it is released in another way at line {getattr(node, 'lineno', 0)}")
     removable = []
     for statement in suite[first : last + 1]:
         inside = [statement] if subject.is_release(statement, name) else subject.release_statements(statement, name)
@@ -22,7 +30,7 @@ def remove_releases(subject: Subject, name: str, suite: Suite, first: int, last:
                 raise Refused(
                     f"it is released at line {release.lineno}, work goes on after that, and twice is an error"
                 )
-    return _Removal(subject, set(removable)).run(suite, first, last)
+    return _Removal(subject, set(removable), indents).run(suite, first, last)
 
 
 def _is_final(subject: Subject, release: ast.stmt, name: str, region: Suite, last: int) -> bool:
@@ -45,6 +53,9 @@ def _is_final(subject: Subject, release: ast.stmt, name: str, region: Suite, las
             parent = subject.parents[owner]
             assert isinstance(parent, ast.stmt)
             owner = parent
+        if isinstance(owner, ast.Try) and any(subject.mentions(handler, {name}) for handler in owner.handlers):
+            if slot.suite is owner.body:
+                return False
         if isinstance(owner, ast.Try) and slot.suite is not owner.finalbody:
             rest = [*owner.orelse, *owner.finalbody] if slot.suite is owner.body else owner.finalbody
             if not all(subject.is_release(item, name) or _is_light(item) for item in rest):
@@ -68,8 +79,9 @@ def _is_light(node: ast.stmt) -> bool:
 class _Removal:
     """Removes statements, and the clauses and ``try`` statements that would be left empty by it."""
 
-    def __init__(self, subject: Subject, removed: set[ast.stmt]) -> None:
+    def __init__(self, subject: Subject, removed: set[ast.stmt], indents: bool) -> None:
         self.subject = subject
+        self.indents = indents
         self.layout = subject.layout
         self.removed = removed
         self.steady: set[int] = set()
@@ -86,6 +98,10 @@ class _Removal:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             return
         if isinstance(node, ast.Try) and node.finalbody and all(item in self.removed for item in node.finalbody):
+            if not node.handlers and not (self.indents and node.lineno not in self.steady):
+                self.keep(node.finalbody)
+                self.suite(node.body)
+                return
             self.finally_falls(node)
             parts: list[ast.stmt | ast.ExceptHandler] = [*node.body, *node.handlers, *node.orelse]
             for part in parts:
@@ -121,8 +137,15 @@ class _Removal:
             else:
                 self.inside(item)
 
+    def keep(self, suite: Suite) -> None:
+        """Leave releases where they are: the ``try`` they end cannot go."""
+        if not self.subject.resource.repeatable:
+            raise Refused("it is released in a `finally` of its own, and twice is an error")
+        self.removed -= set(suite)
+
     def become_pass(self, suite: Suite) -> None:
         self.layout.replace(self.layout.span(suite[0]), "pass", "release falls away")
+        self.layout.skip(first_line(suite[0]) + 1, last_line(suite[0]))
         for item in suite[1:]:
             self.drop(item)
 

@@ -48,6 +48,7 @@ class Subject:
     siblings: tuple[Span, ...] = ()
     """Other acquisitions of the same resource in the function."""
     via_factory: bool = False
+    never_released: bool = False
     layout: Layout = field(init=False)
 
     def __post_init__(self) -> None:
@@ -127,6 +128,11 @@ class Subject:
         return isinstance(self.node, ast.AsyncFunctionDef)
 
     @cached_property
+    def is_scope(self) -> bool:
+        """Whether a decorator makes a scope form of the function."""
+        return bool(self.names.scope(self.function, self.module))
+
+    @cached_property
     def unit(self) -> str:
         """One step of indentation as this function uses it."""
         outer = self.layout.indent_of(self.node.lineno)
@@ -183,13 +189,34 @@ class Subject:
         match value:
             case ast.Call(func=ast.Attribute(value=ast.Name(id=found), attr=method), args=[], keywords=[]):
                 return found == name and method in self.resource.release
-            case ast.Call(func=function, args=[ast.Name(id=found), *_]) if found == name:
+            case ast.Call(func=function, args=[ast.Name(id=found)], keywords=[]) if found == name:
                 word = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
                 return word in self.resource.release_with
         return False
 
+    def releases_otherwise(self, node: ast.AST, name: str) -> bool:
+        """Whether a call releases the variable with arguments of its own, which must not get lost."""
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=found), attr=method), args=args, keywords=keywords):
+                if found == name and method in self.resource.release and (args or keywords):
+                    return True
+        match node:
+            case ast.Call(func=function, args=[ast.Name(id=found), *more], keywords=keywords) if found == name:
+                word = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+                return word in self.resource.release_with and bool(more or keywords)
+        return False
+
     def _asks_only(self, test: ast.expr, name: str) -> bool:
         """A test of the variable alone: ``if conn``, ``if conn is not None``, ``if conn.is_connected()``."""
+        match test:
+            case ast.BoolOp(op=ast.And(), values=values):
+                return all(self._asks_only(value, name) for value in values)
+            case ast.UnaryOp(op=ast.Not(), operand=ast.Attribute(value=ast.Name(id=found), attr=attribute)):
+                return found == name and attribute in self.resource.closed_when
+            case ast.Compare(
+                left=ast.Constant(value=str() as text), ops=[ast.In()], comparators=[ast.Call(func=ast.Name())]
+            ):
+                return text == name
         names = {item.id for item in ast.walk(test) if isinstance(item, ast.Name)}
         negative = any(isinstance(item, ast.Not | ast.Is | ast.Eq) for item in ast.walk(test))
         return names == {name} and not negative
