@@ -157,13 +157,14 @@ class Effects:
             if name in self.release:
                 return Role.CLOSER
             return None if name in self.resource.data or self.liveness(name) else Role.VIEW
-        return role if role is not Role.VIEW or name not in self.resource.data else None
+        return role if role is not Role.VIEW else None
 
     def derived_role(self, state: State, parts: tuple[str, ...]) -> Role | None:
         roles = {state.role(part) for part in parts} - {None}
         if Role.HOLDER in roles:
             return Role.HOLDER
-        return Role.VIEW if roles else None
+        # What is read out of a view (a row, an item) is a value as far as anybody can tell.
+        return Role.VIEW if roles - {Role.VIEW} else None
 
     def gathered_role(self, state: State, parts: tuple[str, ...]) -> Role | None:
         roles = {state.role(part) for part in parts}

@@ -213,7 +213,7 @@ class Lowering:
         value, result = self.slot(node.value), self.temporary()
         own = self.slot(node.target)
         then = self.bind(node.target, result, then, exits)
-        if not self.known_local(node.target):  # `given += [x]` changes what the caller has
+        if isinstance(node.target, ast.Name) and not self.known_local(node.target):  # `given += [x]` changes what the caller has
             then = self.add(Store(None, None, value), node, Edge(then))
         then = self.add(Gather(result, (own, value)), node, Edge(then))
         return self.into(node.value, value, then, exits)
