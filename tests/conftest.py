@@ -90,7 +90,7 @@ class Checker:
 
     def repairs(self, report: engine.Report) -> list[engine.FileRepair]:
         """Every file with a repair, before and after all of its repairs."""
-        return list(engine.repair(report, ["."], self.config, self.registry, lambda *_: True))
+        return list(engine.repair(report, lambda *_: True))
 
 
 _REGISTRIES: dict[str, Registry | None] = {}

@@ -33,6 +33,7 @@ def test_start_up_imports_only_what_it_needs(tree: Path, arguments: list[str], a
     code = f"""
 import sys
 sys.argv[1:] = {arguments!r}
+import os; os._exit = sys.exit
 from leakfix.__main__ import main
 try:
     main()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from types import MappingProxyType
 
 from leakfix.finding import Category, Finding, Fix, Refusal, fingerprint
+from leakfix.languages.python.importers import Exports
 from leakfix.languages.python.modules import (
     Annotated,
     Binding,
@@ -16,10 +17,11 @@ from leakfix.languages.python.modules import (
     Import,
     Module,
     Value,
-    named_words,
+    read_module,
 )
+from leakfix.languages.python.names import Place
 from leakfix.languages.python.program import PythonProgram
-from leakfix.languages.python.project import Modules
+from leakfix.languages.python.project import Modules, parse
 from leakfix.lifetimes.summaries import Summaries
 from leakfix.lifetimes.verdict import Leak, leaks_of
 from leakfix.repairs.python.plan import repair
@@ -52,73 +54,107 @@ class Analysis:
     """The analysis of a run; its modules, graphs and summaries are made on demand and kept."""
 
     def __init__(
-        self, table: ResourceTable, rules: Rules, read: Callable[[str], bytes], words: Collection[str] = ()
+        self, table: ResourceTable, rules: Rules, modules: Modules, exports: Exports = MappingProxyType({})
     ) -> None:
         self.table = table
         self.rules = rules
-        self.words = {*table.call_words, "()", *words}
-        self.modules = Modules(read)
+        self.exported: dict[str, frozenset[str]] = {}
+        self.modules = modules
+        self.program = PythonProgram(modules)
+        self.summaries = Summaries(self.program, table)
+        self.learn(exports)
 
-    @cached_property
-    def program(self) -> PythonProgram:
-        """The project's functions."""
-        return PythonProgram(self.modules, self.words)
-
-    @cached_property
-    def summaries(self) -> Summaries:
-        """What they do with resources."""
-        return Summaries(self.program, self.table)
+    def learn(self, exports: Exports) -> None:
+        """What files were found to export: calls of these names are worth a look."""
+        self.exported |= exports
+        exported = (name for names in self.exported.values() for name in names)
+        self.program.learn({*self.table.call_words, "()", *exported}, self.exported.keys())
+        self.summaries.forget()
 
     def with_module(self, module: Module) -> Analysis:
         """The same project with one file replaced; what was parsed of the others is shared."""
-        other = Analysis(self.table, self.rules, self.modules.read, self.words)
-        other.modules = self.modules.with_module(module)
-        return other
+        return Analysis(self.table, self.rules, self.modules.with_module(module), self.exported)
 
-    def exports(self, module: Module) -> frozenset[str]:
+    def exports(self, module: Module, below: tuple[str, ...] = ()) -> frozenset[str]:
         """Names of a module by which other files may acquire something: engines, pools, factories, their classes.
 
-        Only what is bound by a call of one of the words, or imported under one, is asked about.
+        Only what is bound by a call of one of the words, or imported under one, is asked about; what is found is
+        such a word itself for the rest of the module.
         """
         found: set[str] = set()
-        names = self.program.names
+        for star in module.stars:
+            path = self.modules.find(module.path, star)
+            known = path in self.exported and path not in (module.path, *below)
+            starred = self.modules.load(path) if path and known else None
+            if starred is not None:
+                found |= self.exports(starred, (*below, module.path))
+        while True:
+            more = self._exports(module) - found
+            if not more:
+                return frozenset(name for name in found if not name.startswith("__"))
+            found |= more
+            self.program.own_words[module.path] = frozenset(found)
+            self.summaries.forget()
+
+    def _exports(self, module: Module) -> set[str]:
+        found: set[str] = set()
+        names = self.program.sources
+        names.here = module.path
         words = self.program.words_of(module)
         for name, bindings in module.names.items():
-            if any(self._may_be_source(binding, words) for binding in bindings):
-                if any(self.table.is_source(symbol) for symbol in names.module_name(module, name)):
+            if any(self._may_be_source(module, binding, words) for binding in bindings):
+                if any(self._is_source(symbol) for symbol in names.module_name(module, name)):
                     found.add(name)
         for info in module.classes.values():
-            if any(self.table.is_source(base) for base in names.outside_bases(module, info)):
+            bases = [name for base in info.node.bases for name in names.of(base, Place(module, None))]
+            if any(self._is_source(base) for base in (*bases, *names.outside_bases(module, info))):
                 found.add(info.node.name)
             for attribute, entries in info.attributes.items():
-                if any(self._may_be_source(binding, words) for binding, _ in entries):
+                if any(self._may_be_source(module, binding, words) for binding, _ in entries):
                     symbols = names.member(f"@{module.path}:{info.qualname}()", attribute)
                     if any(self.table.is_source(symbol) for symbol in symbols):
                         found |= {attribute, info.node.name}
         for function in module.functions.values():
-            if function.call_words & words and self.hands_out(f"@{module.path}:{function.qualname}"):
-                found.add(function.owner.node.name if function.owner else function.node.name)
-                found.add(function.node.name)
-        for name, bindings in module.names.items():
-            if any(isinstance(binding, Value) and named_words(binding.expression) & found for binding in bindings):
-                found.add(name)
-        return frozenset(name for name in found if not name.startswith("__"))
+            said = module.words_in(function)
+            if said & words and ("return" in said or function.node.returns is not None):
+                if self.hands_out(f"@{module.path}:{function.qualname}"):
+                    found.add(function.owner.node.name if function.owner else function.node.name)
+                    found.add(function.node.name)
+        for name, bindings in module.names.items() if found else ():
+            for binding in bindings:
+                if isinstance(binding, Value) and not found.isdisjoint(module.words_named(binding.expression)):
+                    found.add(name)
+        return found
 
-    def _may_be_source(self, binding: Binding, words: Collection[str]) -> bool:
+    def _is_source(self, symbol: str) -> bool:
+        """Whether something acquires, or has what does, be it a library's or another file's."""
+        if not symbol.startswith("@"):
+            return self.table.is_source(symbol)
+        path, _, name = symbol[1:].partition(":")
+        return re.split(r"[.(]", name)[0] in self.exported.get(path, ())
+
+    def _may_be_source(self, module: Module, binding: Binding, words: frozenset[str]) -> bool:
         match binding:
             case Import(module=package, attribute=attribute):
                 return package.partition(".")[0] in self.table.import_roots or attribute in words
-            case Value(expression=value):
-                return bool(named_words(value) & set(words))
-            case Annotated(annotation=annotation):
-                return bool(named_words(annotation) & set(words))
+            case Value(expression=named) | Annotated(annotation=named):
+                return not words.isdisjoint(module.words_named(named))
         return False
 
     def hands_out(self, symbol: str) -> bool:
         """Whether a function returns something fresh, or something that acquires."""
         if self.summaries.fresh(symbol) is not None:
             return True
-        return any(self.table.is_source(result) for result in self.program.names.called(symbol))
+        return any(self.table.is_source(result) for result in self.program.sources.called(symbol))
+
+    def acquires(self, module: Module) -> bool:
+        """Whether any function of a file acquires something."""
+        words = self.program.words_of(module)
+        return any(
+            self.summaries.may_acquire(f"@{module.path}:{info.qualname}")
+            for info in module.functions.values()
+            if module.words_in(info) & words
+        )
 
     def leaks(self, module: Module, only: str | None = None) -> Iterator[Located]:
         """The leaks of a file, in functions that call one of the words (of one function, where named)."""
@@ -126,7 +162,7 @@ class Analysis:
         for info in module.functions.values():
             if only is not None and info.qualname != only:
                 continue
-            if only is None and not info.call_words & words:
+            if only is None and not module.words_in(info) & words:
                 continue
             name = f"@{module.path}:{info.qualname}"
             function = self.program.function(name) if self.summaries.may_acquire(name) else None
@@ -196,9 +232,6 @@ class Analysis:
 
     def parsed(self, source: SourceFile) -> Module:
         """Parse and index a source. Raises Unparsable, RecursionError."""
-        from leakfix.languages.python.modules import read_module
-        from leakfix.languages.python.project import parse
-
         return read_module(source, parse(source))
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from leakfix.analysis import Analysis, Located, Rules
 from leakfix.config import Config
 from leakfix.finding import Category, Finding, Fix, Refusal
-from leakfix.languages.python.project import Unparsable
+from leakfix.languages.python.importers import Exports, Importers, ImportIndex
+from leakfix.languages.python.modules import Module
+from leakfix.languages.python.project import Modules, Unparsable
 from leakfix.project.discover import discover
 from leakfix.project.files import read_file
-from leakfix.project.prefilter import Prefilter, imports_any
+from leakfix.project.imports import Imports
+from leakfix.project.prefilter import Prefilter
 from leakfix.project.suppressions import suppressions
 from leakfix.project.workers import Workers
 from leakfix.registry import Registry
@@ -23,7 +26,7 @@ from leakfix.source import SourceFile, UndecodableSource
 from leakfix.verify import verified
 
 _RECURSION = 12_000
-_ROUNDS = 3
+_ROUNDS = 8
 _MOST_REPAIRS = 200
 
 Decide = Callable[[Finding, SourceFile, SourceFile], bool]
@@ -39,7 +42,11 @@ class FileError:
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found. ``sources`` has every file with findings as it was read; ``words`` are for ``repair``."""
+    """What a check found.
+
+    sources: every file with findings as it was read.
+    run: what was parsed and concluded, for ``repair``.
+    """
 
     findings: tuple[Finding, ...]
     errors: tuple[FileError, ...]
@@ -47,7 +54,7 @@ class Report:
     parsed: int
     seconds: float
     sources: Mapping[str, SourceFile]
-    words: frozenset[str] = frozenset()
+    run: _Run = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,8 @@ class _Indexed:
     """What the first look at a file gave."""
 
     path: str
-    passed: bool = False
+    parsed: bool = False
+    acquires: bool = False
     exports: frozenset[str] = frozenset()
     released: frozenset[str] = frozenset()
     error: str | None = None
@@ -90,71 +98,47 @@ def check(paths: Sequence[str], config: Config, registry: Registry, jobs: int | 
     found = discover(paths, config)
     run = _Run(config, registry)
     errors = [FileError(path, message) for path, message in found.errors]
-    with Workers(jobs, len(found.files)) as workers:
-        indexed = [item for part in workers.map(run.index, found.files) for item in part]
+    with Workers(run, jobs, len(found.files)) as workers:
+        indexed = workers.map(_Run.index, found.files)
         errors += [FileError(item.path, item.error) for item in indexed if item.error]
-        run.leave_out_released({word for item in indexed for word in item.released})
-        candidates = _candidates(run, workers, indexed)
-        analysed = list(workers.map_each(run.analyse, candidates, _size))
+        workers.each(_Run.leave_out_released, {word for item in indexed for word in item.released})
+        indexed += _importing(workers, indexed)
+        acquire = sorted({item.path for item in indexed if item.acquires})
+        analysed = workers.map(_Run.analyse_all, acquire)
     findings = [finding for item in analysed for finding in item.findings]
     errors += [FileError(item.path, message) for item in analysed for message in item.errors]
     return Report(
         tuple(sorted(findings, key=lambda finding: (finding.path, finding.line, finding.column))),
         tuple(sorted(errors, key=lambda error: error.path)),
         len(found.files),
-        len(candidates),
+        len({item.path for item in indexed if item.parsed}),
         time.monotonic() - started,
         {item.path: item.source for item in analysed if item.findings and item.source},
-        frozenset(run.analysis.words),
+        run,
     )
 
 
-def repair(
-    report: Report, paths: Sequence[str], config: Config, registry: Registry, decide: Decide
-) -> Iterator[FileRepair]:
+def repair(report: Report, decide: Decide) -> Iterator[FileRepair]:
     """Repair file by file what ``decide`` accepts; each repair is made on the result of the one before."""
-    run = _Run(config, registry)
-    run.analysis.words |= report.words
     for path, source in sorted(report.sources.items()):
         if any(finding.fix for finding in report.findings if finding.path == path):
-            yield run.repair(source, decide)
+            yield report.run.repair(source, decide)
 
 
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
-
-
-def _candidates(run: _Run, workers: Workers, indexed: list[_Indexed]) -> list[str]:
-    """The files that acquire something, and those that use what they export, to a bounded fixpoint."""
-    chosen = {item.path: item.exports for item in indexed if item.passed}
-    rest = [item.path for item in indexed if not item.passed and not item.error]
-    fresh = chosen
+def _importing(workers: Workers[_Run], indexed: list[_Indexed]) -> list[_Indexed]:
+    """The files that use what others export, directly or through others, to a bounded fixpoint."""
+    result: list[_Indexed] = []
+    known = {item.path: item.exports for item in indexed}
+    fresh = {path: names for path, names in known.items() if names}
     for _ in range(_ROUNDS):
-        exports = _by_module(fresh)
-        run.analysis.words |= {name for names in fresh.values() for name in names}
-        if not exports or not rest:
+        if not fresh:
             break
-        more = [item for part in workers.map(run.importing(exports), rest) for item in part]
-        fresh = {item.path: item.exports for item in more if item.passed}
-        chosen |= fresh
-        rest = [path for path in rest if path not in fresh]
-    return sorted(chosen)
-
-
-def _by_module(chosen: Mapping[str, Iterable[str]]) -> dict[bytes, frozenset[bytes]]:
-    """Exported names by the last part of the module's name, a package's also by its own."""
-    found: dict[bytes, set[bytes]] = {}
-    for path, names in chosen.items():
-        encoded = {name.encode() for name in names}
-        if encoded:
-            folder, file = os.path.split(path)
-            stem = os.path.basename(folder) if file == "__init__.py" else file.removesuffix(".py")
-            for key in {stem, os.path.basename(folder)} - {""}:
-                found.setdefault(os.fsencode(key), set()).update(encoded)
-    return {key: frozenset(names) for key, names in found.items()}
+        found = [item for part in workers.each(_Run.importing, fresh) for item in part]
+        more = {item.path: item.exports - known.get(item.path, frozenset()) for item in found}
+        known |= {path: known.get(path, frozenset()) | names for path, names in more.items()}
+        fresh = {path: known[path] for path, names in more.items() if names}
+        result += found
+    return result
 
 
 class _Run:
@@ -164,13 +148,15 @@ class _Run:
         self.registry = registry
         self.table = registry.table
         self.prefilter = Prefilter(registry.table)
-        self.shared_releases = {word for row in self.table.resources if row.shared for word in row.release_with}
+        shared = (word for row in self.table.resources if row.shared for word in row.release_with)
+        self.shared_releases = {word: b"." + word.encode() + b"()" for word in shared}
         names = {}
         for name, codemod in registry.codemods.items():
             if config.selected(name, codemod.category):
                 names[codemod.resource] = (name, Category(codemod.category))
         self.rules = Rules(names)
-        self.analysis = Analysis(self.table, self.rules, read_file)
+        self.analysis = Analysis(self.table, self.rules, Modules(read_file))
+        self.imports = ImportIndex()
 
     def leave_out_released(self, words: set[str]) -> None:
         """What is shared by all and released somewhere is nobody's leak."""
@@ -182,29 +168,56 @@ class _Run:
         self.rules = self.analysis.rules = Rules(kept)
 
     def index(self, paths: Sequence[str]) -> list[_Indexed]:
-        """Read files, keep those that can acquire something, and see what they export."""
-        return [self._indexed(path, self.prefilter.passes) for path in paths]
+        """Read files and see which acquire something and what they export; those with nothing to say are left out."""
+        found = []
+        for path in paths:
+            item = _Indexed(path)
+            try:
+                data = read_file(path)
+            except OSError as error:
+                item.error = error.strerror or str(error)
+            else:
+                imports = Imports.of(data)
+                self.imports.add(path, imports)
+                item.released = frozenset([word for word, call in self.shared_releases.items() if call in data])
+                if self.prefilter.passes(data, imports):
+                    self._open(item, data)
+            if item != _Indexed(path):
+                found.append(item)
+        return found
 
-    def importing(self, exports: dict[bytes, frozenset[bytes]]) -> Callable[[Sequence[str]], list[_Indexed]]:
-        """A look at the remaining files: which of them use what others export."""
-        return _Importing(self, exports)
+    def importing(self, exports: Exports) -> list[_Indexed]:
+        """What of the indexed files uses what others export, and what they export themselves."""
+        self.analysis.learn(exports)
+        importers = Importers(self.analysis.modules, exports)
+        found = []
+        for path in self.imports.near(exports):
+            with suppress(OSError):
+                data = read_file(path)
+                if importers.passes(path, data, Imports.of(data)):
+                    found.append(_Indexed(path))
+                    self._open(found[-1], data)
+        return found
 
-    def _indexed(self, path: str, passes: Callable[[bytes], bool]) -> _Indexed:
+    def _open(self, item: _Indexed, data: bytes) -> None:
+        module: Module | None
+        item.parsed = True
         try:
-            data = read_file(path)
-        except OSError as error:
-            return _Indexed(path, error=error.strerror or str(error))
-        released = frozenset(word for word in self.shared_releases if b"." + word.encode() + b"()" in data)
-        if not passes(data):
-            return _Indexed(path, released=released)
-        try:
-            module = self.analysis.parsed(SourceFile.python(path, data))
+            module = self.analysis.modules.loaded(item.path)
+            module = module or self.analysis.parsed(SourceFile.python(item.path, data))
+            self.analysis.modules.keep(module)
+            item.exports = self.analysis.exports(module)
+            item.acquires = self.analysis.acquires(module)
         except (UndecodableSource, Unparsable) as error:
-            return _Indexed(path, error=str(error))
+            item.error = str(error)
+            module = self.analysis.modules.load(item.path)  # what of it can be read may be used by others
+            item.exports = self.analysis.exports(module) if module else frozenset()
         except RecursionError:
-            return _Indexed(path, error="nested too deeply; not analysed")
-        self.analysis.modules.keep(module)
-        return _Indexed(path, True, self.analysis.exports(module), released)
+            item.error = "nested too deeply; not analysed"
+
+    def analyse_all(self, paths: Sequence[str]) -> list[_Analysed]:
+        """Find and repair the leaks of several files."""
+        return [self.analyse(path) for path in paths]
 
     def analyse(self, path: str) -> _Analysed:
         """Find and repair the leaks of one file."""
@@ -254,14 +267,3 @@ class _Run:
         run.__dict__.update(self.__dict__)
         run.analysis = self.analysis.with_module(self.analysis.parsed(source))
         return run.analyse(source.path).findings
-
-
-class _Importing:
-    """Indexes the files that import one of the given modules; a class, so that it can be sent to workers."""
-
-    def __init__(self, run: _Run, exports: dict[bytes, frozenset[bytes]]) -> None:
-        self.run = run
-        self.exports = exports
-
-    def __call__(self, paths: Sequence[str]) -> list[_Indexed]:
-        return [self.run._indexed(path, lambda data: imports_any(data, self.exports)) for path in paths]

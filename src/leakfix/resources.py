@@ -264,6 +264,16 @@ class ResourceTable:
             found.setdefault(entry.partition(".")[0], set()).add(_last_word(entry))
         return {root: frozenset(words) for root, words in found.items()}
 
+    @cached_property
+    def method_words(self) -> dict[str, frozenset[str]]:
+        """For each package: methods that acquire, on an object somebody else made."""
+        found: dict[str, set[str]] = {}
+        for row in self.resources:
+            for name in row.acquire:
+                if "()" in name or "[]" in name:
+                    found.setdefault(name.partition(".")[0], set()).add(_last_word(name))
+        return {root: frozenset(words) for root, words in found.items()}
+
 
 def _last_word(name: str) -> str:
     return name.replace("()", "").replace("[]", "").rpartition(".")[2]

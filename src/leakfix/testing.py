@@ -92,7 +92,7 @@ def run(case: Case, registry: Registry, work: Path) -> Outcome:
     os.chdir(work)
     try:
         report = engine.check(["."], config, registry, jobs=1)
-        for repaired in engine.repair(report, ["."], config, registry, lambda *_: True):
+        for repaired in engine.repair(report, lambda *_: True):
             (work / repaired.path).write_bytes(repaired.after.raw)
         again = engine.check(["."], config, registry, jobs=1)
     finally:

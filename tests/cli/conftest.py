@@ -38,6 +38,7 @@ class Report:
     parsed: int
     seconds: float
     sources: Mapping[str, SourceFile]
+    config: Config
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def _check(paths: Sequence[str], config: Config, registry: Registry, jobs: int |
     sources = {path: SourceFile.python(path, read_file(path)) for path in found.files}
     findings = [finding for source in sources.values() for finding in _findings(source, config)]
     errors = tuple(FileError(*error) for error in found.errors)
-    return Report(tuple(findings), errors, len(sources), len(sources), 0.25, sources)
+    return Report(tuple(findings), errors, len(sources), len(sources), 0.25, sources, config)
 
 
 def _findings(source: SourceFile, config: Config) -> Iterator[Finding]:
@@ -88,20 +89,14 @@ def _finding(source: SourceFile, rule: str, match: re.Match[bytes]) -> Finding:
     )
 
 
-def _repair(
-    report: Report,
-    paths: Sequence[str],
-    config: Config,
-    registry: Registry,
-    decide: Callable[[Finding, SourceFile, SourceFile], bool],
-) -> Iterator[FileRepair]:
+def _repair(report: Report, decide: Callable[[Finding, SourceFile, SourceFile], bool]) -> Iterator[FileRepair]:
     for path, source in report.sources.items():
         mine = [finding for finding in report.findings if finding.path == path]
         fixable = [(finding, finding.fix.edits) for finding in mine if finding.fix]
         accepted = [pair for pair in fixable if decide(pair[0], source, source.edited(pair[1]))]
         after = source.edited(edit for _, edits in accepted for edit in edits)
         applied = tuple(finding for finding, _ in accepted)
-        yield FileRepair(path, source, after, applied, tuple(_findings(after, config)))
+        yield FileRepair(path, source, after, applied, tuple(_findings(after, report.config)))
 
 
 @pytest.fixture(autouse=True)

@@ -142,8 +142,6 @@ PROJECTS: dict[str, dict[str, str]] = {
 
 DEFECTS = {
     "a star of the project": "a file that only imports what acquires is not seen to export it",
-    "a package that re-exports relatively": "`from .. import make` does not name the module it comes from",
-    "another Python's file": "what a file that does not parse exports is not known when files are chosen",
     "what a function says it returns": "an unknown call in a return hides the function's annotation",
 }
 

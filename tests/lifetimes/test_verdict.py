@@ -364,7 +364,6 @@ def f():
 """
 
 
-@pytest.mark.xfail(reason="only what a file exports by the first round counts as a word of its own functions")
 def test_a_factory_of_a_factory_in_one_file(found: Any) -> None:
     assert checked(found, FACTORIES) == [(9, ERROR)]
 

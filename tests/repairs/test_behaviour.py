@@ -381,7 +381,7 @@ def test_a_repaired_program_does_the_same(
     report = engine.check([str(file)], Config(), registry, jobs=1)
     assert report.findings
     assert [finding.refusal for finding in report.findings if finding.fix is None] == []
-    (repaired,) = engine.repair(report, [str(file)], Config(), registry, lambda *_: True)
+    (repaired,) = engine.repair(report, lambda *_: True)
     assert not repaired.remaining
     before = [runner(library)(text, tmp_path / f"before-{way}.db", way, kept) for way in WAYS]
     after = [runner(library)(repaired.after.raw.decode(), tmp_path / f"after-{way}.db", way, kept) for way in WAYS]

@@ -373,7 +373,7 @@ def test_repaired_functions_do_the_same_and_leave_nothing_open(
     config, registry = rules(how)
     report = engine.check([str(file)], config, registry, jobs=1)
     assert not report.errors
-    repairs = list(engine.repair(report, [str(file)], config, registry, lambda *_: True))
+    repairs = list(engine.repair(report, lambda *_: True))
     after = repairs[0].after.raw.decode() if repairs else text
     remaining = repairs[0].remaining if repairs else report.findings
     shown = f"{how}\n{text}\n-->\n{after}"

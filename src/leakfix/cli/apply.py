@@ -71,7 +71,7 @@ def _repairs(run: Settings, report: Report, decide: Decide) -> list[FileRepair]:
     from leakfix import engine
 
     with progress("repairing"):
-        repairs = engine.repair(report, run.paths, run.config, run.registry, decide)
+        repairs = engine.repair(report, decide)
         return [repair for repair in repairs if repair.applied]
 
 
@@ -94,7 +94,7 @@ def _reviewed(run: Settings, report: Report, unsafe_fixes: bool) -> list[FileRep
         return _is_offered(finding, unsafe_fixes) and review.accepts(finding, before, after)
 
     accepted = []
-    for repair in engine.repair(report, run.paths, run.config, run.registry, decide):
+    for repair in engine.repair(report, decide):
         if repair.applied:
             accepted.append(repair)
         if review.ended:

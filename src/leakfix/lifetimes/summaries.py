@@ -32,6 +32,10 @@ class Summaries:
         self._fresh: dict[str, Resource | None] = {}
         self._busy: list[object] = []
 
+    def forget(self) -> None:
+        """Ask again what functions hand out that seemed to hand out nothing."""
+        self._fresh = {name: found for name, found in self._fresh.items() if found is not None}
+
     # -- what a function hands out ----------------------------------------------------------------------------------
 
     def sites(self, function: Function) -> list[Site]:

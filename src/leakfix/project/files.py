@@ -19,6 +19,7 @@ from contextlib import suppress
 _PREFIX, _SUFFIX = ".leakfix-", ".tmp"
 _OWN_TEMPORARY = re.compile(r"\.leakfix-(\d+)-[0-9a-f]{16}\.tmp")
 _BACKUP = re.compile(r"\.leakfix-backup-(\d+)-([0-9a-f]{16})-(\d+)-[0-9a-f]{16}\.tmp")
+_MOST_AT_ONCE = 1 << 20
 _LONGEST_WRITE = 600.0  # seconds; process numbers are used again
 _CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
@@ -34,9 +35,15 @@ def read_file(path: str) -> bytes:
     """The bytes of a regular file. Raises OSError; never opens a FIFO, socket or device."""
     _require_regular(path, os.stat(path))
     descriptor = os.open(path, os.O_RDONLY | _NO_WAIT | _CLOSE_ON_EXEC | _BINARY)
-    with os.fdopen(descriptor, "rb") as stream:
-        _require_regular(path, os.fstat(descriptor))
-        return stream.read()
+    try:
+        status = os.fstat(descriptor)
+        _require_regular(path, status)
+        pieces = [os.read(descriptor, status.st_size + 1)]
+        while pieces[-1]:
+            pieces.append(os.read(descriptor, _MOST_AT_ONCE))
+        return pieces[0] if len(pieces) == 2 else b"".join(pieces)
+    finally:
+        os.close(descriptor)
 
 
 def write_atomically(path: str, expected_before: bytes, after: bytes) -> None:

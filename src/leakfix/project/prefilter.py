@@ -3,65 +3,86 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from dataclasses import dataclass
 
+from leakfix.project.imports import Imports, words_of
 from leakfix.resources import ResourceTable
 
-_FROM = re.compile(rb"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]*(\([^)]*\)|[^\n]*)", re.MULTILINE)
-_IMPORT = re.compile(rb"^[ \t]*import[ \t]+([^\n#]+)", re.MULTILINE)
-_WORD = re.compile(rb"\w+")
+_BEFORE_TYPE = re.compile(rb"(?:->|(?<![\"'])[ \t]*:|[\[|])[ \t]*[\"']?(?:\w+\.)*\Z")
+_LONGEST_BEFORE = 60
+
+
+class _Word:
+    """A word to look for; the plain search before the pattern is what makes it quick."""
+
+    def __init__(self, word: str) -> None:
+        self._plain = word.encode()
+        self._pattern = re.compile(rb"\b" + re.escape(self._plain) + rb"\b")
+
+    def occurrences(self, data: bytes) -> list[re.Match[bytes]]:
+        return list(self._pattern.finditer(data)) if self._plain in data else []
+
+    def stands_in(self, data: bytes) -> bool:
+        return self._plain in data and self._pattern.search(data) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What tells, in a file that imports a package, that it gets hold of something by itself.
+
+    calls: functions and objects of the package.
+    classes: its classes; in an annotation they only tell what somebody else made.
+    methods: what acquires on such an object.
+    """
+
+    calls: list[_Word]
+    classes: list[_Word]
+    methods: list[_Word]
+
+    def tell(self, data: bytes, rest: bytes) -> bool:
+        """Whether they do; ``rest`` is the data without plain imports of the package."""
+        if any(word.stands_in(data) for word in self.calls):
+            return True
+        for word in self.classes:
+            used = word.occurrences(rest)
+            if any(not _is_annotation(rest, match) for match in used):
+                return True
+            if used and any(method.stands_in(rest) for method in self.methods):
+                return True
+            if not used and word.stands_in(data):  # imported for others to import
+                return True
+        return False
 
 
 class Prefilter:
     """Keeps the files that import a library of the tables and use one of the words that lead to its resources."""
 
     def __init__(self, table: ResourceTable) -> None:
-        self._quick = sorted(word.encode() for word in table.import_roots | table.telling_words)
-        self._imports = re.compile(
-            rb"^(?:\xef\xbb\xbf)?[ \t]*(?:from|import)[ \t]+([^\n]*\b(?:"
-            + _either(table.import_roots)
-            + rb")\b[^\n]*)",
-            re.M,
-        )
-        self._words = {
-            root.encode(): re.compile(rb"\b(?:" + _either(words) + rb")\b") for root, words in table.file_words.items()
-        }
-        self._telling = _alternatives(table.telling_words)
+        self._words = {}
+        for root, words in table.file_words.items():
+            classes = {word for word in words if word[:1].isupper()}
+            methods = table.method_words.get(root, frozenset())
+            self._words[root.encode()] = _Words(
+                *([_Word(word) for word in sorted(given)] for given in (words - classes, classes, methods))
+            )
+        self._telling = [word.encode() for word in sorted(table.telling_words)]
 
-    def passes(self, data: bytes) -> bool:
+    def passes(self, data: bytes, imports: Imports) -> bool:
         """Whether a file can acquire something by itself."""
-        # `in` is several times quicker than one pattern of alternatives.
-        if not any(word in data for word in self._quick):
+        if any(word in data for word in self._telling):
+            return True
+        roots = imports.roots & self._words.keys()
+        if not roots:
             return False
-        roots = {word for match in self._imports.finditer(data) for word in _WORD.findall(match.group(1))}
-        if any(root in self._words and self._words[root].search(data) for root in roots):
-            return True
-        return self._telling.search(data) is not None
+        rest = data
+        for module, names in imports.statements:
+            if b" as " not in names and not roots.isdisjoint((module.partition(b".")[0], *words_of(names))):
+                rest = rest.replace(b"import" + names, b"")
+        return any(self._words[root].tell(data, rest) for root in roots)
 
 
-def imports_any(data: bytes, exports: dict[bytes, frozenset[bytes]]) -> bool:
-    """Whether a file imports something exported, by name, by star or through its module (known by its last name)."""
-    for match in _FROM.finditer(data):
-        names = set(_WORD.findall(match.group(2)))
-        exported = exports.get(match.group(1).rpartition(b".")[2])
-        if exported and (names & exported or match.group(2).lstrip().startswith(b"*")):
-            return True
-        if any(_uses(data, exports[name]) for name in names & exports.keys()):
-            return True
-    for match in _IMPORT.finditer(data):
-        for word in _WORD.findall(match.group(1)):
-            if word in exports and _uses(data, exports[word]):
-                return True
-    return False
-
-
-def _uses(data: bytes, exported: frozenset[bytes]) -> bool:
-    return any(b"." + name in data for name in exported)
-
-
-def _either(words: Collection[str]) -> bytes:
-    return b"|".join(re.escape(word.encode()) for word in sorted(words)) or b"(?!)"
-
-
-def _alternatives(words: Collection[str]) -> re.Pattern[bytes]:
-    return re.compile(_either(words))
+def _is_annotation(data: bytes, match: re.Match[bytes]) -> bool:
+    if data[match.end() : match.end() + 1] == b"(":
+        return False
+    start = match.start()
+    return _BEFORE_TYPE.search(data, max(0, start - _LONGEST_BEFORE), start) is not None

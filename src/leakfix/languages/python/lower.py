@@ -57,6 +57,7 @@ _ENDS_PROCESS = frozenset(
     {"sys.exit", "os._exit", "builtins.exit", "builtins.quit", "os.abort", "os.execv", "os.execvp"}
 )
 _SUPPRESSES = frozenset({"contextlib.suppress", "suppress", "pytest.raises"})
+_NAMING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 _TRANSPARENT = frozenset({"asyncio.wait_for", "asyncio.shield", "typing.cast"})
 _CATCH_EXCEPTION = frozenset({"Exception", "BaseException"})
 _CATCH_ABANDONED = frozenset({"BaseException"})
@@ -213,7 +214,9 @@ class Lowering:
         value, result = self.slot(node.value), self.temporary()
         own = self.slot(node.target)
         then = self.bind(node.target, result, then, exits)
-        if isinstance(node.target, ast.Name) and not self.known_local(node.target):  # `given += [x]` changes what the caller has
+        if isinstance(node.target, ast.Name) and not self.known_local(
+            node.target
+        ):  # `given += [x]` changes what the caller has
             then = self.add(Store(None, None, value), node, Edge(then))
         then = self.add(Gather(result, (own, value)), node, Edge(then))
         return self.into(node.value, value, then, exits)
@@ -763,19 +766,13 @@ def _local_names(node: FunctionNode) -> set[str]:
     names |= {a.arg for a in (arguments.vararg, arguments.kwarg) if a}
     outside: set[str] = set()
     for item in own_nodes(node):
-        match item:
-            case ast.Name(id=name, ctx=ast.Store()):
-                names.add(name)
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                names.add(name)
-            case (
-                ast.ExceptHandler(name=str() as name)
-                | ast.MatchAs(name=str() as name)
-                | ast.MatchStar(name=str() as name)
-            ):
-                names.add(name)
-            case ast.Global(names=given) | ast.Nonlocal(names=given):
-                outside |= set(given)
+        if isinstance(item, ast.Name):
+            if isinstance(item.ctx, ast.Store):
+                names.add(item.id)
+        elif isinstance(item, ast.Global | ast.Nonlocal):
+            outside |= set(item.names)
+        elif isinstance(item, _NAMING) and item.name is not None:
+            names.add(item.name)
     return names - outside
 
 

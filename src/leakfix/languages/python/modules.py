@@ -6,11 +6,18 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from weakref import ref
 
 from leakfix.source import SourceFile
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _OWN = "_leakfix_own_nodes"
+_WORD = re.compile(r"\w+")
+_CALL_OF_CALL = re.compile(rb"\)\s+\(")
+_WITHOUT_CHILDREN = frozenset(
+    {"ctx", "op", "ops", "id", "attr", "arg", "name", "asname", "module", "level", "n", "s", "kind", "type_comment"}
+)
+_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}
 Scoped = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
@@ -39,19 +46,33 @@ class Annotated:
     annotation: ast.expr
 
 
-@dataclass(slots=True)
 class FunctionInfo:
-    """A function or method, with the class and the function it stands in."""
+    """A function or method, with the class and the function it stands in.
 
-    node: FunctionNode
-    qualname: str
-    owner: ClassInfo | None
-    parent: FunctionInfo | None
-    locals: dict[str, list[Binding]] | None = None
-    call_words: frozenset[str] = frozenset()
+    These two are referred to weakly, so that a module that is dropped is freed at once, without the collector.
+    """
+
+    __slots__ = ("__weakref__", "_owner", "_parent", "locals", "node", "qualname")
+
+    def __init__(self, node: FunctionNode, qualname: str, owner: ClassInfo | None, parent: FunctionInfo | None) -> None:
+        self.node = node
+        self.qualname = qualname
+        self.locals: dict[str, list[Binding]] | None = None
+        self._owner = ref(owner) if owner is not None else None
+        self._parent = ref(parent) if parent is not None else None
+
+    @property
+    def owner(self) -> ClassInfo | None:
+        """The class of a method."""
+        return self._owner() if self._owner is not None else None
+
+    @property
+    def parent(self) -> FunctionInfo | None:
+        """The function around a nested one."""
+        return self._parent() if self._parent is not None else None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class ClassInfo:
     """A class with its bases, methods and the expressions its attributes are set to."""
 
@@ -70,22 +91,59 @@ class Module:
 
     source: SourceFile
     tree: ast.Module
+    whole: bool = True
+    """False where only parts of the file could be parsed."""
     names: dict[str, list[Binding]] = field(default_factory=dict)
     stars: list[Import] = field(default_factory=list)
     functions: dict[str, FunctionInfo] = field(default_factory=dict)
     classes: dict[str, ClassInfo] = field(default_factory=dict)
-    memo: dict[object, tuple[str, ...]] = field(default_factory=dict)
-    """What expressions and names of the module were found to mean."""
+    memos: dict[int, dict[object, tuple[str, ...]]] = field(default_factory=dict)
+    """What expressions and names of the module were found to mean, by who asked."""
+
+    _words: dict[ast.AST, frozenset[str]] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
         """The file's path as the run names it."""
         return self.source.path
 
+    def words_named(self, expression: ast.expr) -> frozenset[str]:
+        """Names in an expression or annotation of the module, those in strings included."""
+        known = self._words.get(expression)
+        if known is None:
+            known = self._words[expression] = named_words(expression)
+        return known
 
-def read_module(source: SourceFile, tree: ast.Module) -> Module:
+    def words_in(self, function: FunctionInfo) -> frozenset[str]:
+        """Every word in the text of a function, and ``()`` where it may call what a call returned."""
+        known = self._words.get(function.node)
+        if known is None:
+            node, source = function.node, self.source
+            start = source.offset(node.lineno, node.col_offset)
+            text = source.data[start : source.offset(node.end_lineno or node.lineno, node.end_col_offset or 0)]
+            words = _WORD.findall(text.decode())
+            if b")(" in text or _CALL_OF_CALL.search(text):
+                words.append("()")
+            known = self._words[function.node] = frozenset(words)
+        return known
+
+
+def named_words(node: ast.AST) -> frozenset[str]:
+    """Names in an expression or annotation, those in strings included."""
+    found: set[str] = set()
+    for item in ast.walk(node):
+        if isinstance(item, ast.Name):
+            found.add(item.id)
+        elif isinstance(item, ast.Attribute):
+            found.add(item.attr)
+        elif isinstance(item, ast.Constant) and isinstance(item.value, str):
+            found.update(_WORD.findall(item.value))
+    return frozenset(found)
+
+
+def read_module(source: SourceFile, tree: ast.Module, whole: bool = True) -> Module:
     """Index a parsed file."""
-    module = Module(source, tree)
+    module = Module(source, tree, whole)
     _Reader(module).block(tree.body, None, None, "")
     return module
 
@@ -116,12 +174,18 @@ def _own_nodes(root: ast.AST) -> list[ast.AST]:
 
 def _children(node: ast.AST) -> list[ast.AST]:
     """Child nodes, the last first; names' contexts and operators are left out."""
+    kind = type(node)
+    names = _FIELDS.get(kind)
+    if names is None:
+        names = _FIELDS[kind] = tuple(name for name in reversed(kind._fields) if name not in _WITHOUT_CHILDREN)
     children: list[ast.AST] = []
-    for name in reversed(node._fields):
+    for name in names:
         value = getattr(node, name, None)
-        if isinstance(value, list):
+        if value is None:
+            continue
+        if type(value) is list:
             children += [item for item in reversed(value) if isinstance(item, ast.AST)]
-        elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
+        elif isinstance(value, ast.AST):
             children.append(value)
     return children
 
@@ -240,7 +304,6 @@ class _Reader:
 
     def function(self, node: FunctionNode, owner: ClassInfo | None, parent: FunctionInfo | None, prefix: str) -> None:
         info = FunctionInfo(node, prefix + node.name, owner, parent)
-        info.call_words = frozenset(_words(node))
         earlier = self.module.functions.get(info.qualname)
         if earlier is not None:  # defined again; both are code
             earlier.qualname += f"@{earlier.node.lineno}"
@@ -268,27 +331,3 @@ class _Reader:
                 parent.locals = local_bindings(parent.node)
             parent.locals.setdefault(node.name, []).append(info)
         self.block(node.body, info, None, info.qualname + ".")
-
-
-def named_words(node: ast.AST) -> set[str]:
-    """Names in an annotation, those in strings included."""
-    found: set[str] = set()
-    for item in ast.walk(node):
-        match item:
-            case ast.Name(id=word) | ast.Attribute(attr=word):
-                found.add(word)
-            case ast.Constant(value=str() as text):
-                found |= set(re.findall(r"\w+", text))
-    return found
-
-
-def _words(node: FunctionNode) -> Iterator[str]:
-    """Every word in the function: what it calls, and what it may call under another name."""
-    for item in own_nodes(node):
-        match item:
-            case ast.Name(id=word) | ast.Attribute(attr=word):
-                yield word
-            case ast.Call(func=ast.Call()):
-                yield "()"
-            case ast.ImportFrom(names=aliases):
-                yield from (alias.name for alias in aliases)

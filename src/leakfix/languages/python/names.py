@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,7 +29,7 @@ from leakfix.languages.python.project import Modules
 
 _MOST = 4
 _DEPTH = 40
-_BUILTINS = frozenset(dir(builtins))
+BUILTINS = frozenset(dir(builtins))
 _OPTIONAL = frozenset(
     {
         "typing.Optional",
@@ -63,17 +64,40 @@ class Place:
 
 
 class Names:
-    """Resolves expressions to symbolic names. Every answer has at most four names; an empty one means unknown."""
+    """Resolves expressions to symbolic names. Every answer has at most four names; an empty one means unknown.
 
-    def __init__(self, modules: Modules) -> None:
+    only: where given, the only files (beside ``here``) that are opened to see what they define; whatever else would
+        be found in others then stays unknown, and they need not be parsed.
+    """
+
+    _count = itertools.count(1)
+
+    def __init__(self, modules: Modules, only: Collection[str] | None = None) -> None:
         self.modules = modules
+        self.here = ""
+        self._only = only
+        self._key = 0 if only is None else next(self._count)
         self._busy: set[object] = set()
+
+    def _load(self, path: str) -> Module | None:
+        if self._only is not None and path != self.here and path not in self._only:
+            return None
+        return self.modules.load(path)
+
+    def _memo(self, module: Module) -> dict[object, tuple[str, ...]]:
+        """Answers are kept with the module, those of unlimited sight for good."""
+        found = module.memos.get(self._key)
+        if found is None:
+            for old in [key for key in module.memos if key]:
+                del module.memos[old]
+            found = module.memos[self._key] = {}
+        return found
 
     # -- expressions ------------------------------------------------------------------------------------------------
 
     def of(self, node: ast.expr, place: Place) -> tuple[str, ...]:
         """The symbolic names an expression may have."""
-        memo = place.module.memo
+        memo = self._memo(place.module)
         known = memo.get(node)
         if known is not None:
             return known
@@ -227,7 +251,8 @@ class Names:
 
     def _once(self, module: Module, key: object, ask: Callable[[], Iterable[str]]) -> tuple[str, ...]:
         """Ask once and keep the answer with the module; a question that is being asked already has none."""
-        known = module.memo.get(key)
+        memo = self._memo(module)
+        known = memo.get(key)
         if known is not None:
             return known
         if key in self._busy:
@@ -237,7 +262,7 @@ class Names:
             found = _few(ask())
         finally:
             self._busy.discard(key)
-        module.memo[key] = found
+        memo[key] = found
         return found
 
     def _module_name(self, module: Module, name: str) -> Iterator[str]:
@@ -248,15 +273,15 @@ class Names:
             return
         for star in module.stars:
             path = self.modules.find(module.path, star)
-            other = self.modules.load(path) if path else None
+            other = self._load(path) if path else None
             if other is not None and other is not module:
                 found = tuple(item for item in self.module_name(other, name) if not item.startswith("builtins."))
                 if found:
                     yield from found
                     return
-            elif path is None and star.level == 0 and name not in _BUILTINS:
+            elif path is None and star.level == 0 and name not in BUILTINS:
                 yield f"{star.module}.{name}"
-        if name in _BUILTINS:
+        if name in BUILTINS:
             yield f"builtins.{name}"
 
     def _imported(self, item: Import, module: Module) -> tuple[str, ...]:
@@ -273,7 +298,7 @@ class Names:
 
     def _from_file(self, path: str, item: Import, module: Module) -> tuple[str, ...]:
         assert item.attribute is not None
-        other = self.modules.load(path)
+        other = self._load(path)
         if other is not None and other is not module:
             found = self.module_name(other, item.attribute)
             if found and not all(name.startswith("builtins.") for name in found):
@@ -288,11 +313,11 @@ class Names:
         if not base.startswith("@"):
             return (f"{base}.{attribute}",)
         path, _, inner = base[1:].partition(":")
-        module = self.modules.load(path)
+        module = self._load(path)
+        if not inner:
+            return self._module_member(path, module, attribute)
         if module is None:
             return ()
-        if not inner:
-            return self._module_member(module, attribute)
         instance = inner.endswith("()")
         info = module.classes.get(inner[:-2] if instance else inner)
         if info is None:
@@ -301,11 +326,12 @@ class Names:
             f"{outside}{'()' if instance else ''}.{attribute}" for outside in self.outside_bases(module, info)
         )
 
-    def _module_member(self, module: Module, attribute: str) -> tuple[str, ...]:
-        found = tuple(n for n in self.module_name(module, attribute) if not n.startswith("builtins."))
+    def _module_member(self, path: str, module: Module | None, attribute: str) -> tuple[str, ...]:
+        named = self.module_name(module, attribute) if module is not None else ()
+        found = tuple(name for name in named if not name.startswith("builtins."))
         if found:
             return found
-        inner = self.modules.find(module.path, Import(attribute, None, 1)) if "__init__" in module.path else None
+        inner = self.modules.find(path, Import(attribute, None, 1)) if "__init__" in path else None
         return (f"@{inner}:",) if inner else ()
 
     def _class_member(self, module: Module, info: ClassInfo, attribute: str, seen: set[str]) -> tuple[str, ...]:
@@ -439,7 +465,7 @@ class Names:
         if not name.startswith("@"):
             return None
         path, _, qualname = name[1:].partition(":")
-        module = self.modules.load(path)
+        module = self._load(path)
         info = module.functions.get(qualname) if module else None
         return (module, info) if module and info else None
 
@@ -448,7 +474,7 @@ class Names:
         if not name.startswith("@"):
             return None
         path, _, qualname = name[1:].partition(":")
-        module = self.modules.load(path)
+        module = self._load(path)
         info = module.classes.get(qualname) if module else None
         return (module, info) if module and info else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from leakfix.ir.nodes import Callee, Function, Graph
 from leakfix.languages.python.lower import Lowering, TooComplex
@@ -14,23 +14,32 @@ from leakfix.languages.python.modules import (
     Import,
     Module,
     Value,
-    named_words,
     own_nodes,
 )
-from leakfix.languages.python.names import Names, Place
+from leakfix.languages.python.names import BUILTINS, Names, Place
 from leakfix.languages.python.project import Modules
 
 
 class PythonProgram:
     """Functions of the project in the small IR. Implements ``leakfix.ir.nodes.Program``."""
 
-    def __init__(self, modules: Modules, words: set[str] | None = None) -> None:
+    def __init__(self, modules: Modules) -> None:
         self.modules = modules
-        self.words = set() if words is None else words
-        """Words of calls worth resolving; others cannot acquire anything. They may grow."""
+        self.words: frozenset[str] = frozenset()
+        """Words of calls worth resolving; others cannot acquire anything."""
+        self.own_words: dict[str, frozenset[str]] = {}
+        """The same for calls within one file, by its path."""
         self.names = Names(modules)
+        self.sources = Names(modules, ())
+        """Names as far as they lead to something that acquires: through the files that are known to export it."""
         self._words: dict[tuple[str, int], frozenset[str]] = {}
         self._functions: dict[str, Function | None] = {}
+
+    def learn(self, words: Collection[str], exporters: Collection[str]) -> None:
+        """What words are worth resolving from now on, and through which files."""
+        self.words = frozenset(words)
+        self.sources = Names(self.modules, exporters)
+        self._words.clear()
 
     def function(self, name: str) -> Function | None:
         """The project's function of that symbolic name; None also where it is too complex to lower."""
@@ -41,22 +50,26 @@ class PythonProgram:
 
     def callees(self, name: str) -> Sequence[Callee]:
         """What the project's function of that name calls, itself and in its comprehensions."""
-        found = self.names.function(name)
+        self.sources.here = name[1:].partition(":")[0]
+        found = self.sources.function(name)
         if found is None:
             return ()
         module, info = found
         words = self.words_of(module)
-        lowering = Lowering(info.node, Place(module, info), self.names)
+        lowering = Lowering(info.node, Place(module, info), self.sources)
         calls = [node for node in own_nodes(info.node) if isinstance(node, ast.Call)]
         return [
-            lowering.callee(node) for node in calls if _called_word(node) in words or _is_local_call(node, lowering)
+            lowering.callee(node)
+            for node in calls
+            if _called_word(node) in words or _is_local_call(node, module, lowering)
         ]
 
     def words_of(self, module: Module) -> frozenset[str]:
         """The words, with the names this module gives to what they stand for."""
-        key = (module.path, len(self.words))
+        own = self.own_words.get(module.path, frozenset())
+        key = (module.path, len(own))
         if key not in self._words:
-            self._words[key] = frozenset(_with_aliases(module, self.words))
+            self._words[key] = frozenset(_with_aliases(module, self.words | own))
         return self._words[key]
 
     def constructor(self, name: str) -> Function | None:
@@ -112,25 +125,27 @@ def _called_word(node: ast.Call) -> str:
     return "()"
 
 
-def _is_local_call(node: ast.Call, lowering: Lowering) -> bool:
-    return isinstance(node.func, ast.Name) and node.func.id in lowering.locals
+def _is_local_call(node: ast.Call, module: Module, lowering: Lowering) -> bool:
+    if not isinstance(node.func, ast.Name) or node.func.id in module.names or node.func.id in BUILTINS:
+        return False
+    return node.func.id in lowering.locals
 
 
-def _with_aliases(module: Module, words: set[str]) -> set[str]:
+def _with_aliases(module: Module, words: frozenset[str]) -> set[str]:
     found = set(words)
     for _ in range(2):
         for name, bindings in module.names.items():
-            if name not in found and any(_stands_for(binding, found) for binding in bindings):
+            if name not in found and any(_stands_for(module, binding, found) for binding in bindings):
                 found.add(name)
     return found
 
 
-def _stands_for(binding: Binding, words: set[str]) -> bool:
+def _stands_for(module: Module, binding: Binding, words: set[str]) -> bool:
     match binding:
         case Import(attribute=attribute):
             return attribute in words
         case Value(expression=ast.Name() | ast.Attribute() as expression):
-            return bool(named_words(expression) & words)
+            return not words.isdisjoint(module.words_named(expression))
         case ClassInfo(node=node):
-            return any(named_words(base) & words for base in node.bases)
+            return any(not words.isdisjoint(module.words_named(base)) for base in node.bases)
     return False

@@ -45,22 +45,19 @@ def parse(source: SourceFile) -> ast.Module:
             gc.enable()
 
 
-def _parse_what_can_be(source: SourceFile) -> ast.Module:
-    """Parse a file others import from; where it is in another Python, only the top-level statements that parse.
+def _salvaged(source: SourceFile) -> ast.Module:
+    """The top-level statements that parse of a file in another Python.
 
     Names resolve through it then; the file itself is reported and not analysed.
     """
-    try:
-        return parse(source)
-    except Unparsable:
-        tree = ast.Module([], [])
-        starts = [m.start() for m in _TOP_LEVEL.finditer(source.data)] + [len(source.data)]
-        for start, end in pairwise(starts):
-            with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-                piece = ast.parse(source.data[start:end])
-                ast.increment_lineno(piece, source.line_of(start) - 1)
-                tree.body += piece.body
-        return tree
+    tree = ast.Module([], [])
+    starts = [m.start() for m in _TOP_LEVEL.finditer(source.data)] + [len(source.data)]
+    for start, end in pairwise(starts):
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            piece = ast.parse(source.data[start:end])
+            ast.increment_lineno(piece, source.line_of(start) - 1)
+            tree.body += piece.body
+    return tree
 
 
 def _why(source: SourceFile, error: SyntaxError) -> str:
@@ -90,16 +87,17 @@ class Modules:
     def __init__(self, read: Callable[[str], bytes]) -> None:
         self.read = read
         self._kept: OrderedDict[str, Module | None] = OrderedDict()
-        self._bytes = self._dropped = 0
+        self._bytes = 0
         self._found: dict[tuple[str, str], str | None] = {}
         self._folders: dict[str, frozenset[str]] = {}
+        self._above: dict[str, list[str]] = {}
 
     def with_module(self, module: Module) -> Modules:
         """The same modules, one of them replaced (an edited file under verification)."""
         other = Modules(self.read)
         other._kept = OrderedDict(self._kept)
         other._kept[module.path] = module
-        other._found, other._folders = self._found, self._folders
+        other._found, other._folders, other._above = self._found, self._folders, self._above
         return other
 
     def load(self, path: str) -> Module | None:
@@ -109,29 +107,32 @@ class Modules:
             return self._kept[path]
         try:
             source = SourceFile.python(path, self.read(path))
-            module = read_module(source, _parse_what_can_be(source))
-        except (OSError, UndecodableSource, Unparsable, RecursionError):
+            try:
+                module = read_module(source, parse(source))
+            except Unparsable:
+                module = read_module(source, _salvaged(source), whole=False)
+        except (OSError, UndecodableSource, RecursionError):
             module = None
         self._keep(path, module)
         return module
+
+    def loaded(self, path: str) -> Module | None:
+        """The module of a path if it is at hand and was parsed as a whole."""
+        module = self._kept.get(path)
+        return module if module is not None and module.whole else None
 
     def keep(self, module: Module) -> None:
         """Remember a module that was parsed elsewhere."""
         self._keep(module.path, module)
 
     def _keep(self, path: str, module: Module | None) -> None:
+        if path in self._kept:
+            return
         self._kept[path] = module
         self._bytes += len(module.source.data) if module else 0
         while self._bytes > _BYTES_KEPT and len(self._kept) > 8:
             _, old = self._kept.popitem(last=False)
-            self._drop(len(old.source.data) if old else 0)
-
-    def _drop(self, size: int) -> None:
-        self._bytes -= size
-        self._dropped += size
-        if self._dropped > 6 * _BYTES_KEPT:  # methods and classes refer to each other
-            self._dropped = 0
-            gc.collect()
+            self._bytes -= len(old.source.data) if old else 0
 
     def find(self, importer: str, imported: Import) -> str | None:
         """The file an import names, looked for from the importing file's folders upward; None if it is not ours."""
@@ -156,22 +157,25 @@ class Modules:
         return found
 
     def _upward(self, folder: str, dotted: str, packages: bool) -> str | None:
-        at = folder
-        for _ in range(_MAX_ANCESTORS):
+        for at in self._ancestors(folder):
             if packages or "__init__.py" not in self._listing(at):
                 for layout in _LAYOUT_FOLDERS:
                     found = self._in(os.path.join(at, layout) if layout else at, dotted)
                     if found:
                         return found
-            if at == "" and ".git" in self._listing(at):
-                break
-            above = os.path.normpath(os.path.join(at, ".."))
-            if above == at or os.path.abspath(above) == os.path.abspath(at):
-                break
-            if ".git" in self._listing(at):
-                break
-            at = "" if above == "." else above
         return None
+
+    def _ancestors(self, folder: str) -> list[str]:
+        """The folder and those above it, up to the project's root."""
+        known = self._above.get(folder)
+        if known is None:
+            known = self._above[folder] = [folder]
+            while len(known) < _MAX_ANCESTORS and ".git" not in self._listing(known[-1]):
+                above = os.path.normpath(os.path.join(known[-1], ".."))
+                if os.path.abspath(above) == os.path.abspath(known[-1]):
+                    break
+                known.append("" if above == "." else above)
+        return known
 
     def _in(self, folder: str, dotted: str) -> str | None:
         parts = dotted.split(".") if dotted else []

@@ -1,0 +1,94 @@
+"""Which files use what others export, from their bytes: an import is followed to the file it names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+
+from leakfix.languages.python.modules import Import
+from leakfix.languages.python.project import Modules
+from leakfix.project.imports import Imports, words_of
+
+_DOTTED = re.compile(rb"[\w.\x80-\xff]+")
+_PACKAGE = "__init__.py"
+
+
+Exports = Mapping[str, frozenset[str]]
+"""Names by the path of the file that exports them."""
+
+
+class ImportIndex:
+    """Which files may import what, by words alone; asked before a file is looked at again."""
+
+    def __init__(self) -> None:
+        self._by_module: dict[bytes, list[str]] = {}
+        self._by_name: dict[bytes, list[str]] = {}
+
+    def add(self, path: str, imports: Imports) -> None:
+        """Take in what a file imports."""
+        for word in imports.last_words:
+            self._by_module.setdefault(word, []).append(path)
+        for word in imports.names:
+            self._by_name.setdefault(word, []).append(path)
+
+    def near(self, exports: Exports) -> list[str]:
+        """The paths of files that may import something exported."""
+        found: set[str] = set()
+        for path, names in exports.items():
+            words = _words_naming(path)
+            from_it = set[str]().union(*(self._by_module.get(word, ()) for word in words))
+            wanted = [name.encode() for name in names] + [b"*"]
+            found |= from_it & set[str]().union(*(self._by_name.get(name, ()) for name in wanted))
+            found = found.union(*(self._by_name.get(word, ()) for word in words))
+        return sorted(found)
+
+
+def _words_naming(path: str) -> set[bytes]:
+    """The last words by which an import can name the module of a path or the package it is in."""
+    folder, file = os.path.split(path)
+    words = {file.removesuffix(".py"), os.path.basename(folder), *(["."] if file == _PACKAGE else [])}
+    return {os.fsencode(word) for word in words}
+
+
+class Importers:
+    """Tells the files that import one of the exported names, by name, by star, or through its module or package."""
+
+    def __init__(self, modules: Modules, exports: Exports) -> None:
+        self._modules = modules
+        self._exports = {path: {name.encode() for name in names} for path, names in exports.items() if names}
+        self._below: dict[str, set[bytes]] = {}
+        """All that the modules of a package export, by its folder."""
+        for path, names in self._exports.items():
+            self._below.setdefault(os.path.dirname(path), set()).update(names)
+        self._last_words = {word for path in self._exports for word in _words_naming(path)}
+
+    def passes(self, path: str, data: bytes, imports: Imports) -> bool:
+        """Whether the file of that path, content and imports uses something exported."""
+        return any(self._imports(path, data, module, names) for module, names in imports.statements)
+
+    def _imports(self, path: str, data: bytes, module: bytes, names: bytes) -> bool:
+        if not module:
+            dotted = (name for name in _DOTTED.findall(names) if name.rpartition(b".")[2] in self._last_words)
+            return any(self._uses(data, self._find(path, name)) for name in dotted)
+        words = set(words_of(names))
+        last = module.rpartition(b".")[2]
+        if not last or last in self._last_words:
+            exported = self._exports.get(self._find(path, module))
+            if exported and (words & exported or names.lstrip().startswith(b"*")):
+                return True
+        separator = b"" if module.endswith(b".") else b"."
+        inner = (module + separator + word for word in words & self._last_words)
+        return any(self._uses(data, self._find(path, name)) for name in inner)
+
+    def _find(self, path: str, written: bytes) -> str:
+        dotted = written.lstrip(b".")
+        return (
+            self._modules.find(path, Import(dotted.decode("utf-8", "replace"), None, len(written) - len(dotted))) or ""
+        )
+
+    def _uses(self, data: bytes, target: str) -> bool:
+        names: Iterable[bytes] = self._exports.get(target, ())
+        if os.path.basename(target) == _PACKAGE:
+            names = self._below.get(os.path.dirname(target), ())
+        return any(b"." + name in data for name in names)
