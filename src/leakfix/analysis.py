@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from leakfix.languages.python.modules import (
     Import,
     Module,
     Value,
+    parameter_parts,
     read_module,
 )
 from leakfix.languages.python.names import Place
@@ -110,7 +112,7 @@ class Analysis:
             if any(self._is_source(base) for base in (*bases, *names.outside_bases(module, info))):
                 found.add(info.node.name)
             for attribute, entries in info.attributes.items():
-                if any(self._may_be_source(module, binding, words) for binding, _ in entries):
+                if any(self._may_be_source(module, binding, words, method) for binding, method in entries):
                     symbols = names.member(f"@{module.path}:{info.qualname}()", attribute)
                     if any(self.table.is_source(symbol) for symbol in symbols):
                         found |= {attribute, info.node.name}
@@ -133,10 +135,15 @@ class Analysis:
         path, _, name = symbol[1:].partition(":")
         return re.split(r"[.(]", name)[0] in self.exported.get(path, ())
 
-    def _may_be_source(self, module: Module, binding: Binding, words: frozenset[str]) -> bool:
+    def _may_be_source(
+        self, module: Module, binding: Binding, words: frozenset[str], method: FunctionInfo | None = None
+    ) -> bool:
         match binding:
             case Import(module=package, attribute=attribute):
                 return package.partition(".")[0] in self.table.import_roots or attribute in words
+            case Value(expression=ast.Name(id=name)) if method is not None and name not in words:
+                told = [part for part in parameter_parts(method.node, name) if part is not None]
+                return any(not words.isdisjoint(module.words_named(part)) for part in told)
             case Value(expression=named) | Annotated(annotation=named):
                 return not words.isdisjoint(module.words_named(named))
         return False

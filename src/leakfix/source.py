@@ -74,6 +74,11 @@ class SourceFile:
         except (SyntaxError, UnicodeDecodeError, LookupError) as error:
             raise UndecodableSource(str(error)) from error
 
+    @property
+    def code(self) -> bytes | str:
+        """What the parser takes: text where the bytes would be read by a cookie that is not theirs."""
+        return self.data if self.encoding == "utf-8" else self.data.decode("utf-8")
+
     @cached_property
     def line_starts(self) -> list[int]:
         """Offset of each line's first byte; lines end at LF, CRLF or CR, as in Python's tokenizer."""

@@ -46,7 +46,7 @@ def verified(analysis: Analysis, located: Located, fix: Fix) -> Fix | Refusal:
 def _compile(edited: SourceFile) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        compile(edited.data, edited.path, "exec", dont_inherit=True)
+        compile(edited.code, edited.path, "exec", dont_inherit=True)
 
 
 def _first_line(error: BaseException) -> str:

@@ -284,6 +284,8 @@ class Function:
     is_async: bool = False
     is_generator: bool = False
     scope: str = ""
+    wrapped: bool = False
+    """A decorator stands between it and its callers, which may give them something else, or the same thing again."""
     header_lines: tuple[int, ...] = ()
     owner: str | None = None
     """Symbolic name of the class it is a method of."""

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import cast
 
-from leakfix.ir.nodes import Call, Edge, Enter, Exit, Flow, Graph, Test, Yield
+from leakfix.ir.nodes import Call, Copy, Edge, Enter, Exit, Flow, Graph, Test, Yield
 from leakfix.lifetimes.effects import Effects, Outcome
 from leakfix.lifetimes.liveness import live_variables
 from leakfix.lifetimes.state import Role, State, Status
@@ -173,6 +173,12 @@ def _tested(graph: Graph) -> frozenset[str]:
         if isinstance(node.op, Test):
             found |= {node.op.variable, node.op.dest}
         found |= {edge.condition.variable for edge in node.edges if edge.condition}
+    copies = [(node.op.dest, node.op.source) for node in graph.nodes if isinstance(node.op, Copy)]
+    grown = True
+    while grown:
+        more = {source for dest, source in copies if dest in found} - found
+        found |= more
+        grown = bool(more)
     return frozenset(found)
 
 

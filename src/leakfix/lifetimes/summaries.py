@@ -87,7 +87,7 @@ class Summaries:
 
     def _handed_out(self, name: str) -> Resource | None:
         function = self.program.function(name)
-        if function is None or function.is_generator or function.scope:
+        if function is None or function.is_generator or function.scope or function.wrapped:
             return None
         return next((site.resource for site in self.sites(function) if self._returned(function, site)), None)
 

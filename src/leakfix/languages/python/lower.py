@@ -38,7 +38,7 @@ from leakfix.ir.nodes import (
     Test,
     Yield,
 )
-from leakfix.languages.python.modules import FunctionNode, own_nodes
+from leakfix.languages.python.modules import FunctionNode, own_nodes, parameter_parts
 from leakfix.languages.python.names import Names, Place
 from leakfix.source import Span
 
@@ -115,6 +115,14 @@ class Lowering:
     def locals(self) -> set[str]:
         """The function's own names."""
         return _local_names(self.node)
+
+    @cached_property
+    def optional(self) -> frozenset[str]:
+        """Parameters whose default is None: where one of these is false it was left out."""
+        arguments = self.node.args
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        defaults = {a.arg: parameter_parts(self.node, a.arg)[1] for a in every}
+        return frozenset(n for n, given in defaults.items() if isinstance(given, ast.Constant) and given.value is None)
 
     def run(self) -> Graph:
         """The function's graph. Raises TooComplex."""
@@ -463,7 +471,7 @@ class Lowering:
         return self.into(node.subject, subject, following, exits)
 
     def _functiondef(self, node: FunctionNode, then: int, exits: Exits) -> int:
-        if node.decorator_list:
+        if not all(self.passes_on(decorator) for decorator in node.decorator_list):
             then = self.add(Store(None, node.name, self.variable(node.name)), node, Edge(then))
         return self.capture(self.variable(node.name), node, then)
 
@@ -471,6 +479,12 @@ class Lowering:
 
     def _classdef(self, node: ast.ClassDef, then: int, exits: Exits) -> int:
         return self.capture(self.variable(node.name), node, then)
+
+    def passes_on(self, decorator: ast.expr) -> bool:
+        """Whether what a decorator makes of a function is kept nowhere but under its name."""
+        node = decorator.func if isinstance(decorator, ast.Call) else decorator
+        names = self.names.of(node, self.place)
+        return bool(names) and all(name.startswith(("functools.", "contextlib.")) for name in names)
 
     def capture(self, dest: str, node: ast.AST, then: int) -> int:
         read = {item.id for item in ast.walk(node) if isinstance(item, ast.Name)}
@@ -540,6 +554,8 @@ class Lowering:
         names = self.names.of(node.func, self.place)
         if node.args and isinstance(node.args[0], ast.Call) and any(name in _TRANSPARENT for name in names):
             return self._call(node.args[0], dest, then, exits, awaited=True)
+        if "functools.partial" in names:
+            return self._partial(node, dest, then, exits)
         callee = self.callee(node)
         receiver = callee.receiver
         arguments = [(value, self.slot(value), keyword, position) for value, keyword, position in _arguments(node)]
@@ -560,6 +576,15 @@ class Lowering:
             entry = self.into(node.func.value, receiver, entry, exits)
         elif not isinstance(node.func, ast.Name | ast.Attribute):
             entry = self.evaluate(node.func, self.temporary(), entry, exits)
+        return entry
+
+    def _partial(self, node: ast.Call, dest: str, then: int, exits: Exits) -> int:
+        """A container of its arguments, until it is called."""
+        parts = [value for value, _, _ in _arguments(node)]
+        slots = [self.slot(part) for part in parts]
+        entry = self.add(Gather(dest, tuple(slots)), node, Edge(then))
+        for part, slot in zip(reversed(parts), reversed(slots), strict=True):
+            entry = self.into(part, slot, entry, exits)
         return entry
 
     def callee(self, node: ast.Call) -> Callee:
@@ -607,11 +632,13 @@ class Lowering:
         for position, value in enumerate(reversed(node.values)):
             if position:
                 stop_when = isinstance(node.op, ast.Or)
+                tested = self.variable(value.id) if isinstance(value, ast.Name) else dest
+                none = isinstance(value, ast.Name) and value.id in self.optional
                 test = self.add(
                     Nothing(),
                     value,
-                    Edge(then, condition=Condition(dest, False, stop_when)),
-                    Edge(entry, condition=Condition(dest, False, not stop_when)),
+                    Edge(then, condition=Condition(tested, none, stop_when != none)),
+                    Edge(entry, condition=Condition(tested, none, stop_when == none)),
                 )
                 entry = self.evaluate(value, dest, test, exits)
             else:

@@ -128,6 +128,18 @@ class Module:
         return known
 
 
+def parameter_parts(node: FunctionNode, name: str) -> tuple[ast.expr | None, ast.expr | None]:
+    """The annotation and the default of a parameter."""
+    arguments = node.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults = dict(zip(reversed([a.arg for a in positional]), reversed(arguments.defaults), strict=False))
+    defaults |= {a.arg: d for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d}
+    for argument in [*positional, *arguments.kwonlyargs]:
+        if argument.arg == name:
+            return argument.annotation, defaults.get(name)
+    return None, None
+
+
 def named_words(node: ast.AST) -> frozenset[str]:
     """Names in an expression or annotation, those in strings included."""
     found: set[str] = set()

@@ -24,6 +24,7 @@ from leakfix.languages.python.modules import (
     Value,
     local_bindings,
     own_nodes,
+    parameter_parts,
 )
 from leakfix.languages.python.project import Modules
 
@@ -53,6 +54,22 @@ SCOPE_DECORATORS = {
     "pytest.yield_fixture": "fixture",
     "pytest.yield_fixture()": "fixture",
 }
+
+
+# Decorators that call the function each time it is called and return what it returned.
+_PLAIN_DECORATORS = (
+    "builtins.staticmethod",
+    "builtins.classmethod",
+    "builtins.property",
+    "abc.",
+    "typing.",
+    "typing_extensions.",
+    "warnings.deprecated",
+    "tenacity.",
+    "backoff.",
+    "retry.",
+    "retrying.",
+)
 
 
 @dataclass(frozen=True)
@@ -202,24 +219,18 @@ class Names:
         arguments = function.node.args
         every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
         names: list[str] = []
-        for position, argument in enumerate(every):
-            if argument.arg == name:
-                if position == 0 and function.owner is not None and not _is_static(function):
-                    return (self._self(function, module),)
-                if argument.annotation is not None:
-                    names += self.instance(argument.annotation, Place(module, function.parent))
-                names += self._default(arguments, argument, Place(module, function.parent))
+        if every and every[0].arg == name and function.owner is not None and not _is_static(function):
+            return (self._self(function, module),)
+        outside = Place(module, function.parent)
+        annotation, default = parameter_parts(function.node, name)
+        if annotation is not None:
+            names += self.instance(annotation, outside)
+        # A default such as `= engine` tells the type too; `= Depends(x)` and None tell nothing.
+        if isinstance(default, ast.Name | ast.Attribute):
+            names += self.of(default, outside)
         for binding in (function.locals or {}).get(name, ()):
             names += self.binding(binding, place)
         return _few(names)
-
-    def _default(self, arguments: ast.arguments, argument: ast.arg, place: Place) -> tuple[str, ...]:
-        """A default such as ``= engine`` tells the type too; ``= Depends(x)`` and None tell nothing."""
-        positional = [*arguments.posonlyargs, *arguments.args]
-        defaults = dict(zip(reversed([a.arg for a in positional]), reversed(arguments.defaults), strict=False))
-        defaults |= {a.arg: d for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d}
-        default = defaults.get(argument.arg)
-        return self.of(default, place) if isinstance(default, ast.Name | ast.Attribute) else ()
 
     def _self(self, function: FunctionInfo, module: Module) -> str:
         assert function.owner is not None
@@ -458,6 +469,49 @@ class Names:
                 )
         return ()
 
+    def made_by(self, node: ast.expr, place: Place, depth: int = 0) -> list[ast.Call]:
+        """The calls a name's value may come from, through imports and attributes of ``self``."""
+        match node:
+            case ast.Name(id=name):
+                return [call for binding, at in self._bindings(name, place) for call in self._calls(binding, at, depth)]
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute):
+                return [
+                    call
+                    for symbol in self.name(name, place)
+                    for binding, at in self._attribute_bindings(symbol, attribute)
+                    for call in self._calls(binding, at, depth)
+                ]
+        return []
+
+    def _bindings(self, name: str, place: Place) -> Iterator[tuple[Binding, Place]]:
+        function = place.function
+        while function is not None and not self._is_local(name, function):
+            function = function.parent
+        found = place.module.names if function is None else function.locals or {}
+        yield from ((binding, Place(place.module, function)) for binding in found.get(name, ()))
+
+    def _attribute_bindings(self, symbol: str, attribute: str) -> Iterator[tuple[Binding, Place]]:
+        found = self.class_(symbol.removesuffix("()"))
+        module = self._load(symbol[1:-1]) if symbol.startswith("@") and symbol.endswith(":") else None
+        if found is not None:
+            for binding, method in found[1].attributes.get(attribute, ()):
+                yield binding, Place(found[0], method)
+        elif module is not None:
+            yield from ((binding, Place(module, None)) for binding in module.names.get(attribute, ()))
+
+    def _calls(self, binding: Binding, place: Place, depth: int) -> Iterator[ast.Call]:
+        match binding:
+            case Value(expression=ast.Call() as call, how="is"):
+                yield call
+            case Value(expression=ast.Name() | ast.Attribute() as other, how="is") if depth < _MOST:
+                yield from self.made_by(other, place, depth + 1)
+            case Import(module=module, attribute=str() as name, level=level) if depth < _MOST:
+                path = self.modules.find(place.module.path, Import(module, None, level))
+                source = self._load(path) if path else None
+                if source is not None:
+                    for further in source.names.get(name, ()):
+                        yield from self._calls(further, Place(source, None), depth + 1)
+
     # -- what the project defines -----------------------------------------------------------------------------------
 
     def function(self, name: str) -> tuple[Module, FunctionInfo] | None:
@@ -477,6 +531,15 @@ class Names:
         module = self._load(path)
         info = module.classes.get(qualname) if module else None
         return (module, info) if module and info else None
+
+    def is_wrapped(self, info: FunctionInfo, module: Module) -> bool:
+        """Whether a decorator may hand callers something else than what the function returns: a cache does."""
+        for decorator in info.node.decorator_list:
+            node = decorator.func if isinstance(decorator, ast.Call) else decorator
+            names = self.of(node, Place(module, None))
+            if not names or not all(name.startswith(_PLAIN_DECORATORS) for name in names):
+                return True
+        return False
 
     def scope(self, info: FunctionInfo, module: Module) -> str:
         """What a decorator makes of a function: "contextmanager", "fixture" or ""."""

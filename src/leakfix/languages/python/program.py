@@ -113,6 +113,7 @@ class PythonProgram:
             is_async=isinstance(node, ast.AsyncFunctionDef),
             is_generator=any(isinstance(item, ast.Yield | ast.YieldFrom) for item in own_nodes(node)),
             scope=self.names.scope(info, module),
+            wrapped=self.names.is_wrapped(info, module),
             header_lines=tuple(range(first, node.body[0].lineno)) or (node.lineno,),
             owner=f"@{module.path}:{info.owner.qualname}" if info.owner else None,
         )

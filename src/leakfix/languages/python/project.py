@@ -33,7 +33,7 @@ def parse(source: SourceFile) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(source.data, source.path)
+            return ast.parse(source.code, source.path)
     except SyntaxError as error:
         raise Unparsable(_why(source, error)) from error
     except (RecursionError, MemoryError):

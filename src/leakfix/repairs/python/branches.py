@@ -40,7 +40,7 @@ def enclose_after_branches(subject: Subject) -> list[str]:
     ]
     if outside:
         raise Refused(f"it is still needed at line {outside[0].lineno}, outside the block it is acquired in")
-    notes = check(subject, name, region, needs, tracked)
+    notes = check(subject, name, region, needs)
     base = subject.layout.indent_of(first_line(outer.statement))
     after = last_line(outer.statement)
     if not form.keyword or form.drops_await:
@@ -121,11 +121,11 @@ def enclose_with_stack(subject: Subject) -> list[str]:
     needs = subject.needs(name)
     tracked = tracked_names(subject, name, needs)
     slot, region = _common_suite(subject, name, tracked)
-    notes = check(subject, None, region, needs, tracked)
+    notes = check(subject, name, region, needs, rebound=True)
     _only_set_before(subject, name, region)
     if not subject.resource.repeatable and list(_releases(subject, name, region)):
         raise Refused("it is released on some paths already; releasing it twice is an error")
-    if name in _parameters(subject) or not isinstance(subject.statement, ast.Assign) or subject.name is None:
+    if name in subject.parameters or not isinstance(subject.statement, ast.Assign) or subject.name is None:
         notes.append(f"{name!r} is released only where this function opened it: nothing may use it after that")
     stack = subject.new_name("stack")
     base = subject.layout.indent_of(first_line(slot.statement))
@@ -168,11 +168,6 @@ def _only_set_before(subject: Subject, name: str, region: Region) -> None:
 
 def _releases(subject: Subject, name: str, region: Region) -> list[ast.stmt]:
     return [found for statement in region.statements for found in subject.release_statements(statement, name)]
-
-
-def _parameters(subject: Subject) -> set[str]:
-    arguments = subject.node.args
-    return {a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]}
 
 
 def _entered(subject: Subject, form: Form, name: str, stack: str) -> str:

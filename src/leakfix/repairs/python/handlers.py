@@ -36,7 +36,7 @@ def release_in_finally(subject: Subject) -> list[str]:
     allowed = {id(n) for n in ast.walk(subject.statement)} | ({id(n) for n in ast.walk(preset)} if preset else set())
     if any(id(node) not in allowed for node in stored):
         raise Refused(f"{name!r} is set in several places")
-    notes = check(subject, None, region, needs, tracked)
+    notes = check(subject, name, region, needs, rebound=True)
     if any(_releases_by_hand(subject, suite, name) for suite in (attempt.orelse, *(h.body for h in attempt.handlers))):
         notes.append("its handlers release it on some paths only: make sure none keeps it on purpose")
     _write(subject, attempt, outer, name, preset is not None)

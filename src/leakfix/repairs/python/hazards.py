@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from leakfix.languages.python.modules import own_nodes
 from leakfix.languages.python.names import Place
 from leakfix.repairs.python.lasting import Need, Needs
-from leakfix.repairs.python.subject import Refused, Subject
+from leakfix.repairs.python.subject import Subject, Wrong
 
 _KEEPING = frozenset("append add extend insert put update setdefault appendleft".split())
 _READING = frozenset(
@@ -16,11 +16,12 @@ _READING = frozenset(
     "format enumerate zip map filter next iter reversed range type id hash round dumps jsonify debug info warning "
     "error exception".split()
 )
+_REREADING = frozenset("refresh expunge expunge_all make_transient".split())
 _KEYED = frozenset("sorted max min map filter sort groupby reduce key".split())
 
 
 def check_region(subject: Subject, name: str | None, region: list[ast.stmt], needs: Needs) -> list[str]:
-    """What a reviewer should check; empty where the repair is safe. Raises Refused where it cannot be right."""
+    """What a reviewer should check; empty where the repair is safe. Raises Wrong where it cannot be right."""
     notes: list[str] = []
     for node in subject.own(region):
         match node:
@@ -29,6 +30,11 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
             case ast.Yield(value=ast.expr() as value) if not subject.is_scope:
                 notes += _yielded(subject, node, needs.of(value))
             case ast.Raise(exc=ast.Call() as raised):
+                if any(needs.of(a) >= Need.VIEW for a in raised.args):
+                    raise Wrong(
+                        f"the exception at line {node.lineno} carries something that still needs the "
+                        f"{subject.resource.noun}"
+                    )
                 if subject.resource.objects and any(needs.of(a) is not Need.NOTHING for a in raised.args):
                     notes.append(
                         f"what the exception at line {node.lineno} carries outlives the {subject.resource.noun}"
@@ -38,7 +44,8 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
             case ast.Call():
                 notes += _handed(subject, node, needs)
             case ast.Global(names=names) | ast.Nonlocal(names=names) if name in names:
-                raise Refused(f"{name!r} is shared with code outside the function")
+                raise Wrong(f"{name!r} is shared with code outside the function")
+    notes += _given_back(subject, name, region, needs)
     return list(dict.fromkeys(notes))
 
 
@@ -47,13 +54,13 @@ def _leaving(
 ) -> Iterator[str]:
     noun = subject.resource.noun
     if need is Need.RESOURCE:
-        raise Refused(f"the {noun} itself is {how} at line {node.lineno}: its caller has to release it")
+        raise Wrong(f"the {noun} itself is {how} at line {node.lineno}: its caller has to release it")
     if need is Need.VIEW:
-        raise Refused(f"something that still needs the {noun} is {how} at line {node.lineno}")
+        raise Wrong(f"something that still needs the {noun} is {how} at line {node.lineno}")
     if need is not Need.PERHAPS or (name and _released_before(subject, node, name)):
         return
-    if subject.resource.objects and name and _ended_before(subject, node, name, region):
-        raise Refused(
+    if subject.resource.objects and name and _ended_before(subject, node.lineno, name, region):
+        raise Wrong(
             f"objects {how} at line {node.lineno} have expired by then: once the {noun} is closed "
             f"their attributes cannot be read; refresh them or return plain values first"
         )
@@ -76,22 +83,43 @@ def _released_before(subject: Subject, node: ast.stmt, name: str) -> bool:
     return False
 
 
-def _ended_before(subject: Subject, node: ast.stmt, name: str, region: list[ast.stmt]) -> bool:
-    """Whether live objects may be stale at a statement: the transaction ended, and nothing read them again."""
+def _ended_before(subject: Subject, line: int, name: str, region: list[ast.stmt]) -> bool:
+    """Whether live objects may be stale at a line: the transaction ended, and nothing read them again."""
+    if subject.keeps_after_end:
+        return False
     ended = -1
+    refreshed: set[int] = set()
     for item in subject.own(region):
         match item:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=found), attr=method)) if item.lineno < node.lineno:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=found), attr=method)) if item.lineno < line:
                 if found == name and method in subject.resource.enders:
                     ended = max(ended, item.lineno)
-    refreshed = any(
-        isinstance(item, ast.Call)
-        and isinstance(item.func, ast.Attribute)
-        and item.func.attr in ("refresh", "expunge", "expunge_all", "make_transient")
-        and ended < item.lineno <= node.lineno
-        for item in subject.own(region)
-    )
-    return ended >= 0 and not refreshed
+            case ast.With(items=[*scopes]) | ast.AsyncWith(items=[*scopes]) if (item.end_lineno or 0) < line:
+                if any(_is_transaction(scope.context_expr, name) for scope in scopes):
+                    ended = max(ended, item.end_lineno or 0)
+        if isinstance(item, ast.Call) and isinstance(item.func, ast.Attribute) and item.func.attr in _REREADING:
+            refreshed.add(item.lineno)
+    return ended >= 0 and not any(ended < at <= line for at in refreshed)
+
+
+def _is_transaction(node: ast.expr, name: str) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=found), attr="begin")):
+            return found == name
+        case ast.Name(id=found):
+            return found == name
+    return False
+
+
+def _given_back(subject: Subject, name: str | None, region: list[ast.stmt], needs: Needs) -> Iterator[str]:
+    """Arguments the resource took in: the caller still has them, and they are stale once it is closed."""
+    end = max((item.end_lineno or item.lineno for item in region), default=0) + 1
+    if name and subject.resource.objects and _ended_before(subject, end, name, region):
+        for parameter in sorted(needs.adopted & subject.parameters):
+            yield (
+                f"{parameter!r} has expired when the {subject.resource.noun} is closed: "
+                f"callers must not read attributes of it after that"
+            )
 
 
 def _stored(subject: Subject, targets: list[ast.expr], need: Need) -> Iterator[str]:
@@ -100,7 +128,7 @@ def _stored(subject: Subject, targets: list[ast.expr], need: Need) -> Iterator[s
         return
     line = outside[0].lineno
     if need >= Need.VIEW:
-        raise Refused(f"something that still needs the {subject.resource.noun} is stored at line {line}")
+        raise Wrong(f"something that still needs the {subject.resource.noun} is stored at line {line}")
     yield f"what is stored at line {line} outlives the {subject.resource.noun}"
 
 
@@ -118,12 +146,16 @@ def _handed(subject: Subject, node: ast.Call, needs: Needs) -> Iterator[str]:
     if isinstance(node.func, ast.Attribute):
         owner = node.func.value
         if word in _KEEPING and need < Need.RESOURCE and not _is_local(subject, owner) and needs.of(owner) < Need.VIEW:
+            if need is Need.VIEW:
+                raise Wrong(f"something that still needs the {noun} is collected at line {node.lineno}")
             yield f"what is collected at line {node.lineno} outlives the {noun}"
             return
         if needs.of(owner) is not Need.NOTHING:
             return
     if word in subject.table.keeper_methods and need is Need.VIEW and _is_discarded(subject, node):
-        raise Refused(f"something that still needs the {noun} is handed to a task at line {node.lineno}")
+        raise Wrong(f"something that still needs the {noun} is handed to a task at line {node.lineno}")
+    if need is Need.VIEW and isinstance(node.func, ast.Name) and word in subject.parameters:
+        yield f"what {word!r} is given at line {node.lineno} must not be used after the {noun} is closed"
     if subject.resource.objects and need is Need.PERHAPS and word not in _READING and not _is_read_only(subject, node):
         yield f"what is passed on at line {node.lineno} must not be kept and read after the {noun} is closed"
 
@@ -163,7 +195,5 @@ def _is_local(subject: Subject, node: ast.expr) -> bool:
         node = node.value
     if not isinstance(node, ast.Name):
         return False
-    arguments = subject.node.args
-    parameters = {a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]}
     stored = {n.id for n in subject.own(subject.node.body) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return node.id in stored - parameters
+    return node.id in stored - subject.parameters

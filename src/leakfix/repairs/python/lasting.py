@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 from enum import IntEnum
 from functools import cached_property
@@ -16,7 +17,13 @@ _DEPTH = 3
 _PLAIN_BUILTINS = frozenset(
     "len sum str int float bool any all repr isinstance hash round format print id type bytes abs".split()
 )
-_MATERIALISING = frozenset("list tuple set sorted dict frozenset max min next".split())
+_MATERIALISING = frozenset("list tuple set sorted dict frozenset max min next deque OrderedDict".split())
+_PLAIN_NAME = re.compile(r"(?:\w+_)?(?:id|at)")  # nobody names a relation so
+_COLLECTIONS = frozenset("deque OrderedDict".split())
+_SAME_ELEMENTS = frozenset(
+    "list tuple set sorted frozenset iter reversed islice deque cycle takewhile dropwhile".split()
+)
+_ELEMENTS_OF_ALL = frozenset("zip enumerate chain".split())
 _PLAIN_METHODS = frozenset(
     "dict json model_dump model_dump_json to_dict as_dict to_json _asdict isoformat format strip lower upper "
     "split join replace encode decode startswith endswith append extend add dumps jsonify count index strftime "
@@ -60,6 +67,7 @@ class Needs:
         self.place = place
         self.known = dict(known)
         self.depth = depth
+        self.adopted: set[str] = set()
         self.containers: set[str] = set()
         self.lazy_closures: set[str] = set()
         self.waiting = frozenset((*resource.values, *resource.objects)) - frozenset(resource.data)
@@ -93,8 +101,16 @@ class Needs:
             ):
                 for argument in given:
                     self._note(name, min(self.of(argument), Need.VIEW))
+            case ast.Call(func=ast.Attribute(value=owner, attr=method), args=[*given]) if (
+                method in self.resource.adopters and self.of(owner) is Need.RESOURCE
+            ):
+                self._adopt(given)
             case ast.For(target=target, iter=value) | ast.AsyncFor(target=target, iter=value):
                 self._note_all(target, self.element_of(value))
+            case ast.Match(subject=value, cases=cases):
+                for pattern in (item for case in cases for item in ast.walk(case.pattern)):
+                    if isinstance(pattern, ast.MatchAs | ast.MatchStar) and pattern.name:
+                        self._note(pattern.name, min(self.of(value), Need.VIEW))
             case ast.withitem(context_expr=value, optional_vars=ast.expr() as target):
                 self._note_all(target, self.of(value))
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
@@ -110,6 +126,7 @@ class Needs:
                 if isinstance(item, ast.Name) and self.known.get(item.id, Need.NOTHING) is Need.NOTHING:
                     if self.resource.objects:
                         self._note(item.id, Need.PERHAPS)
+                        self.adopted.add(item.id)
                         for value in self._assigned(item.id):
                             if isinstance(value, ast.Call):
                                 self._adopt(
@@ -140,15 +157,23 @@ class Needs:
         match target, value:
             case ast.Subscript(value=owner) | ast.Attribute(value=owner), _:
                 self._hold(owner, self.of(value))
-            case ast.Tuple(elts=targets), ast.Tuple(elts=values) if len(targets) == len(values):
+            case (ast.Tuple(elts=targets) | ast.List(elts=targets), ast.Tuple(elts=values) | ast.List(elts=values)) if (
+                len(targets) == len(values) and not any(isinstance(t, ast.Starred) for t in (*targets, *values))
+            ):
                 for one, its in zip(targets, values, strict=True):
                     self._bind(one, its)
+            case ast.Tuple() | ast.List(), _:
+                self._note_all(target, self.element_of(value))
             case _:
                 self._note_all(target, self.of(value))
+                if isinstance(target, ast.Name) and self._holds_views(value):
+                    self.containers.add(target.id)
+
+    def _holds_views(self, value: ast.expr) -> bool:
+        """Whether a value is a container whose elements need the resource, not an iterator over plain rows."""
+        return self.element_of(value) >= Need.VIEW
 
     def _note_all(self, target: ast.expr, need: Need) -> None:
-        if isinstance(target, ast.Tuple | ast.List) and need is Need.VIEW:
-            need = self.element
         for node in ast.walk(target):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 self._note(node.id, need)
@@ -200,8 +225,23 @@ class Needs:
 
     def element_of(self, node: ast.expr) -> Need:
         """What an element of an iterable needs."""
-        if isinstance(node, ast.Tuple | ast.List | ast.Set):
-            return max((self.of(element) for element in node.elts), default=Need.NOTHING)
+        match node:
+            case ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements):
+                return max((self._spread(element) for element in elements), default=Need.NOTHING)
+            case ast.ListComp() | ast.SetComp():
+                return self.of(node)
+            case ast.GeneratorExp(elt=element, generators=generators):
+                return self._comprehended([element], generators)
+            case ast.Call(args=[first, *_]) if _called(node) in _SAME_ELEMENTS:
+                return self.element_of(first)
+            case ast.Call(args=arguments) if _called(node) in _ELEMENTS_OF_ALL:
+                return max((self.element_of(argument) for argument in arguments), default=Need.NOTHING)
+            case ast.Call(args=[function, *arguments]) if _called(node) == "map":
+                if self.of(function) >= Need.VIEW:
+                    return Need.VIEW
+                return max((self.element_of(argument) for argument in arguments), default=Need.NOTHING)
+            case ast.Call() if _called(node) == "tee":
+                return self.of(node)
         need = self.of(node)
         if isinstance(node, ast.Name) and node.id in self.containers:
             return need
@@ -209,11 +249,14 @@ class Needs:
             return Need.NOTHING
         return self.element if need >= Need.VIEW else need
 
+    def _spread(self, element: ast.expr) -> Need:
+        return self.element_of(element.value) if isinstance(element, ast.Starred) else self.of(element)
+
     def _attribute(self, base: Need, name: str) -> Need:
         if base is Need.NOTHING:
             return base
         if base is Need.PERHAPS:
-            return Need.NOTHING if name in self.plain else base
+            return Need.NOTHING if name in self.plain or _PLAIN_NAME.fullmatch(name) else base
         return Need.NOTHING if name in self.resource.data else Need.VIEW
 
     @cached_property
@@ -247,12 +290,16 @@ class Needs:
         if given is Need.NOTHING:
             closure = self.known.get(word, Need.NOTHING) if isinstance(node.func, ast.Name) else Need.NOTHING
             if closure >= Need.PERHAPS:
-                return Need.VIEW if word in self.lazy_closures else Need.PERHAPS
+                bodies = [value.body for value in self._assigned(word) if isinstance(value, ast.Lambda)]
+                made = max((self.of(body) for body in bodies), default=Need.PERHAPS)
+                return Need.VIEW if word in self.lazy_closures else made
             return Need.NOTHING
         if isinstance(node.func, ast.Name) and word in _PLAIN_BUILTINS:
             return Need.NOTHING
-        if isinstance(node.func, ast.Name) and word in _MATERIALISING:
-            return self._materialised(node, given)
+        if word in _MATERIALISING and (isinstance(node.func, ast.Name) or word in _COLLECTIONS):
+            return self._materialised(node)
+        if isinstance(node.func, ast.Call):  # what a call returned: a class made on the spot, a partial
+            return min(given, Need.VIEW)
         names = self.names.of(node.func, self.place)
         if word in _PLAIN_CALLS or any(self.table.canonical(name) in self.borrowers for name in names):
             return Need.NOTHING
@@ -306,11 +353,10 @@ class Needs:
             and any(isinstance(target, ast.Name) and target.id == name for target in item.targets)
         ]
 
-    def _materialised(self, node: ast.Call, given: Need) -> Need:
-        if node.args and isinstance(node.args[0], ast.GeneratorExp):
-            generator = node.args[0]
-            return self._comprehended([generator.elt], generator.generators)
-        return self.element if given >= Need.VIEW else given
+    def _materialised(self, node: ast.Call) -> Need:
+        first = [self.element_of(argument) for argument in node.args]
+        named = [self.of(keyword.value) for keyword in node.keywords]
+        return min(max((*first, *named), default=Need.NOTHING), Need.VIEW)
 
     def _method(self, base: Need, word: str, given: Need) -> Need:
         if word in self.resource.values:
@@ -351,6 +397,11 @@ class Needs:
                 return None
             known[keyword.arg] = self.of(keyword.value)
         return known
+
+
+def _called(node: ast.Call) -> str:
+    """The last word of what a call calls."""
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
 def _first_call(node: ast.Call) -> ast.Call:

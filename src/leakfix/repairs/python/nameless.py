@@ -36,7 +36,7 @@ def enclose_nameless(subject: Subject) -> list[str]:
     outside = used_outside(subject, region, tracked)
     if outside:
         raise Refused(f"what comes of it is still needed at line {outside[0].lineno}, outside its block")
-    notes = check(subject, None, region, needs, tracked)
+    notes = check(subject, None, region, needs)
     name = subject.new_name(subject.resource.variable)
     base = layout.indent_of(first_line(statement))
     head = _use_name(subject, name)
@@ -134,7 +134,7 @@ def enclose_transaction(subject: Subject) -> list[str]:
     whole = Region(slot.suite, slot.index, max(region.last, slot.index), False)
     if used_outside(subject, whole, tracked):
         raise Refused("it is still needed outside the block it is acquired in")
-    notes = check(subject, None, whole, needs, tracked)
+    notes = check(subject, None, whole, needs)
     spelled = with_imports(subject, form)
     acquired = layout.text(subject.acquisition)
     end = layout.span(item.optional_vars).end if item.optional_vars else layout.span(item.context_expr).end

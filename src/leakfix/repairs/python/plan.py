@@ -11,7 +11,7 @@ from leakfix.repairs.python.forms import Form, form_of
 from leakfix.repairs.python.handlers import release_in_finally
 from leakfix.repairs.python.nameless import enclose_nameless, enclose_transaction
 from leakfix.repairs.python.scope import check, enclose, region_after, tracked_names, used_outside
-from leakfix.repairs.python.subject import Refused, Subject
+from leakfix.repairs.python.subject import Refused, Subject, Wrong
 
 
 def repair(make_subject: Callable[[], Subject], kept_elsewhere: bool) -> Fix | Refusal:
@@ -28,6 +28,8 @@ def repair(make_subject: Callable[[], Subject], kept_elsewhere: bool) -> Fix | R
         attempt = make_subject()
         try:
             notes = strategy(attempt)
+        except Wrong as wrong:
+            return Refusal(str(wrong))
         except Refused as refused:
             first = first or refused
             continue
@@ -71,7 +73,7 @@ def enclose_named(subject: Subject) -> list[str]:
     outside = used_outside(subject, region, {name} if region.closes_itself else tracked)
     if outside:
         raise Refused(f"it is still needed at line {outside[0].lineno}, outside the block it is acquired in")
-    notes = check(subject, name, region, needs, tracked, form)
+    notes = check(subject, name, region, needs, form)
     enclose(subject, form, name, region)
     if subject.is_scope and subject.never_released and subject.resource.objects:
         notes.append(f"what callers got from it inside the block must not need the {subject.resource.noun} after it")

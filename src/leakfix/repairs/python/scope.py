@@ -119,12 +119,20 @@ def _lets_go(subject: Subject, node: ast.Name) -> bool:
 
 
 def check(
-    subject: Subject, name: str | None, region: Region, needs: Needs, tracked: set[str], form: Form | None = None
+    subject: Subject,
+    name: str | None,
+    region: Region,
+    needs: Needs,
+    form: Form | None = None,
+    rebound: bool = False,
 ) -> list[str]:
-    """Whether a scope over the region is right. Returns notes for a reviewer; raises Refused."""
+    """Whether a scope over the region is right. Returns notes for a reviewer; raises Refused.
+
+    rebound: the name may get other values in the region.
+    """
     _whole_lines(subject, region)
     notes = check_region(subject, name, region.statements, needs)
-    if name is not None:
+    if name is not None and not rebound:
         for node in subject.own(region.statements):
             if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
                 if form is not None and form.keyword and _lets_go(subject, node):

@@ -21,6 +21,10 @@ class Refused(Exception):
     """No repair is provably right; the message says why."""
 
 
+class Wrong(Refused):
+    """Releasing it here would be wrong in whatever form."""
+
+
 @dataclass(frozen=True)
 class Slot:
     """A statement's place: the suite it is in, its index there, and the statement that owns the suite."""
@@ -121,6 +125,22 @@ class Subject:
             case ast.AnnAssign(target=ast.Name(id=name), value=value) if value is self.acquisition:
                 return name
         return None
+
+    @cached_property
+    def parameters(self) -> set[str]:
+        """The function's parameters."""
+        arguments = self.node.args
+        return {a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]}
+
+    @cached_property
+    def keeps_after_end(self) -> bool:
+        """Whether what it was made with keeps its objects readable after a commit (``expire_on_commit=False``)."""
+        made = [self.call, *self.names.made_by(self.call.func, Place(self.module, self.function))]
+        return any(
+            keyword.arg == "expire_on_commit" and isinstance(keyword.value, ast.Constant) and not keyword.value.value
+            for call in made
+            for keyword in call.keywords
+        )
 
     @property
     def is_async(self) -> bool:
