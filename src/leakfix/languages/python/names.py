@@ -370,6 +370,15 @@ class Names:
                 return result
         return ()
 
+    def defines(self, name: str, method: str) -> bool:
+        """Whether a class of the project, or a base of it that is, has a method."""
+        found = self.class_(name)
+        if found is None:
+            return False
+        return method in found[1].methods or any(
+            method in base.methods for _, base in self.inside_bases(*found) if base is not found[1]
+        )
+
     def inside_bases(self, module: Module, info: ClassInfo) -> Iterator[tuple[Module, ClassInfo]]:
         """The project's own base classes."""
         for base in info.node.bases:
@@ -469,8 +478,8 @@ class Names:
                 )
         return ()
 
-    def made_by(self, node: ast.expr, place: Place, depth: int = 0) -> list[ast.Call]:
-        """The calls a name's value may come from, through imports and attributes of ``self``."""
+    def made_by(self, node: ast.expr, place: Place, depth: int = 0) -> list[tuple[ast.Call, Place]]:
+        """The calls a name's value may come from, through imports and attributes of ``self``, and where they stand."""
         match node:
             case ast.Name(id=name):
                 return [call for binding, at in self._bindings(name, place) for call in self._calls(binding, at, depth)]
@@ -499,10 +508,10 @@ class Names:
         elif module is not None:
             yield from ((binding, Place(module, None)) for binding in module.names.get(attribute, ()))
 
-    def _calls(self, binding: Binding, place: Place, depth: int) -> Iterator[ast.Call]:
+    def _calls(self, binding: Binding, place: Place, depth: int) -> Iterator[tuple[ast.Call, Place]]:
         match binding:
             case Value(expression=ast.Call() as call, how="is"):
-                yield call
+                yield call, place
             case Value(expression=ast.Name() | ast.Attribute() as other, how="is") if depth < _MOST:
                 yield from self.made_by(other, place, depth + 1)
             case Import(module=module, attribute=str() as name, level=level) if depth < _MOST:

@@ -33,6 +33,8 @@ def form_of(subject: Subject) -> Form:
     resource = subject.resource
     if resource.asynchronous and not subject.is_async:
         raise Refused(f"releasing the {resource.noun} must be awaited, but the function is not async")
+    if subject.leaves_its_own_way and resource.release[:1] == ("close",):
+        return Form("") if resource.asynchronous else Form("with", "closing")
     if resource.async_with == "closes" and subject.is_async:
         if subject.acquisition is subject.call:
             return Form("async with")

@@ -145,7 +145,7 @@ def _handed(subject: Subject, node: ast.Call, needs: Needs) -> Iterator[str]:
         return
     if isinstance(node.func, ast.Attribute):
         owner = node.func.value
-        if word in _KEEPING and need < Need.RESOURCE and not _is_local(subject, owner) and needs.of(owner) < Need.VIEW:
+        if word in _KEEPING and need < Need.RESOURCE and not _is_local(subject, owner) and not _is_own(needs, owner):
             if need is Need.VIEW:
                 raise Wrong(f"something that still needs the {noun} is collected at line {node.lineno}")
             yield f"what is collected at line {node.lineno} outlives the {noun}"
@@ -164,6 +164,14 @@ def _yielded(subject: Subject, node: ast.Yield, need: Need) -> Iterator[str]:
     noun = subject.resource.noun
     if need in (Need.PERHAPS, Need.VIEW) and (subject.resource.objects or need is Need.VIEW):
         yield f"what is yielded at line {node.lineno} must not be used after the {noun} is closed"
+
+
+def _is_own(needs: Needs, owner: ast.expr) -> bool:
+    """Whether a collection belongs to the resource itself, as that of an object it loaded."""
+    root: ast.expr = owner
+    while isinstance(root, ast.Attribute | ast.Subscript | ast.Call):
+        root = root.func if isinstance(root, ast.Call) else root.value
+    return needs.of(root) is Need.RESOURCE or (root is not owner and needs.of(root) >= Need.PERHAPS)
 
 
 def _is_discarded(subject: Subject, node: ast.Call) -> bool:

@@ -133,13 +133,36 @@ class Subject:
         return {a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]}
 
     @cached_property
+    def _making(self) -> list[tuple[ast.Call, Place]]:
+        """The acquiring call and those that made what it calls, a factory's own included."""
+        here = Place(self.module, self.function)
+        found = [(self.call, here)]
+        for symbol in self.names.of(self.call.func, here):
+            factory = self.names.function(symbol)
+            if factory is not None:
+                inside = Place(*factory)
+                returned = [item.value for item in own_nodes(factory[1].node) if isinstance(item, ast.Return)]
+                found += [(value, inside) for value in returned if isinstance(value, ast.Call)]
+        return found + [made for call, place in found for made in self.names.made_by(call.func, place)]
+
+    @cached_property
     def keeps_after_end(self) -> bool:
         """Whether what it was made with keeps its objects readable after a commit (``expire_on_commit=False``)."""
-        made = [self.call, *self.names.made_by(self.call.func, Place(self.module, self.function))]
         return any(
             keyword.arg == "expire_on_commit" and isinstance(keyword.value, ast.Constant) and not keyword.value.value
-            for call in made
+            for call, _ in self._making
             for keyword in call.keywords
+        )
+
+    @cached_property
+    def leaves_its_own_way(self) -> bool:
+        """Whether its class defines what leaving a ``with`` does: it may commit."""
+        classes = [(call.func, place) for call, place in self._making]
+        classes += [(k.value, place) for call, place in self._making for k in call.keywords if k.arg == "class_"]
+        return any(
+            self.names.defines(symbol, "__exit__") or self.names.defines(symbol, "__aexit__")
+            for node, place in classes
+            for symbol in self.names.of(node, place)
         )
 
     @property
