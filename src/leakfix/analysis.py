@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from leakfix.finding import Category, Finding, Fix, Refusal, fingerprint
+from leakfix.ir.nodes import Function
 from leakfix.languages.python.importers import Exports
 from leakfix.languages.python.modules import (
     Annotated,
@@ -25,7 +26,7 @@ from leakfix.languages.python.names import Place
 from leakfix.languages.python.program import PythonProgram
 from leakfix.languages.python.project import Modules, parse
 from leakfix.lifetimes.summaries import Summaries
-from leakfix.lifetimes.verdict import Leak, leaks_of
+from leakfix.lifetimes.verdict import Leak, TooManyStates, leaks_of
 from leakfix.repairs.python.plan import repair
 from leakfix.repairs.python.subject import Refused, Subject
 from leakfix.resources import ResourceTable
@@ -50,6 +51,8 @@ class Located:
     module: Module
     function: FunctionInfo
     siblings: tuple[Span, ...]
+    acquisitions: int
+    """How many the function has."""
 
 
 class Analysis:
@@ -62,6 +65,8 @@ class Analysis:
         self.rules = rules
         self.exported: dict[str, frozenset[str]] = {}
         self.modules = modules
+        self.unanalysed: set[tuple[str, int, str]] = set()
+        """Path, line and name of functions that were too large."""
         self.program = PythonProgram(modules)
         self.summaries = Summaries(self.program, table)
         self.learn(exports)
@@ -172,16 +177,22 @@ class Analysis:
             if only is None and not module.words_in(info) & words:
                 continue
             name = f"@{module.path}:{info.qualname}"
-            function = self.program.function(name) if self.summaries.may_acquire(name) else None
-            if function is None:
-                continue
-            leaks = leaks_of(function, self.summaries)
-            if leaks:
-                sites = [(s.resource.id, function.graph.nodes[s.node].span) for s in self.summaries.sites(function)]
-                for leak in _distinct(leaks):
-                    located = self._located(leak, module, info, [(i, s) for i, s in sites if s])
-                    if located is not None:
-                        yield located
+            if self.summaries.may_acquire(name):
+                try:
+                    yield from self._leaks_in(module, info, self.program.function(name))
+                except TooManyStates:
+                    self.unanalysed.add((module.path, info.node.lineno, info.qualname))
+
+    def _leaks_in(self, module: Module, info: FunctionInfo, function: Function | None) -> Iterator[Located]:
+        if function is None:
+            raise TooManyStates
+        leaks = leaks_of(function, self.summaries)
+        if leaks:
+            sites = [(s.resource.id, function.graph.nodes[s.node].span) for s in self.summaries.sites(function)]
+            for leak in _distinct(leaks):
+                located = self._located(leak, module, info, [(i, s) for i, s in sites if s])
+                if located is not None:
+                    yield located
 
     def _located(self, leak: Leak, module: Module, info: FunctionInfo, sites: list[tuple[str, Span]]) -> Located | None:
         rule = self.rules.names.get(leak.resource.id)
@@ -212,7 +223,7 @@ class Analysis:
             suppression_lines=(*range(line, source.line_of(span.end) + 1), *leak.function.header_lines),
         )
         siblings = tuple(s for i, s in sites if i == leak.resource.id and s != span)
-        return Located(finding, leak, module, info, siblings)
+        return Located(finding, leak, module, info, siblings, len(sites))
 
     def proposal(self, located: Located) -> Fix | Refusal:
         """The repair the strategies propose."""

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 from leakfix.analysis import Analysis, Located, Rules
@@ -19,7 +20,7 @@ from leakfix.project.discover import discover
 from leakfix.project.files import read_file
 from leakfix.project.imports import Imports
 from leakfix.project.prefilter import Prefilter
-from leakfix.project.suppressions import suppressions
+from leakfix.project.suppressions import Suppressions, suppressions
 from leakfix.project.workers import Workers
 from leakfix.registry import Registry
 from leakfix.source import SourceFile, UndecodableSource
@@ -226,16 +227,25 @@ class _Run:
         if module is None:
             return result
         try:
-            allowed = suppressions(module.source, self.registry.codemods.keys())
-            result.errors += [f"line {line}: {text}" for line, text in allowed.warnings]
-            for located in self.analysis.leaks(module):
-                if not allowed.allows(located.finding.rule, located.finding.suppression_lines):
-                    result.findings.append(self.with_fix(located))
+            result.errors += [f"line {line}: {text}" for line, text in self._suppressions(module).warnings]
+            result.findings += self.findings(module)
         except RecursionError:
             result.errors.append("nested too deeply; not analysed")
+        for _, line, name in sorted(item for item in self.analysis.unanalysed if item[0] == path):
+            result.errors.append(f"line {line}: {name} is too large or has too many paths; not analysed")
         if result.findings:
             result.source = module.source
         return result
+
+    def findings(self, module: Module) -> Iterator[Finding]:
+        """The findings of a file, each with its repair or why there is none."""
+        allowed = self._suppressions(module)
+        for located in self.analysis.leaks(module):
+            if not allowed.allows(located.finding.rule, located.finding.suppression_lines):
+                yield self.with_fix(located)
+
+    def _suppressions(self, module: Module) -> Suppressions:
+        return suppressions(module.source, self.registry.codemods.keys())
 
     def with_fix(self, located: Located) -> Finding:
         """The finding with its verified repair, or with the reason why there is none."""
@@ -250,8 +260,8 @@ class _Run:
         """Repair one file, finding after finding, each on the result of the one before."""
         before, applied, declined = source, list[Finding](), set[str]()
         for _ in range(_MOST_REPAIRS):
-            remaining = self._findings(source)
-            offered = next((f for f in remaining if f.fix and f.fingerprint not in declined), None)
+            found = self._findings(source)
+            offered = next((f for f in found if f.fix and f.fingerprint not in declined), None)
             if offered is None or offered.fix is None:
                 break
             after = source.edited(offered.fix.edits)
@@ -260,10 +270,12 @@ class _Run:
                 source = after
             else:
                 declined.add(offered.fingerprint)
-        return FileRepair(before.path, before, source, tuple(applied), tuple(remaining))
+        return FileRepair(before.path, before, source, tuple(applied), tuple(self._findings(source)))
 
-    def _findings(self, source: SourceFile) -> list[Finding]:
-        run = _Run.__new__(_Run)
-        run.__dict__.update(self.__dict__)
-        run.analysis = self.analysis.with_module(self.analysis.parsed(source))
-        return run.analyse(source.path).findings
+    def _findings(self, source: SourceFile) -> Iterator[Finding]:
+        """The findings of a file that is not as it was read, made as far as they are asked for."""
+        analysis = self.analysis.with_module(self.analysis.parsed(source))
+        module = analysis.modules.load(source.path)
+        run = copy(self)
+        run.analysis = analysis
+        return run.findings(module) if module else iter(())

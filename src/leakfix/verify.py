@@ -13,9 +13,16 @@ from leakfix.languages.python.project import Unparsable
 from leakfix.resources import Resource
 from leakfix.source import ConflictingEdits, SourceFile, UndecodableSource
 
+_MOST_ACQUISITIONS = 60
+
 
 def verified(analysis: Analysis, located: Located, fix: Fix) -> Fix | Refusal:
     """The fix, if the edited file passes every check; else the reason as a refusal."""
+    if located.acquisitions > _MOST_ACQUISITIONS:
+        return Refusal(
+            f"the function acquires {located.acquisitions} times; a repair is verified against all others only up to "
+            f"{_MOST_ACQUISITIONS}: divide the function first"
+        )
     source = located.module.source
     try:
         edited = source.edited(fix.edits)

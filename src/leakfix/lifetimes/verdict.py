@@ -40,8 +40,12 @@ class Leak:
         return self.site.resource
 
 
+class TooManyStates(ValueError):
+    """The paths of the function are too many to follow."""
+
+
 def leaks_of(function: Function, summaries: Summaries) -> list[Leak]:
-    """Every acquisition of a function that some path loses."""
+    """Every acquisition of a function that some path loses. Raises TooManyStates."""
     found = []
     for site in summaries.sites(function):
         leak = _judge(function, site, summaries)
@@ -54,7 +58,7 @@ def _judge(function: Function, site: Site, summaries: Summaries) -> Leak | None:
     effects = summaries.effects(site.resource)
     solution = Solver(function.graph, effects, steady_yield=function.scope == "fixture").acquired_at(site.node)
     if not solution.complete:
-        return None
+        raise TooManyStates
     lost = [e for e in solution.endings if e.state.status is Status.OWNED and e.how in _WORST_FIRST]
     kept = {e.state.status for e in solution.endings if e.state.status > Status.OWNED}
     if kept & {Status.STORED, Status.RETURNED}:

@@ -18,8 +18,6 @@ from leakfix.repairs.python.scope import (
 from leakfix.repairs.python.subject import Refused, Subject
 from leakfix.source import Span
 
-_CONDITIONAL = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.BoolOp, ast.IfExp)
-
 
 def enclose_nameless(subject: Subject) -> list[str]:
     """Give the acquisition a name in a scope over its statement and what lives on from it."""
@@ -72,9 +70,7 @@ def _evaluated_first(subject: Subject) -> None:
     node: ast.AST = subject.acquisition
     while node is not subject.statement:
         parent = subject.parents[node]
-        if isinstance(parent, _CONDITIONAL) and not (isinstance(parent, ast.BoolOp) and parent.values[0] is node):
-            raise Refused("it is acquired only under a condition, inside an expression")
-        if isinstance(parent, ast.IfExp) and parent.test is not node:
+        if _is_conditional(parent, node):
             raise Refused("it is acquired only under a condition, inside an expression")
         node = parent
     statement = subject.statement
@@ -89,6 +85,22 @@ def _evaluated_first(subject: Subject) -> None:
         if isinstance(item, ast.Call | ast.Await | ast.Yield) and id(item) not in containing:
             if subject.layout.span(item).end <= start:
                 raise Refused(f"something else is called before it in the same statement, at line {item.lineno}")
+
+
+def _is_conditional(parent: ast.AST, node: ast.AST) -> bool:
+    """Whether a part of an expression is evaluated only sometimes, later, or more than once."""
+    match parent:
+        case ast.Lambda():
+            return True
+        case ast.BoolOp(values=values):
+            return values[0] is not node
+        case ast.IfExp(test=test):
+            return test is not node
+        case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+            return parent.generators[0] is not node
+        case ast.comprehension():  # the first iterable is evaluated once and at once
+            return parent.iter is not node
+    return False
 
 
 def _chain(subject: Subject) -> list[ast.AST]:
