@@ -31,6 +31,37 @@ def plain_attributes(names: Names, module: Module, resource: Resource) -> frozen
     return frozenset(columns - relations)
 
 
+def plain_classes(names: Names, module: Module, resource: Resource) -> frozenset[str]:
+    """Symbolic names of classes whose live objects have columns and no relation, nor one another class gives them."""
+    if not resource.columns:
+        return frozenset()
+    seen = _visible(names, module)
+    related: set[str] = set()
+    found: dict[str, str] = {}
+    for other in seen:
+        for info in other.classes.values():
+            own = [binding for entries in info.attributes.values() for binding, method in entries if method is None]
+            inherited = [
+                binding
+                for _, base in names.inside_bases(other, info)
+                for entries in base.attributes.values()
+                for binding, method in entries
+                if method is None
+            ]
+            relations = [binding for binding in (*own, *inherited) if _is_relation(binding, resource)]
+            related |= {word for binding in relations for word in _words_of(binding)}
+            if not relations and any(_called(binding) in resource.columns for binding in own):
+                found[f"@{other.path}:{info.qualname}"] = info.node.name
+    return frozenset(symbol for symbol, name in found.items() if name not in related)
+
+
+def _words_of(binding: Binding) -> frozenset[str]:
+    match binding:
+        case Annotated(annotation=node) | Value(expression=node):
+            return named_words(node)
+    return frozenset()
+
+
 def _visible(names: Names, module: Module) -> list[Module]:
     found = {module.path: module}
     for name in module.names:
@@ -56,7 +87,10 @@ def _is_relation(binding: Binding, resource: Resource) -> bool:
             named_words(binding.annotation)
             & {"List", "list", "Set", "set", "Sequence", "DynamicMapped", "WriteOnlyMapped"}
         )
-    return _called(binding) in resource.relations
+    match binding:
+        case Value(expression=ast.Call(keywords=keywords)):
+            return _called(binding) in resource.relations or any(keyword.arg == "deferred" for keyword in keywords)
+    return False
 
 
 def _is_column(binding: Binding, resource: Resource) -> bool:

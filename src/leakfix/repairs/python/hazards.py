@@ -35,7 +35,7 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
                         f"the exception at line {node.lineno} carries something that still needs the "
                         f"{subject.resource.noun}"
                     )
-                if subject.resource.objects and any(needs.of(a) is not Need.NOTHING for a in raised.args):
+                if subject.resource.objects and any(needs.of(a) > Need.LOADED for a in raised.args):
                     notes.append(
                         f"what the exception at line {node.lineno} carries outlives the {subject.resource.noun}"
                     )
@@ -57,13 +57,15 @@ def _leaving(
         raise Wrong(f"the {noun} itself is {how} at line {node.lineno}: its caller has to release it")
     if need is Need.VIEW:
         raise Wrong(f"something that still needs the {noun} is {how} at line {node.lineno}")
-    if need is not Need.PERHAPS or (name and _released_before(subject, node, name)):
+    if need is Need.NOTHING or (name and _released_before(subject, node, name)):
         return
     if subject.resource.objects and name and _ended_before(subject, node.lineno, name, region):
         raise Wrong(
             f"objects {how} at line {node.lineno} have expired by then: once the {noun} is closed "
             f"their attributes cannot be read; refresh them or return plain values first"
         )
+    if need is Need.LOADED:
+        return
     if subject.resource.objects:
         yield f"what is {how} at line {node.lineno} outlives the {noun}: no lazy attribute of it may be read later"
     else:
@@ -124,7 +126,7 @@ def _given_back(subject: Subject, name: str | None, region: list[ast.stmt], need
 
 def _stored(subject: Subject, targets: list[ast.expr], need: Need) -> Iterator[str]:
     outside = [t for t in targets if isinstance(t, ast.Attribute | ast.Subscript) and not _is_local(subject, t)]
-    if not outside or need is Need.NOTHING:
+    if not outside or need <= Need.LOADED:
         return
     line = outside[0].lineno
     if need >= Need.VIEW:
@@ -141,7 +143,7 @@ def _handed(subject: Subject, node: ast.Call, needs: Needs) -> Iterator[str]:
             yield f"the lambda at line {argument.lineno} uses the {noun}: it must not run later"
     needed = [needs.of(argument) for argument in arguments]
     need = max(needed, default=Need.NOTHING)
-    if need is Need.NOTHING:
+    if need <= Need.LOADED:
         return
     if isinstance(node.func, ast.Attribute):
         owner = node.func.value
@@ -150,7 +152,7 @@ def _handed(subject: Subject, node: ast.Call, needs: Needs) -> Iterator[str]:
                 raise Wrong(f"something that still needs the {noun} is collected at line {node.lineno}")
             yield f"what is collected at line {node.lineno} outlives the {noun}"
             return
-        if needs.of(owner) is not Need.NOTHING:
+        if needs.of(owner) > Need.LOADED:
             return
     if word in subject.table.keeper_methods and need is Need.VIEW and _is_discarded(subject, node):
         raise Wrong(f"something that still needs the {noun} is handed to a task at line {node.lineno}")

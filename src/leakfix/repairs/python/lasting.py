@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from functools import cached_property
 
 from leakfix.languages.python.modules import FunctionNode, own_nodes
 from leakfix.languages.python.names import Names, Place
-from leakfix.repairs.python.columns import plain_attributes
+from leakfix.repairs.python.columns import plain_attributes, plain_classes
 from leakfix.resources import Resource, ResourceTable
 
 _DEPTH = 3
@@ -18,6 +18,7 @@ _PLAIN_BUILTINS = frozenset(
     "len sum str int float bool any all repr isinstance hash round format print id type bytes abs".split()
 )
 _MATERIALISING = frozenset("list tuple set sorted dict frozenset max min next deque OrderedDict".split())
+_LOADING_LESS = frozenset("load_only defer defer_everything raiseload from_statement with_expression".split())
 _PLAIN_NAME = re.compile(r"(?:\w+_)?(?:id|at)")  # nobody names a relation so
 _COLLECTIONS = frozenset("deque OrderedDict".split())
 _SAME_ELEMENTS = frozenset(
@@ -42,11 +43,13 @@ class Need(IntEnum):
     """What a value needs of the resource."""
 
     NOTHING = 0
-    PERHAPS = 1
-    """Live objects, or what an unknown function made: may come back to it."""
-    VIEW = 2
+    LOADED = 1
+    """Live objects of classes with plain columns only: come back to it once they are stale, not before."""
+    PERHAPS = 2
+    """Other live objects, or what an unknown function made: may come back to it."""
+    VIEW = 3
     """Lazy: cannot be used without it."""
-    RESOURCE = 3
+    RESOURCE = 4
 
 
 class Needs:
@@ -125,7 +128,9 @@ class Needs:
             for item in ast.walk(argument):
                 if isinstance(item, ast.Name) and self.known.get(item.id, Need.NOTHING) is Need.NOTHING:
                     if self.resource.objects:
-                        self._note(item.id, Need.PERHAPS)
+                        made = [value for value in self._assigned(item.id) if isinstance(value, ast.Call)]
+                        plain = bool(made) and all(self._is_plain(value.func) for value in made)
+                        self._note(item.id, Need.LOADED if plain else Need.PERHAPS)
                         self.adopted.add(item.id)
                         for value in self._assigned(item.id):
                             if isinstance(value, ast.Call):
@@ -247,17 +252,24 @@ class Needs:
             return need
         if need >= Need.PERHAPS and self._only_columns(node):
             return Need.NOTHING
-        return self.element if need >= Need.VIEW else need
+        if need >= Need.VIEW:
+            return Need.LOADED if self.element is Need.PERHAPS and self._loads_plain(node) else self.element
+        return need
 
     def _spread(self, element: ast.expr) -> Need:
         return self.element_of(element.value) if isinstance(element, ast.Starred) else self.of(element)
 
     def _attribute(self, base: Need, name: str) -> Need:
-        if base is Need.NOTHING:
-            return base
+        if base <= Need.LOADED:
+            return Need.NOTHING
         if base is Need.PERHAPS:
             return Need.NOTHING if name in self.plain or _PLAIN_NAME.fullmatch(name) else base
         return Need.NOTHING if name in self.resource.data else Need.VIEW
+
+    @cached_property
+    def plain_classes(self) -> frozenset[str]:
+        """Classes whose live objects have nothing that is loaded when it is read."""
+        return plain_classes(self.names, self.place.module, self.resource)
 
     @cached_property
     def plain(self) -> frozenset[str]:
@@ -281,11 +293,16 @@ class Needs:
         if isinstance(node.func, ast.Attribute):
             word = node.func.attr
             base = self.of(node.func.value)
+            if base is Need.LOADED:
+                return Need.NOTHING if word in _PLAIN_METHODS else base
             if base >= Need.PERHAPS:
                 if base is Need.RESOURCE and self.resource.asynchronous and not awaited and word in self.waiting:
                     return Need.VIEW
-                if base >= Need.VIEW and word in self.resource.objects and self._only_columns(node):
-                    return Need.NOTHING
+                if base >= Need.VIEW and word in self.resource.objects:
+                    if self._only_columns(node):
+                        return Need.NOTHING
+                    if self._loads_plain(node):
+                        return Need.LOADED
                 return self._method(base, word, given)
         if given is Need.NOTHING:
             closure = self.known.get(word, Need.NOTHING) if isinstance(node.func, ast.Name) else Need.NOTHING
@@ -310,7 +327,31 @@ class Needs:
             return given
         # A class, a lazy iterator or a task keeps what it is given; a plain function most likely returns a value.
         keeps = word in _LAZY or word in self.table.keeper_methods or word.lstrip("_")[:1].isupper()
-        return min(given, Need.VIEW) if keeps else Need.PERHAPS
+        return min(given, Need.VIEW if keeps else Need.PERHAPS)
+
+    def _is_plain(self, node: ast.expr) -> bool:
+        return any(symbol in self.plain_classes for symbol in self.names.of(node, self.place))
+
+    def _loads_plain(self, node: ast.expr) -> bool:
+        """Whether all classes a query names have plain columns only."""
+        classes = list(self._classes_named(node, 0))
+        return bool(classes) and all(plain for plain in classes)
+
+    def _classes_named(self, node: ast.expr, depth: int) -> Iterator[bool]:
+        for item in ast.walk(node):
+            if not isinstance(item, ast.Name | ast.Attribute) or not isinstance(item.ctx, ast.Load):
+                continue
+            symbols = self.names.of(item, self.place)
+            if (item.id if isinstance(item, ast.Name) else item.attr) in _LOADING_LESS:
+                yield False
+            elif any(self.names.class_(symbol) for symbol in symbols):
+                yield self._is_plain(item)
+            elif isinstance(item, ast.Name) and self.known.get(item.id) is not Need.RESOURCE:
+                values = self._assigned(item.id) if depth < _DEPTH else []
+                if not values and not symbols:
+                    yield False  # a parameter, or a class from nobody knows where
+                for value in values:
+                    yield from self._classes_named(value, depth + 1)
 
     def _only_columns(self, node: ast.expr, depth: int = 0) -> bool:
         """Whether a query asks for columns only: attributes and function calls, no class by its bare name."""
