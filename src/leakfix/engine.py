@@ -14,7 +14,7 @@ from leakfix.analysis import Analysis, Located, Rules
 from leakfix.config import Config
 from leakfix.finding import Category, Finding, Fix, Refusal
 from leakfix.languages.python.importers import Exports, Importers, ImportIndex
-from leakfix.languages.python.modules import Module
+from leakfix.languages.python.modules import Import, Module
 from leakfix.languages.python.project import Modules, Unparsable
 from leakfix.project.discover import discover
 from leakfix.project.files import read_file
@@ -181,7 +181,9 @@ class _Run:
                 imports = Imports.of(data)
                 self.imports.add(path, imports)
                 item.released = frozenset([word for word, call in self.shared_releases.items() if call in data])
-                if self.prefilter.passes(data, imports):
+                # What a library's own files import of it is the project's code, not the library.
+                roots = [r for r in self.prefilter.roots(imports) if not self._is_own(path, r.decode())]
+                if self.prefilter.passes(data, imports, roots):
                     self._open(item, data)
             if item != _Indexed(path):
                 found.append(item)
@@ -199,6 +201,9 @@ class _Run:
                     found.append(_Indexed(path))
                     self._open(found[-1], data)
         return found
+
+    def _is_own(self, path: str, package: str) -> bool:
+        return self.analysis.modules.find(path, Import(package, None)) is not None
 
     def _open(self, item: _Indexed, data: bytes) -> None:
         module: Module | None

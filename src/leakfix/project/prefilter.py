@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from leakfix.project.imports import Imports, words_of
@@ -67,16 +68,21 @@ class Prefilter:
             )
         self._telling = [word.encode() for word in sorted(table.telling_words)]
 
-    def passes(self, data: bytes, imports: Imports) -> bool:
-        """Whether a file can acquire something by itself."""
+    def roots(self, imports: Imports) -> frozenset[bytes]:
+        """The packages of the tables that a file imports."""
+        return imports.roots & self._words.keys()
+
+    def passes(self, data: bytes, imports: Imports, roots: Collection[bytes]) -> bool:
+        """Whether a file that imports these packages can acquire something by itself."""
         if any(word in data for word in self._telling):
             return True
-        roots = imports.roots & self._words.keys()
         if not roots:
             return False
         rest = data
         for module, names in imports.statements:
-            if b" as " not in names and not roots.isdisjoint((module.partition(b".")[0], *words_of(names))):
+            if b" as " not in names and (
+                module.partition(b".")[0] in roots or any(w in roots for w in words_of(names))
+            ):
                 rest = rest.replace(b"import" + names, b"")
         return any(self._words[root].tell(data, rest) for root in roots)
 
