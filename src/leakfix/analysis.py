@@ -157,7 +157,8 @@ class Analysis:
         """Whether a function returns something fresh, or something that acquires."""
         if self.summaries.fresh(symbol) is not None:
             return True
-        return any(self.table.is_source(result) for result in self.program.sources.called(symbol))
+        names = self.program.sources
+        return any(self.table.is_source(result) for result in (*names.called(symbol), *names.part(symbol)))
 
     def acquires(self, module: Module) -> bool:
         """Whether any function of a file acquires something."""

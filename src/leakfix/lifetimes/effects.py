@@ -127,6 +127,8 @@ class Effects:
 
     def leaves(self, state: State, source: str | None) -> State:
         role = state.role(source)
+        if role is Role.CARRIER:
+            return state.ended(Status.CARRIED)
         if role in _HELD:
             return state.ended(Status.RETURNED if role in (Role.SELF, Role.SCOPE) else Status.STORED)
         return state._replace(view_left=True) if role is Role.VIEW else state

@@ -15,7 +15,9 @@ class Status(IntEnum):
     OWNED = 1
     RELEASED = 2
     RETURNED = 3
-    STORED = 4
+    CARRIED = 4
+    """Returned inside an object that was made with it and uses it."""
+    STORED = 5
     """Somebody outside the function has it: an attribute, a global, a container, a task, an unknown class."""
 
 

@@ -180,6 +180,8 @@ def _handling(ways: set[tuple[str, Status]]) -> Handling:
         return Handling.KEEPS
     if Status.RETURNED in statuses:
         return Handling.RETURNS
+    if Status.CARRIED in statuses:
+        return Handling.CARRIES
     if statuses and statuses <= {Status.RELEASED}:
         return Handling.RELEASES
     if normal and normal <= {Status.RELEASED}:

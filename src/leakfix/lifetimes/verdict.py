@@ -40,6 +40,9 @@ class Leak:
         return self.site.resource
 
 
+_HANDED_ON = frozenset({Status.RETURNED, Status.CARRIED, Status.STORED})
+
+
 class TooManyStates(ValueError):
     """The paths of the function are too many to follow."""
 
@@ -61,7 +64,7 @@ def _judge(function: Function, site: Site, summaries: Summaries) -> Leak | None:
         raise TooManyStates
     lost = [e for e in solution.endings if e.state.status is Status.OWNED and e.how in _WORST_FIRST]
     kept = {e.state.status for e in solution.endings if e.state.status > Status.OWNED}
-    if kept & {Status.STORED, Status.RETURNED}:
+    if kept & _HANDED_ON:
         # It was meant for somebody else; a failure before it got there is its maker's business.
         lost = [e for e in lost if e.how == "return"]
     if not lost:
@@ -77,7 +80,7 @@ def _judge(function: Function, site: Site, summaries: Summaries) -> Leak | None:
         _message(function, site, worst, never),
         _witness(function, site, worst),
         never,
-        bool(kept & {Status.STORED, Status.RETURNED}),
+        bool(kept & _HANDED_ON),
         tuple(dict.fromkeys(ending.how for ending in lost)),
         any(ending.state.view_left for ending in lost),
     )

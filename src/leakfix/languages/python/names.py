@@ -245,7 +245,7 @@ class Names:
             case Value(expression=value, how="entered"):
                 return self.entered(value, place)
             case Value(expression=ast.Call(func=function), how=how) if how.isdigit():
-                return _few(n for name in self.of(function, place) for n in self._part(name, int(how)))
+                return _few(n for name in self.of(function, place) for n in self.part(name, int(how)))
             case Value(expression=value):
                 return self.each(value, place)
             case Annotated(annotation=annotation):
@@ -420,17 +420,18 @@ class Names:
             return _few(item for method in self._method(name, "__call__") for item in self.called(method))
         return (f"{name}()",)
 
-    def _part(self, name: str, position: int) -> Iterator[str]:
-        """One part of the tuple a function of the project returns."""
+    def part(self, name: str, position: int | None = None) -> Iterator[str]:
+        """One part, or every part, of the tuple a function of the project returns."""
         found = self.function(name)
         if found is None or ("part", name) in self._busy:
             return
         self._busy.add(("part", name))
         try:
             for node in own_nodes(found[1].node):
-                match node:
-                    case ast.Return(value=ast.Tuple(elts=elements)) if position < len(elements):
-                        yield from self.of(elements[position], Place(*found))
+                if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+                    elements = node.value.elts
+                    for element in elements if position is None else elements[position : position + 1]:
+                        yield from self.of(element, Place(*found))
         finally:
             self._busy.discard(("part", name))
 
