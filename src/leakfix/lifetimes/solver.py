@@ -43,8 +43,14 @@ class Solution:
 class Solver:
     """Explores (node, state) pairs breadth first, so that the first path to an ending is a shortest one."""
 
-    def __init__(self, graph: Graph, effects: Effects, *, steady_yield: bool = False) -> None:
+    def __init__(self, graph: Graph, effects: Effects, *, steady_yield: bool = False, set_up: bool = False) -> None:
+        """Take what to follow, and how.
+
+        steady_yield: nothing is thrown in at a ``yield``.
+        set_up: functions the resource is handed to do not fail.
+        """
         self.graph = graph
+        self.set_up = set_up
         self.effects = effects
         self.steady_yield = steady_yield
         self.site: int | None = None
@@ -135,6 +141,8 @@ class Solver:
             return state.role(op.context) in (Role.SELF, Role.SCOPE)
         if isinstance(op, Call):
             if self.effects.is_scope(op.callee) or self.effects.named(op.callee, self.effects.carriers):
+                return True
+            if self.set_up and any(state.role(argument.variable) is Role.SELF for argument in op.arguments):
                 return True
             return op.callee.method in self.steady and state.role(op.callee.receiver) is not None
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leakfix.finding import Severity, Step
-from leakfix.ir.nodes import Flow, Function, Nothing, Return
+from leakfix.ir.nodes import Call, Flow, Function, Nothing, Return
 from leakfix.lifetimes.solver import Ending, Hop, Solver
 from leakfix.lifetimes.state import Status
 from leakfix.lifetimes.summaries import Site, Summaries
@@ -58,15 +58,16 @@ def leaks_of(function: Function, summaries: Summaries) -> list[Leak]:
 
 
 def _judge(function: Function, site: Site, summaries: Summaries) -> Leak | None:
-    effects = summaries.effects(site.resource)
-    solution = Solver(function.graph, effects, steady_yield=function.scope == "fixture").acquired_at(site.node)
-    if not solution.complete:
-        raise TooManyStates
-    lost = [e for e in solution.endings if e.state.status is Status.OWNED and e.how in _WORST_FIRST]
-    kept = {e.state.status for e in solution.endings if e.state.status > Status.OWNED}
+    endings = _endings(function, site, summaries)
+    lost = [e for e in endings if e.state.status is Status.OWNED and e.how in _WORST_FIRST]
+    kept = {e.state.status for e in endings if e.state.status > Status.OWNED}
     if kept & _HANDED_ON:
         # It was meant for somebody else; a failure before it got there is its maker's business.
         lost = [e for e in lost if e.how == "return"]
+    if lost and all(e.how == "raise" for e in lost) and _releases_in_finally(function, site):
+        # What sets the resource up before its `try` is as good as part of its acquisition.
+        rest = _endings(function, site, summaries, set_up=True)
+        lost = [e for e in rest if e.state.status is Status.OWNED and e.how == "raise"]
     if not lost:
         return None
     lost.sort(key=lambda ending: _WORST_FIRST.index(ending.how))
@@ -84,6 +85,28 @@ def _judge(function: Function, site: Site, summaries: Summaries) -> Leak | None:
         tuple(dict.fromkeys(ending.how for ending in lost)),
         any(ending.state.view_left for ending in lost),
     )
+
+
+def _endings(function: Function, site: Site, summaries: Summaries, set_up: bool = False) -> tuple[Ending, ...]:
+    solver = Solver(
+        function.graph,
+        summaries.effects(site.resource),
+        steady_yield=function.scope == "fixture",
+        set_up=set_up,
+    )
+    solution = solver.acquired_at(site.node)
+    if not solution.complete:
+        raise TooManyStates
+    return solution.endings
+
+
+def _releases_in_finally(function: Function, site: Site) -> bool:
+    """Whether a release stands in a ``finally``: its copies for the several ways through it have one span."""
+    words = {*site.resource.release, *site.resource.release_with}
+    spans = [
+        node.span for node in function.graph.nodes if isinstance(node.op, Call) and node.op.callee.last_word in words
+    ]
+    return len(set(spans)) < len(spans)
 
 
 def _severity(worst: Ending, never: bool) -> Severity:
