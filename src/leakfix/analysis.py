@@ -19,6 +19,7 @@ from leakfix.languages.python.modules import (
     Import,
     Module,
     Value,
+    own_nodes,
     parameter_parts,
     read_module,
 )
@@ -29,7 +30,7 @@ from leakfix.lifetimes.summaries import Summaries
 from leakfix.lifetimes.verdict import Leak, TooManyStates, leaks_of
 from leakfix.repairs.python.plan import repair
 from leakfix.repairs.python.subject import Refused, Subject
-from leakfix.resources import ResourceTable
+from leakfix.resources import Resource, ResourceTable
 from leakfix.source import SourceFile, Span
 
 _ROOT_MARKS = (".git", "pyproject.toml", "leakfix.toml", "setup.py")
@@ -200,6 +201,8 @@ class Analysis:
         span = leak.function.graph.nodes[leak.site.node].span
         if rule is None or span is None:
             return None
+        if {"raise", "abandon"}.issuperset(leak.ways) and _left_on_purpose(info, leak.resource):
+            return None
         source = module.source
         text = source.text(span)
         alike = sorted({s for _, s in sites if source.text(s) == text})
@@ -252,6 +255,18 @@ class Analysis:
     def parsed(self, source: SourceFile) -> Module:
         """Parse and index a source. Raises Unparsable, RecursionError."""
         return read_module(source, parse(source))
+
+
+def _left_on_purpose(info: FunctionInfo, resource: Resource) -> bool:
+    """Whether one handler does nothing but raise again where others beside it release: somebody decided that."""
+    words = {*resource.release, *resource.release_with}
+    for node in own_nodes(info.node):
+        if isinstance(node, ast.Try):
+            bare = [h for h in node.handlers if h.type and isinstance(h.body[0], ast.Raise) and h.body[0].exc is None]
+            others = [item for handler in node.handlers if handler not in bare for item in ast.walk(handler)]
+            if bare and any(isinstance(i, ast.Attribute) and i.attr in words for i in others):
+                return True
+    return False
 
 
 def _distinct(leaks: list[Leak]) -> list[Leak]:
