@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import sys
 import time
@@ -23,6 +24,7 @@ from leakfix.project.prefilter import Prefilter
 from leakfix.project.suppressions import Suppressions, suppressions
 from leakfix.project.workers import Workers
 from leakfix.registry import Registry
+from leakfix.repairs.python.separate import line_edits, separated
 from leakfix.source import SourceFile, UndecodableSource
 from leakfix.verify import verified
 
@@ -124,6 +126,11 @@ def repair(report: Report, decide: Decide) -> Iterator[FileRepair]:
     for path, source in sorted(report.sources.items()):
         if any(finding.fix for finding in report.findings if finding.path == path):
             yield report.run.repair(source, decide)
+
+
+def _answer(analysis: Analysis, located: Located) -> Fix | Refusal:
+    answer = analysis.proposal(located)
+    return verified(analysis, located, answer) if isinstance(answer, Fix) else answer
 
 
 def _importing(workers: Workers[_Run], indexed: list[_Indexed]) -> list[_Indexed]:
@@ -254,12 +261,27 @@ class _Run:
 
     def with_fix(self, located: Located) -> Finding:
         """The finding with its verified repair, or with the reason why there is none."""
-        answer = self.analysis.proposal(located)
-        if isinstance(answer, Fix):
-            answer = verified(self.analysis, located, answer)
+        answer = _answer(self.analysis, located)
+        if isinstance(answer, Refusal) and answer.shared_lines:
+            answer = self._laid_out(located) or answer
         if isinstance(answer, Refusal):
             return replace(located.finding, refusal=answer.reason)
         return replace(located.finding, fix=answer)
+
+    def _laid_out(self, located: Located) -> Fix | None:
+        """The repair after the statements that are in its way were put on lines of their own."""
+        source = located.module.source
+        apart = separated(source, located.function.node, located.finding.span)
+        module = self.analysis.parsed(apart)
+        if ast.dump(module.tree) != ast.dump(located.module.tree):
+            return None
+        analysis = self.analysis.with_module(module)
+        for again in analysis.leaks(module, located.function.qualname):
+            if again.finding.fingerprint == located.finding.fingerprint:
+                answer = _answer(analysis, again)
+                if isinstance(answer, Fix):
+                    return replace(answer, edits=line_edits(source, apart.edited(answer.edits)))
+        return None
 
     def repair(self, source: SourceFile, decide: Decide) -> FileRepair:
         """Repair one file, finding after finding, each on the result of the one before."""

@@ -52,9 +52,13 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why no repair is offered; shown to people, so a sentence."""
+    """Why no repair is offered; shown to people, so a sentence.
+
+    shared_lines: because statements share a line; laid out otherwise it may be possible.
+    """
 
     reason: str
+    shared_lines: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from leakfix.repairs.python.scope import (
     tracked_names,
     used_outside,
 )
-from leakfix.repairs.python.subject import Refused, Subject
+from leakfix.repairs.python.subject import Refused, SharedLines, Subject
 from leakfix.source import Span
 
 
@@ -114,7 +114,7 @@ def _discarded(subject: Subject) -> list[str]:
     """An acquisition nobody uses: it may serve as a probe, so it stays, and is released at once."""
     statement, layout = subject.statement, subject.layout
     if not layout.stands_alone(statement):
-        raise Refused("statements share a line with `;`: lay them out first")
+        raise SharedLines
     name = subject.new_name(subject.resource.variable)
     base = layout.indent_of(first_line(statement))
     layout.insert(layout.span(statement).start, f"{name} = ")

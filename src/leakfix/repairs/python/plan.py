@@ -11,7 +11,7 @@ from leakfix.repairs.python.forms import Form, form_of
 from leakfix.repairs.python.handlers import release_in_finally
 from leakfix.repairs.python.nameless import enclose_nameless, enclose_transaction
 from leakfix.repairs.python.scope import check, enclose, region_after, tracked_names, used_outside
-from leakfix.repairs.python.subject import Refused, Subject, Wrong
+from leakfix.repairs.python.subject import Refused, SharedLines, Subject, Wrong
 
 
 def repair(make_subject: Callable[[], Subject], kept_elsewhere: bool) -> Fix | Refusal:
@@ -34,7 +34,7 @@ def repair(make_subject: Callable[[], Subject], kept_elsewhere: bool) -> Fix | R
             first = first or refused
             continue
         return _fix(attempt, notes, strategy)
-    return Refusal(str(first) if first else "no repair is known for this shape")
+    return Refusal(str(first) if first else "no repair is known for this shape", isinstance(first, SharedLines))
 
 
 def _fix(subject: Subject, notes: list[str], strategy: Callable[[Subject], list[str]]) -> Fix:

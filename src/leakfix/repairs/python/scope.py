@@ -10,7 +10,7 @@ from leakfix.repairs.python.hazards import check_region
 from leakfix.repairs.python.lasting import Needs
 from leakfix.repairs.python.layout import first_line, last_line
 from leakfix.repairs.python.releases import remove_releases
-from leakfix.repairs.python.subject import Refused, Subject, Suite
+from leakfix.repairs.python.subject import Refused, SharedLines, Subject, Suite
 from leakfix.source import Span
 
 
@@ -103,7 +103,7 @@ def _whole_lines(subject: Subject, region: Region) -> None:
             edges.append(following[0])
     for statement in edges:
         if not subject.layout.stands_alone(statement):
-            raise Refused("statements share a line with `;` or stand on the line of their `if`: lay them out first")
+            raise SharedLines
 
 
 def _lets_go(subject: Subject, node: ast.Name) -> bool:

@@ -25,6 +25,13 @@ class Wrong(Refused):
     """Releasing it here would be wrong in whatever form."""
 
 
+class SharedLines(Refused):
+    """A statement shares a line with another."""
+
+    def __init__(self) -> None:
+        super().__init__("statements share a line with `;` or stand on the line of their `if`: lay them out first")
+
+
 @dataclass(frozen=True)
 class Slot:
     """A statement's place: the suite it is in, its index there, and the statement that owns the suite."""
