@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -75,7 +75,11 @@ class Checker:
         for name, content in named.items():
             (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
             (self.tree / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        return engine.check(["."], self.config, self.registry, jobs=1)
+        return self.checked(["."])
+
+    def checked(self, paths: Sequence[str]) -> engine.Report:
+        """What is found below some paths."""
+        return engine.check(paths, self.config, self.registry, jobs=1)
 
     def with_row(self, **keys: object) -> Checker:
         """The same tree, some keys of the row changed."""

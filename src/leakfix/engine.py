@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from leakfix.analysis import Analysis, Located, Rules
 from leakfix.config import Config
 from leakfix.finding import Category, Finding, Fix, Refusal
-from leakfix.languages.python.importers import Exports, Importers, ImportIndex
+from leakfix.languages.python.importers import Exports, Importers, ImportIndex, reached
 from leakfix.languages.python.modules import Import, Module
 from leakfix.languages.python.project import Modules, Unparsable
-from leakfix.project.discover import discover
+from leakfix.project.discover import discover, is_whole
 from leakfix.project.files import read_file
 from leakfix.project.imports import Imports
 from leakfix.project.prefilter import Prefilter
@@ -101,12 +101,14 @@ def check(paths: Sequence[str], config: Config, registry: Registry, jobs: int | 
     found = discover(paths, config)
     run = _Run(config, registry)
     errors = [FileError(path, message) for path, message in found.errors]
+    named = set(found.files)
+    around = [] if all(map(is_whole, paths)) else reached(found.files, run.analysis.modules, read_file)
     with Workers(run, jobs, len(found.files)) as workers:
-        indexed = workers.map(_Run.index, found.files)
-        errors += [FileError(item.path, item.error) for item in indexed if item.error]
+        indexed = workers.map(_Run.index, found.files + around)
+        errors += [FileError(item.path, item.error) for item in indexed if item.error and item.path in named]
         workers.each(_Run.leave_out_released, {word for item in indexed for word in item.released})
         indexed += _importing(workers, indexed)
-        acquire = sorted({item.path for item in indexed if item.acquires})
+        acquire = sorted({item.path for item in indexed if item.acquires and item.path in named})
         analysed = workers.map(_Run.analyse_all, acquire)
     findings = [finding for item in analysed for finding in item.findings]
     errors += [FileError(item.path, message) for item in analysed for message in item.errors]
@@ -114,7 +116,7 @@ def check(paths: Sequence[str], config: Config, registry: Registry, jobs: int | 
         tuple(sorted(findings, key=lambda finding: (finding.path, finding.line, finding.column))),
         tuple(sorted(errors, key=lambda error: error.path)),
         len(found.files),
-        len({item.path for item in indexed if item.parsed}),
+        len({item.path for item in indexed if item.parsed and item.path in named}),
         time.monotonic() - started,
         {item.path: item.source for item in analysed if item.findings and item.source},
         run,

@@ -283,3 +283,10 @@ def test_the_project_does_not_hide_a_library_it_is_not(found: Any) -> None:
 def test_a_project_module_of_the_library_s_name_hides_it(found: Any) -> None:
     files = {"toydb.py": "def connect():\n    return 1\n", "case.py": "import toydb\n" + lost("toydb.connect()")}
     assert found(files).findings == ()
+
+
+def test_a_single_file_is_seen_with_what_it_imports(found: Any) -> None:
+    found({"app/__init__.py": "from app.db import make\n", "app/db.py": MAKE})
+    found({"app/case.py": "from app import make\n" + lost("make()")})
+    assert [finding.path for finding in found.checked(["app/case.py"]).findings] == ["app/case.py"]
+    assert found.checked(["app/db.py", "app/__init__.py"]).findings == ()

@@ -20,6 +20,7 @@ from leakfix.project import git
 SUFFIXES = (".py",)
 _NEVER = frozenset({"..", ".git", ".hg", ".svn", ".jj"})
 _BUILT = frozenset({"build", "dist"})
+_ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "manage.py", "requirements.txt")
 _MARKS_ENVIRONMENT = "pyvenv.cfg"
 
 Failure = tuple[str, str]
@@ -45,6 +46,22 @@ class _Search:
     files: set[str] = field(default_factory=set)
     errors: list[Failure] = field(default_factory=list)
     open_folders: dict[tuple[str, bool], bool] = field(default_factory=dict)
+
+
+def is_whole(path: str) -> bool:
+    """Whether nothing a project's files use of their own lies outside: its root, or a folder that is in no project."""
+    if not os.path.isdir(path) or _is_root(path):
+        return os.path.isdir(path)
+    folder, above = os.path.abspath(path), ""
+    while folder != above:
+        folder, above = os.path.dirname(folder), folder
+        if _is_root(folder):
+            return False
+    return True
+
+
+def _is_root(path: str) -> bool:
+    return any(os.path.exists(os.path.join(path, mark)) for mark in _ROOT_MARKS)
 
 
 def discover(paths: Sequence[str], config: Config) -> Discovery:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from leakfix.languages.python.modules import Import
 from leakfix.languages.python.project import Modules
@@ -12,6 +12,7 @@ from leakfix.project.imports import Imports, words_of
 
 _DOTTED = re.compile(rb"[\w.\x80-\xff]+")
 _PACKAGE = "__init__.py"
+_MOST_REACHED = 3000
 
 
 Exports = Mapping[str, frozenset[str]]
@@ -51,6 +52,43 @@ def _words_naming(path: str) -> set[bytes]:
     return {os.fsencode(word) for word in words}
 
 
+def reached(paths: Sequence[str], modules: Modules, read: Callable[[str], bytes]) -> list[str]:
+    """The project's files that these import, directly or through others, and that are not among them; bounded."""
+    seen, waiting = set(paths), list(paths)
+    found: list[str] = []
+    while waiting and len(found) < _MOST_REACHED:
+        path = waiting.pop()
+        try:
+            statements = Imports.of(read(path)).statements
+        except OSError:
+            continue
+        targets = {target for module, names in statements for target in _targets(modules, path, module, names)}
+        for target in sorted(targets):
+            if target not in seen:
+                seen.add(target)
+                found.append(target)
+                waiting.append(target)
+    return sorted(found)
+
+
+def _targets(modules: Modules, path: str, module: bytes, names: bytes) -> Iterator[str]:
+    if not module:
+        written = _DOTTED.findall(names)
+    else:
+        separator = b"" if module.endswith(b".") else b"."
+        written = [module, *(module + separator + word for word in words_of(names))]
+    for name in written:
+        target = find_written(modules, path, name)
+        if target:
+            yield target
+
+
+def find_written(modules: Modules, path: str, written: bytes) -> str | None:
+    """The file that a module's name, as an import in a file writes it, names."""
+    dotted = written.lstrip(b".")
+    return modules.find(path, Import(dotted.decode("utf-8", "replace"), None, len(written) - len(dotted)))
+
+
 class Importers:
     """Tells the files that import one of the exported names, by name, by star, or through its module or package."""
 
@@ -82,10 +120,7 @@ class Importers:
         return any(self._uses(data, self._find(path, name)) for name in inner)
 
     def _find(self, path: str, written: bytes) -> str:
-        dotted = written.lstrip(b".")
-        return (
-            self._modules.find(path, Import(dotted.decode("utf-8", "replace"), None, len(written) - len(dotted))) or ""
-        )
+        return find_written(self._modules, path, written) or ""
 
     def _uses(self, data: bytes, target: str) -> bool:
         names: Iterable[bytes] = self._exports.get(target, ())
