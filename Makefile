@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test docs format clean
+.PHONY: demo test docs corpus format clean
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
@@ -33,3 +33,8 @@ format: $(READY)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+# Real code as a yardstick; not part of the tests: it needs the repositories (CORPUS names the folder they are in).
+CORPUS ?= .corpus
+corpus: $(READY)
+	$(BIN)/python scripts/corpus.py --repositories $(CORPUS) $(OPTIONS)

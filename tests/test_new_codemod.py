@@ -53,7 +53,6 @@ def test_a_scaffold_is_found(plugin: Path) -> None:
     assert codemod.examples == str(plugin / "fixtures" / "toydb" / "unclosed_connection")
 
 
-@pytest.mark.xfail(reason="the repair leaves `return len(rows)` outside, the scaffold's example has it inside")
 def test_a_scaffold_passes_its_cases(plugin: Path) -> None:
     scaffold("toydb/unclosed-connection")
     registry = Registry.load(Config())
@@ -111,7 +110,6 @@ def test_a_row_alone_is_a_rule(plugin: Path) -> None:
     assert registry.rule_for("toydb/slot") == "toydb/slot"
 
 
-@pytest.mark.xfail(reason="the table's row says that the cursor `execute` returns does not need the connection")
 def test_the_scaffold_keeps_a_cursor_inside(plugin: Path) -> None:
     scaffold("toydb/unclosed-connection")
     registry = Registry.load(Config())

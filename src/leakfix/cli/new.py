@@ -26,7 +26,7 @@ acquire = ["{library}.connect"]
 release = ["close"]
 with = "none"
 held = "until-unreferenced"
-values = ["fetchall", "fetchone", "execute"]
+values = ["fetchall", "fetchone", "commit", "rollback"]
 """
 
 _CODEMOD = '''"""A {library} connection that some path never closes.
@@ -77,7 +77,7 @@ import {library}
 def count_orders(dsn):
     with closing({library}.connect(dsn)) as connection:  # leak:
         rows = connection.execute("select 1 from orders").fetchall()
-        return len(rows)
+    return len(rows)
 """
 
 _OK = """\
@@ -109,7 +109,7 @@ def command(name: str, package: str, fixtures: str) -> int:
     """Write the files of a new codemod: table row, codemod, an example, a case to stay silent on."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise click.BadParameter(f"{name!r} is not like psycopg2/unreturned-pool-connection", param_hint="NAME")
+        raise click.BadParameter(f"{name!r} is not like library/unclosed-connection", param_hint="NAME")
     files = _files(match["library"], match["fault"], package, fixtures)
     existing = [path for path in files if os.path.lexists(path)]
     taken = [path for path in existing if os.path.basename(path) not in ("__init__.py", "resources.toml")]
