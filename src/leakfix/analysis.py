@@ -263,7 +263,8 @@ def _left_on_purpose(info: FunctionInfo, resource: Resource) -> bool:
     for node in own_nodes(info.node):
         if isinstance(node, ast.Try):
             bare = [h for h in node.handlers if h.type and isinstance(h.body[0], ast.Raise) and h.body[0].exc is None]
-            others = [item for handler in node.handlers if handler not in bare for item in ast.walk(handler)]
+            beside = [*(handler for handler in node.handlers if handler not in bare), *node.orelse]
+            others = [item for part in beside for item in ast.walk(part)]
             if bare and any(isinstance(i, ast.Attribute) and i.attr in words for i in others):
                 return True
     return False

@@ -91,5 +91,7 @@ def test_a_release_stays_where_a_handler_works_after_it(found: Any) -> None:
     assert "connection.close()" in found.repaired(CLOSED_EARLIER)
 
 
-def test_a_guarded_release_alone_in_its_suite_becomes_pass(found: Any) -> None:
-    assert "    else:\n            pass\n" in found.repaired(GUARDED_ALONE)
+def test_an_else_with_nothing_but_a_release_falls_with_it(found: Any) -> None:
+    repaired = found.repaired(GUARDED_ALONE)
+    assert "else" not in repaired
+    assert "pass" not in repaired

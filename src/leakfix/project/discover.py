@@ -20,7 +20,7 @@ from leakfix.project import git
 SUFFIXES = (".py",)
 _NEVER = frozenset({"..", ".git", ".hg", ".svn", ".jj"})
 _BUILT = frozenset({"build", "dist"})
-_ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "manage.py", "requirements.txt")
+ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "manage.py", "requirements.txt")
 _MARKS_ENVIRONMENT = "pyvenv.cfg"
 
 Failure = tuple[str, str]
@@ -61,7 +61,7 @@ def is_whole(path: str) -> bool:
 
 
 def _is_root(path: str) -> bool:
-    return any(os.path.exists(os.path.join(path, mark)) for mark in _ROOT_MARKS)
+    return any(os.path.exists(os.path.join(path, mark)) for mark in ROOT_MARKS)
 
 
 def discover(paths: Sequence[str], config: Config) -> Discovery:

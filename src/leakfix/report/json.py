@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from leakfix import __version__
-from leakfix.finding import Finding
+from leakfix.finding import Finding, Fix
 
 if TYPE_CHECKING:
     from leakfix.engine import Report
@@ -53,9 +53,18 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "held": finding.held,
         "witness": [{"line": step.line, "what": _text(step.what)} for step in finding.witness],
         "fingerprint": finding.fingerprint,
-        "fix": {"title": _text(fix.title), "safety": str(fix.safety)} if fix else None,
+        "fix": {
+            "title": _text(f"{fix.title}; check: {fix.check}" if fix.check else fix.title),
+            "safety": str(fix.safety),
+        }
+        if fix
+        else None,
         "refusal": _text(finding.refusal) if finding.refusal else None,
     }
+
+
+def _titled(fix: Fix) -> str:
+    return f"{fix.title}; check: {fix.check}" if fix.check else fix.title
 
 
 def _text(text: str) -> str:

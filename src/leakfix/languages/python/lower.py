@@ -49,7 +49,7 @@ _STEADY_BUILTINS = frozenset(
 _STEADY_NAMES = frozenset(
     "time.time time.monotonic time.perf_counter datetime.datetime.now datetime.datetime.utcnow datetime.now "
     "logging.getLogger warnings.warn uuid.uuid4 contextlib.ExitStack contextlib.AsyncExitStack contextlib.suppress "
-    "threading.Lock".split()
+    "threading.Lock traceback.print_exc traceback.format_exc warnings.warn".split()
 )
 _LOG_METHODS = frozenset("debug info warning warn error exception critical log trace success".split())
 _LOG_OWNERS = ("log", "logger", "logging", "_log", "_logger", "echo", "click")
@@ -58,7 +58,8 @@ _ENDS_PROCESS = frozenset(
 )
 _SUPPRESSES = frozenset({"contextlib.suppress", "suppress", "pytest.raises"})
 _NAMING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
-_TRANSPARENT = frozenset({"asyncio.wait_for", "asyncio.shield", "typing.cast"})
+_TRANSPARENT = frozenset({"asyncio.wait_for", "asyncio.shield"})
+_CASTS = frozenset({"typing.cast", "typing_extensions.cast"})
 _CATCH_EXCEPTION = frozenset({"Exception", "BaseException"})
 _CATCH_ABANDONED = frozenset({"BaseException"})
 
@@ -420,7 +421,11 @@ class Lowering:
             "aclosing",
             "suppress",
             "ExitStack",
+            "AsyncExitStack",
             "nullcontext",
+            "CancelScope",
+            "move_on_after",
+            "fail_after",
         )
 
     def _try(self, node: ast.Try, then: int, exits: Exits) -> int:
@@ -554,6 +559,8 @@ class Lowering:
         names = self.names.of(node.func, self.place)
         if node.args and isinstance(node.args[0], ast.Call) and any(name in _TRANSPARENT for name in names):
             return self._call(node.args[0], dest, then, exits, awaited=True)
+        if len(node.args) == 2 and any(name in _CASTS for name in names):
+            return self.evaluate(node.args[1], dest, then, exits)
         if "functools.partial" in names:
             return self._partial(node, dest, then, exits)
         callee = self.callee(node)

@@ -12,6 +12,11 @@ from leakfix.source import SourceFile
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _OWN = "_leakfix_own_nodes"
+_OLDER_PYTHON = re.compile(
+    rb"^[ \t]*(?:import|from)[ \t]+(?:urllib2|ConfigParser|StringIO|cPickle|httplib|UserDict|cookielib|urlparse|"
+    rb"HTMLParser|__builtin__)\b|(?<![\w.])(?:unicode|xrange|raw_input|unichr)\(|\breload\(sys\)|\.iteritems\(\)",
+    re.MULTILINE,
+)
 _WORD = re.compile(r"\w+")
 _CALL_OF_CALL = re.compile(rb"\)\s+\(")
 _WITHOUT_CHILDREN = frozenset(
@@ -106,6 +111,11 @@ class Module:
     def path(self) -> str:
         """The file's path as the run names it."""
         return self.source.path
+
+    @property
+    def is_older_python(self) -> bool:
+        """Whether the file was written for Python 2, although it parses."""
+        return _OLDER_PYTHON.search(self.source.data) is not None
 
     def words_named(self, expression: ast.expr) -> frozenset[str]:
         """Names in an expression or annotation of the module, those in strings included."""

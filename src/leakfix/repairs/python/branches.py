@@ -170,6 +170,12 @@ def _releases(subject: Subject, name: str, region: Region) -> list[ast.stmt]:
     return [found for statement in region.statements for found in subject.release_statements(statement, name)]
 
 
+def _stack(subject: Subject, kind: str) -> str:
+    if subject.module.is_older_python:
+        raise Refused(f"it needs an exit stack, and the file is written for Python 2, which has no {kind}")
+    return imported(subject.module, subject.layout, "contextlib", kind)
+
+
 def _entered(subject: Subject, form: Form, name: str, stack: str) -> str:
     """Register the acquisition with the stack; returns the head of the stack's own ``with``."""
     layout = subject.layout
@@ -177,13 +183,13 @@ def _entered(subject: Subject, form: Form, name: str, stack: str) -> str:
     if form.keyword == "with":
         spelled = with_imports(subject, form)
         layout.replace(span, f"{stack}.enter_context({spelled.entering(layout.source.text(span))})")
-        return f"with {imported(subject.module, layout, 'contextlib', 'ExitStack')}()"
+        return f"with {_stack(subject, 'ExitStack')}()"
     if form.keyword:
         kept = layout.source.text(entered_span(subject, form))
         entered = f"await {stack}.enter_async_context({kept})"
         parent = subject.parents[subject.acquisition]
         layout.replace(span, f"({entered})" if isinstance(parent, ast.BoolOp | ast.IfExp) else entered)
-        return f"async with {imported(subject.module, layout, 'contextlib', 'AsyncExitStack')}()"
+        return f"async with {_stack(subject, 'AsyncExitStack')}()"
     if subject.name is None:
         raise Refused("it is acquired only under a condition, inside an expression")
     callback = release_code(subject, name).removeprefix("await ")
@@ -194,4 +200,4 @@ def _entered(subject: Subject, form: Form, name: str, stack: str) -> str:
     layout.add_after(last_line(subject.statement), f"{base}{subject.unit}{stack}.{push}({arguments})")
     kind = "AsyncExitStack" if subject.resource.asynchronous else "ExitStack"
     keyword = "async with" if subject.resource.asynchronous else "with"
-    return f"{keyword} {imported(subject.module, layout, 'contextlib', kind)}()"
+    return f"{keyword} {_stack(subject, kind)}()"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
+from leakfix.project.requirements import only_before
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.subject import Refused, Subject
 from leakfix.source import Span
@@ -33,7 +34,10 @@ def form_of(subject: Subject) -> Form:
     resource = subject.resource
     if resource.asynchronous and not subject.is_async:
         raise Refused(f"releasing the {resource.noun} must be awaited, but the function is not async")
-    if subject.leaves_its_own_way and resource.release[:1] == ("close",):
+    closes = resource.release[:1] == ("close",)
+    if not resource.asynchronous and closes and _has_no_with(subject):
+        return Form("with", "closing")
+    if subject.leaves_its_own_way and closes:
         return Form("") if resource.asynchronous else Form("with", "closing")
     if resource.async_with == "closes" and subject.is_async:
         if subject.acquisition is subject.call:
@@ -45,9 +49,17 @@ def form_of(subject: Subject) -> Form:
         return Form("")
     if not resource.asynchronous and resource.with_ == "closes":
         return Form("with")
-    if not resource.asynchronous and resource.release[:1] == ("close",):
+    if not resource.asynchronous and closes:
         return Form("with", "closing")
     return Form("")
+
+
+def _has_no_with(subject: Subject) -> bool:
+    """Whether the library is too old for it, or a factory of the project may return something that only closes."""
+    since = subject.resource.with_since
+    if since and only_before(subject.module.path, since):
+        return True
+    return subject.via_factory and not subject.resource.objects
 
 
 def with_imports(subject: Subject, form: Form) -> Form:

@@ -43,10 +43,26 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
                 notes += _stored(subject, targets, needs.of(value))
             case ast.Call():
                 notes += _handed(subject, node, needs)
+            case ast.While(test=ast.Constant(value=True)) if not _ends(node):
+                notes.append(f"the loop at line {node.lineno} has no end: the {subject.resource.noun} stays open in it")
             case ast.Global(names=names) | ast.Nonlocal(names=names) if name in names:
                 raise Wrong(f"{name!r} is shared with code outside the function")
     notes += _given_back(subject, name, region, needs)
     return list(dict.fromkeys(notes))
+
+
+def _ends(loop: ast.While) -> bool:
+    """Whether a ``while True`` can be left by itself."""
+    stack: list[ast.AST] = list(loop.body)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Break | ast.Return):
+            return True
+        if isinstance(node, ast.For | ast.AsyncFor | ast.While):
+            stack += [item for item in own_nodes(node) if isinstance(item, ast.Return)]
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            stack += ast.iter_child_nodes(node)
+    return False
 
 
 def _leaving(

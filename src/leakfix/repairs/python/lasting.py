@@ -75,6 +75,7 @@ class Needs:
         self.lazy_closures: set[str] = set()
         self.waiting = frozenset((*resource.values, *resource.objects)) - frozenset(resource.data)
         self.element = Need.PERHAPS if resource.objects else Need.NOTHING
+        self.carriers = frozenset(table.canonical(name) for name in resource.carriers)
         self.borrowers = frozenset(table.canonical(name) for name in resource.borrowers)
 
     def learn(self, statements: Iterable[ast.AST], acquisition: ast.expr | None = None) -> None:
@@ -307,8 +308,10 @@ class Needs:
         if given is Need.NOTHING:
             closure = self.known.get(word, Need.NOTHING) if isinstance(node.func, ast.Name) else Need.NOTHING
             if closure >= Need.PERHAPS:
-                bodies = [value.body for value in self._assigned(word) if isinstance(value, ast.Lambda)]
-                made = max((self.of(body) for body in bodies), default=Need.PERHAPS)
+                values = self._assigned(word)
+                bodies = [value.body for value in values if isinstance(value, ast.Lambda)]
+                carried = [Need.VIEW for value in values if isinstance(value, ast.Call) and closure is Need.VIEW]
+                made = max((*(self.of(body) for body in bodies), *carried), default=Need.PERHAPS)
                 return Need.VIEW if word in self.lazy_closures else made
             return Need.NOTHING
         if isinstance(node.func, ast.Name) and word in _PLAIN_BUILTINS:
@@ -320,6 +323,8 @@ class Needs:
         names = self.names.of(node.func, self.place)
         if word in _PLAIN_CALLS or any(self.table.canonical(name) in self.borrowers for name in names):
             return Need.NOTHING
+        if any(self.table.canonical(name) in self.carriers for name in names):
+            return min(given, Need.VIEW)
         inferred = self._project_call(node, names)
         if inferred is not None:
             return inferred

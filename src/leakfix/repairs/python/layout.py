@@ -122,6 +122,19 @@ class Layout:
             start = self.source.offset(first - 1, 0) + len(self.source.line_text(first - 1).encode())
         self.edits.append(Edit(start, end, b"", "release falls away"))
 
+    def trim(self, first: int, last: int) -> None:
+        """Remove the blank lines at both edges of lines that become a suite."""
+        line = first
+        while line <= last and self._is_blank(line):
+            self.delete(line, line)
+            line += 1
+        while last > line and (self.deletes(last) or self._is_blank(last)):
+            self.delete(last, last)
+            last -= 1
+
+    def _is_blank(self, line: int) -> bool:
+        return line not in self.string_lines and not self.source.line_text(line).strip()
+
     def skip(self, first: int, last: int) -> None:
         """Lines that another edit takes care of."""
         self._deleted.update(range(first, last + 1))

@@ -20,17 +20,44 @@ def remove_releases(
     for node in subject.own(suite[first : last + 1]):
         if subject.releases_otherwise(node, name) and not subject.resource.repeatable:
             raise Refused(f"it is released in another way at line {getattr(node, 'lineno', 0)}")
-    removable = []
+    removable: list[ast.stmt] = []
     for statement in suite[first : last + 1]:
         inside = [statement] if subject.is_release(statement, name) else subject.release_statements(statement, name)
         for release in inside:
-            if subject.layout.stands_alone(release) and _is_final(subject, release, name, suite, last):
+            scope = _shield_round(subject, release, suite)
+            if scope is not None:
+                if not subject.resource.repeatable:
+                    raise Refused(
+                        f"it is released inside another scope at line {release.lineno}, and twice is an error"
+                    )
+                if _only_suppresses(scope) and scope.body == [release] and _is_final(subject, scope, name, suite, last):
+                    removable.append(scope)
+            elif subject.layout.stands_alone(release) and _is_final(subject, release, name, suite, last):
                 removable.append(release)
             elif not subject.resource.repeatable:
                 raise Refused(
                     f"it is released at line {release.lineno}, work goes on after that, and twice is an error"
                 )
     return _Removal(subject, set(removable), indents).run(suite, first, last)
+
+
+def _shield_round(subject: Subject, release: ast.stmt, region: Suite) -> ast.With | ast.AsyncWith | None:
+    """The ``with`` of the region that a release stands in for what it does: it shields, limits or locks."""
+    slot = subject.slots[release]
+    while slot.suite is not region:
+        owner = slot.owner
+        if isinstance(owner, ast.With | ast.AsyncWith):
+            if all(item.optional_vars is None and isinstance(item.context_expr, ast.Call) for item in owner.items):
+                return owner
+        while not isinstance(owner, ast.stmt):
+            owner = subject.parents[owner]
+        slot = subject.slots[owner]
+    return None
+
+
+def _only_suppresses(scope: ast.With | ast.AsyncWith) -> bool:
+    calls = [item.context_expr.func for item in scope.items if isinstance(item.context_expr, ast.Call)]
+    return all((f.attr if isinstance(f, ast.Attribute) else getattr(f, "id", "")) == "suppress" for f in calls)
 
 
 def _is_final(subject: Subject, release: ast.stmt, name: str, region: Suite, last: int) -> bool:
@@ -129,13 +156,25 @@ class _Removal:
 
     def suite(self, suite: Suite) -> None:
         if suite and all(item in self.removed for item in suite):
-            self.become_pass(suite)
+            if not self.else_falls(suite):
+                self.become_pass(suite)
             return
         for item in suite:
             if item in self.removed:
                 self.drop(item)
             else:
                 self.inside(item)
+
+    def else_falls(self, suite: Suite) -> bool:
+        """An ``else`` clause on lines of its own, nothing of which is left, goes whole."""
+        owner = self.subject.slots[suite[0]].owner
+        if getattr(owner, "orelse", None) is not suite:
+            return False
+        line = first_line(suite[0]) - 1
+        if self.layout.source.line_text(line).strip() != "else:":
+            return False
+        self.drop_lines(line, last_line(suite[-1]), self.layout.indent_of(line) + self.subject.unit)
+        return True
 
     def keep(self, suite: Suite) -> None:
         """Leave releases where they are: the ``try`` they end cannot go."""

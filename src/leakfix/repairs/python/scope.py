@@ -177,6 +177,7 @@ def _anything_left(subject: Subject, name: str, region: Region) -> bool:
 def indent_region(subject: Subject, region: Region, base: str, steady: frozenset[int], start: int) -> None:
     """Indent a region, from the line behind its head."""
     end = last_line(region.suite[region.last])
+    subject.layout.trim(start, end)
     for line in range(start, end + 1):
         if line not in steady:
             subject.layout.indent(line, line, subject.unit, base)

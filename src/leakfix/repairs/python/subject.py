@@ -104,16 +104,18 @@ class Subject:
         node: ast.expr = self.call
         while True:
             parent = self.parents.get(node)
-            if isinstance(parent, ast.Await) or (
-                isinstance(parent, ast.Call) and parent.args[:1] == [node] and self._passes_on(parent)
-            ):
+            if isinstance(parent, ast.Await) or (isinstance(parent, ast.Call) and self._passes_on(parent, node)):
                 node = parent
             else:
                 return node
 
-    def _passes_on(self, node: ast.Call) -> bool:
-        place = Place(self.module, self.function)
-        return any(n in ("asyncio.wait_for", "asyncio.shield", "typing.cast") for n in self.names.of(node.func, place))
+    def _passes_on(self, call: ast.Call, given: ast.expr) -> bool:
+        for name in self.names.of(call.func, Place(self.module, self.function)):
+            if name in ("asyncio.wait_for", "asyncio.shield") and call.args[:1] == [given]:
+                return True
+            if name == "typing.cast" and call.args[1:2] == [given]:
+                return True
+        return False
 
     @cached_property
     def statement(self) -> ast.stmt:

@@ -1,0 +1,83 @@
+"""Which versions of a library a project allows, as far as its files declare it."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import lru_cache
+
+from leakfix.project.discover import ROOT_MARKS
+
+_DECLARING = re.compile(
+    r"(?:.*requirements.*\.(?:txt|in|cfg)|pyproject\.toml|setup\.(?:py|cfg)|Pipfile(?:\.lock)?|poetry\.lock|uv\.lock|"
+    r"pavement\.py|environment\.ya?ml)"
+)
+_FOLDERS = ("", "requirements", "reqs")
+_MOST_BYTES = 4_000_000
+
+Version = tuple[int, ...]
+
+
+def only_before(path: str, requirement: str) -> bool:
+    """Whether a file's project allows only versions before the one of a requirement such as ``sqlalchemy 1.4``.
+
+    False where nothing is declared. Upper bounds are ``==``, ``<``, ``<=``, ``~=`` and locked versions (PEP 440).
+    """
+    package, _, version = requirement.partition(" ")
+    root = _root_of(os.path.dirname(os.path.abspath(path)))
+    highest = _highest(root, package.lower()) if root else None
+    return highest is not None and highest < _numbers(version)
+
+
+def _root_of(folder: str) -> str | None:
+    while True:
+        if any(os.path.exists(os.path.join(folder, mark)) for mark in ROOT_MARKS):
+            return folder
+        above = os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above
+
+
+@lru_cache(maxsize=64)
+def _highest(root: str, package: str) -> Version | None:
+    """The highest version any declaration allows; None where one is open or there is none."""
+    bounds: list[Version | None] = []
+    for folder in _FOLDERS:
+        for text in _declarations(os.path.join(root, folder)):
+            bounds += _bounds(text, package)
+    known = [bound for bound in bounds if bound is not None]
+    return max(known) if known and len(known) == len(bounds) else None
+
+
+def _declarations(folder: str) -> list[str]:
+    try:
+        names = [name for name in sorted(os.listdir(folder)) if _DECLARING.fullmatch(name)]
+    except OSError:
+        return []
+    if os.path.basename(folder) in _FOLDERS[1:]:
+        names = [name for name in sorted(os.listdir(folder)) if name.endswith((".txt", ".in"))]
+    found = []
+    for name in names:
+        try:
+            with open(os.path.join(folder, name), "rb") as stream:
+                found.append(stream.read(_MOST_BYTES).decode("utf-8", "replace"))
+        except OSError:
+            continue
+    return found
+
+
+def _bounds(text: str, package: str) -> list[Version | None]:
+    found: list[Version | None] = []
+    name = re.escape(package)
+    clause = r"[=<>~!]=?=?[ \t]*[\w.*]+[ \t]*,?[ \t]*"
+    for match in re.finditer(rf"(?im)(?<![\w.-]){name}(?:\[[^\]]*\])?[ \t]*((?:{clause})+)", text):
+        upper = re.findall(r"(===|==|~=|<=|<)[ \t]*([\w.]+)", match.group(1))
+        found.append(min((_numbers(version) for _, version in upper), default=None))
+    for match in re.finditer(rf'(?im)^name = "{name}"\s*\nversion = "([\w.]+)"', text):
+        found.append(_numbers(match.group(1)))
+    return found
+
+
+def _numbers(version: str) -> Version:
+    return tuple(int(part) for part in re.findall(r"\d+", version.split("b")[0].split("rc")[0])[:3])
