@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from leakfix.finding import Category, Finding, Fix, Refusal, fingerprint
-from leakfix.ir.nodes import Function
+from leakfix.ir.nodes import Call, Function
 from leakfix.languages.python.importers import Exports
 from leakfix.languages.python.modules import (
     Annotated,
@@ -26,6 +26,7 @@ from leakfix.languages.python.modules import (
 from leakfix.languages.python.names import Place
 from leakfix.languages.python.program import PythonProgram
 from leakfix.languages.python.project import Modules, parse
+from leakfix.lifetimes.effects import Handling
 from leakfix.lifetimes.summaries import Summaries
 from leakfix.lifetimes.verdict import Leak, TooManyStates, leaks_of
 from leakfix.repairs.python.plan import repair
@@ -205,6 +206,8 @@ class Analysis:
             return None
         source = module.source
         text = source.text(span)
+        if _is_mocked(info, text):
+            return None
         alike = sorted({s for _, s in sites if source.text(s) == text})
         line = source.line_of(span.start)
         qualname = re.sub(r"@\d+", "", info.qualname)
@@ -245,6 +248,9 @@ class Analysis:
                 located.leak.never,
             )
 
+        releaser = self._releaser(located.leak) if not located.leak.resource.repeatable else None
+        if releaser is not None:
+            return Refusal(f"{releaser} releases it too, and releasing it twice is an error")
         try:
             return repair(subject, located.leak.kept)
         except Refused as refused:
@@ -252,9 +258,33 @@ class Analysis:
         except RecursionError:
             return Refusal("the function is nested too deeply to be edited safely")
 
+    def _releaser(self, leak: Leak) -> str | None:
+        """A function of the project that releases what it is given, if the leaking one calls any."""
+        for node in leak.function.graph.nodes:
+            if isinstance(node.op, Call):
+                for argument in node.op.arguments:
+                    handling = self.summaries.handling(node.op, argument.variable, leak.resource)
+                    if handling in (Handling.RELEASES, Handling.RELEASES_ON_SUCCESS):
+                        return node.op.callee.last_word.rpartition(":")[2]
+        return None
+
     def parsed(self, source: SourceFile) -> Module:
         """Parse and index a source. Raises Unparsable, RecursionError."""
         return read_module(source, parse(source))
+
+
+def _is_mocked(info: FunctionInfo, acquisition: str) -> bool:
+    """Whether a test replaces what acquires: by a mock in the call, or by ``patch("...connect")`` round it."""
+    called = acquisition.partition("(")[0]
+    if "mock" in acquisition.lower():
+        return True
+    for node in ast.walk(info.node):
+        if isinstance(node, ast.Call) and re.search(r"\bpatch\b", ast.unparse(node.func)):
+            for item in ast.walk(node):
+                if isinstance(item, ast.Constant) and isinstance(item.value, str):
+                    if item.value and item.value.rpartition(".")[2] == called.rpartition(".")[2]:
+                        return True
+    return False
 
 
 def _left_on_purpose(info: FunctionInfo, resource: Resource) -> bool:

@@ -140,7 +140,7 @@ def _common_suite(subject: Subject, name: str, tracked: set[str]) -> tuple[Slot,
     slot = subject.slots[subject.statement]
     while True:
         after = region_after(subject, name, slot.suite, slot.index, tracked)
-        region = Region(slot.suite, slot.index, max(after.last, slot.index), after.closes_itself)
+        region = Region(slot.suite, slot.index, max(after.last, slot.index), after.closes_itself, after.until)
         if not used_outside(subject, region, {name} if after.closes_itself else tracked):
             return slot, region
         owner = slot.owner

@@ -30,7 +30,7 @@ def enclose_nameless(subject: Subject) -> list[str]:
     tracked = tracked_names(subject, None, needs)
     slot = subject.slots[statement]
     after = region_after(subject, None, slot.suite, slot.index, tracked)
-    region = Region(slot.suite, slot.index, max(after.last, slot.index), False)
+    region = Region(slot.suite, slot.index, max(after.last, slot.index), False, after.until)
     outside = used_outside(subject, region, tracked)
     if outside:
         raise Refused(f"what comes of it is still needed at line {outside[0].lineno}, outside its block")
@@ -143,7 +143,7 @@ def enclose_transaction(subject: Subject) -> list[str]:
     tracked = tracked_names(subject, name, needs)
     slot = subject.slots[statement]
     region = region_after(subject, name, slot.suite, slot.index, tracked)
-    whole = Region(slot.suite, slot.index, max(region.last, slot.index), False)
+    whole = Region(slot.suite, slot.index, max(region.last, slot.index), False, region.until)
     if used_outside(subject, whole, tracked):
         raise Refused("it is still needed outside the block it is acquired in")
     notes = check(subject, None, whole, needs)

@@ -23,6 +23,8 @@ class Region:
     last: int
     closes_itself: bool
     """It ends with the release itself, so what was made from the resource may be used after it."""
+    until: int | None = None
+    """The line from which on the names stand for something else."""
 
     @property
     def statements(self) -> Suite:
@@ -37,13 +39,46 @@ def tracked_names(subject: Subject, name: str | None, needs: Needs) -> set[str]:
 
 def region_after(subject: Subject, name: str | None, suite: Suite, index: int, tracked: set[str]) -> Region:
     """The statements after ``suite[index]`` up to the last that needs the resource, or to where it is released."""
-    using = [i for i in range(index + 1, len(suite)) if subject.mentions(suite[i], tracked)]
+    end = _rebound_at(subject, name, suite, index, tracked)
+    until = first_line(suite[end]) if end < len(suite) else None
+    using = [i for i in range(index + 1, end) if subject.mentions(suite[i], tracked)]
     if name is not None:
         named = [i for i in using if subject.mentions(suite[i], {name})]
         for i in named:
             if _releases_always(subject, suite[i], name) and i == named[-1]:
-                return Region(suite, index + 1, i, True)
-    return Region(suite, index + 1, using[-1] if using else index, False)
+                return Region(suite, index + 1, i, True, until)
+    return Region(suite, index + 1, using[-1] if using else index, False, until)
+
+
+def _rebound_at(subject: Subject, name: str | None, suite: Suite, index: int, tracked: set[str]) -> int:
+    """The index from which on the name, and all that was made from it, stand for something else."""
+    for at in range(index + 1, len(suite)):
+        if name is not None and _binds_anew(suite[at], name):
+            rest = [node for statement in suite[at:] for node in ast.walk(statement) if isinstance(node, ast.Name)]
+            others = {node.id for node in rest} & (tracked - {name})
+            if all(_stored_first(rest, other) for other in others):
+                return at
+            break
+    return len(suite)
+
+
+def _binds_anew(statement: ast.stmt, name: str) -> bool:
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=found)], value=value):
+            made = [value]
+        case ast.With(items=items) | ast.AsyncWith(items=items):
+            found = next((i.optional_vars.id for i in items if isinstance(i.optional_vars, ast.Name)), "")
+            made = [item.context_expr for item in items]
+        case _:
+            return False
+    return found == name and not any(isinstance(n, ast.Name) and n.id == name for m in made for n in ast.walk(m))
+
+
+def _stored_first(nodes: list[ast.Name], name: str) -> bool:
+    """Whether the first line that has a name only stores it."""
+    mine = [node for node in nodes if node.id == name]
+    line = min(node.lineno for node in mine)
+    return all(isinstance(node.ctx, ast.Store) for node in mine if node.lineno == line)
 
 
 def _releases_always(subject: Subject, statement: ast.stmt, name: str) -> bool:
@@ -68,6 +103,7 @@ def used_outside(subject: Subject, region: Region, names: set[str]) -> list[ast.
         if isinstance(node, ast.Name)
         and node.id in names
         and id(node) not in inside | own
+        and not (region.until is not None and node.lineno >= region.until)
         and (node.lineno > after or (isinstance(node.ctx, ast.Load) and id(node) in again))
         and not _exclusive(subject, node, statement)
     ]
