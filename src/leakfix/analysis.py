@@ -248,6 +248,9 @@ class Analysis:
                 located.leak.never,
             )
 
+        if located.leak.site.packed:
+            factory = (located.leak.site.factory or "").rpartition(":")[2]
+            return Refusal(f"{factory}() returns it together with other things: which of them to release is not known")
         releaser = self._releaser(located.leak) if not located.leak.resource.repeatable else None
         if releaser is not None:
             return Refusal(f"{releaser} releases it too, and releasing it twice is an error")

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import cast
 
-from leakfix.ir.nodes import Call, Copy, Edge, Enter, Exit, Flow, Graph, Test, Yield
+from leakfix.ir.nodes import Call, Copy, Edge, Enter, Exit, Flow, Graph, Nothing, Test, Yield
 from leakfix.lifetimes.effects import Effects, Outcome
 from leakfix.lifetimes.liveness import live_variables
 from leakfix.lifetimes.state import Role, State, Status
@@ -54,6 +54,7 @@ class Solver:
         self.effects = effects
         self.steady_yield = steady_yield
         self.site: int | None = None
+        self.result = Role.SELF
         self.reaching: frozenset[int] | None = None
         if "live" not in graph.facts:
             graph.facts |= {"live": live_variables(graph), "tested": _tested(graph)}
@@ -62,9 +63,9 @@ class Solver:
         # Closing what was made from it does not fail in practice either.
         self.steady = frozenset({*effects.resource.steady, "close", "rollback"})
 
-    def acquired_at(self, site: int) -> Solution:
-        """Follow what the call at a node acquires."""
-        self.site, self.reaching = site, _reaching(self.graph, site)
+    def acquired_at(self, site: int, role: Role = Role.SELF) -> Solution:
+        """Follow what the call at a node acquires, where its result is that, or holds it."""
+        self.site, self.reaching, self.result = site, _reaching(self.graph, site), role
         return self._explore(State(Status.ABSENT))
 
     def given_as(self, parameter: str, role: Role = Role.SELF) -> Solution:
@@ -121,15 +122,15 @@ class Solver:
             return Outcome((state,), (state,)), None
         assert isinstance(op, Call)
         if state.status is Status.ABSENT:
-            fresh = State(Status.OWNED, facts=state.without(op.dest).facts).bound(op.dest, Role.SELF)
+            fresh = State(Status.OWNED, facts=state.without(op.dest).facts).bound(op.dest, self.result)
             return Outcome((fresh,), (state,)), None
         if state.status is not Status.OWNED:
             return Outcome((state,), (state,)), None
         rest = state.without(op.dest)
-        again = rest.bound(op.dest, Role.SELF)
+        again = rest.bound(op.dest, self.result)
         if any(role is not Role.VIEW for _, role in rest.roles):
             return Outcome((again,), (state,)), None
-        return Outcome((State(Status.OWNED, facts=rest.facts).bound(op.dest, Role.SELF),), (state,)), state
+        return Outcome((State(Status.OWNED, facts=rest.facts).bound(op.dest, self.result),), (state,)), state
 
     def _ignored(self, number: int, edge: Edge, state: State) -> bool:
         if edge.flow is Flow.NORMAL or number == self.site:
@@ -137,6 +138,8 @@ class Solver:
         op = self.graph.nodes[number].op
         if isinstance(op, Yield):
             return self.steady_yield
+        if isinstance(op, Nothing) and op.what == "unpacking":
+            return self.result is Role.HOLDER  # the factory's own display
         if isinstance(op, Enter):
             return state.role(op.context) in (Role.SELF, Role.SCOPE)
         if isinstance(op, Call):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leakfix.ir.nodes import Call, Callee, Function, Program
+from leakfix.ir.nodes import Call, Callee, Function, Gather, Program, Return
 from leakfix.lifetimes.effects import Effects, Handling
 from leakfix.lifetimes.solver import Solver
 from leakfix.lifetimes.state import Role, Status
@@ -15,11 +15,15 @@ _MAX_CHAIN = 12
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A call that acquires: its node, what it acquires, and the project's factory it goes through, if any."""
+    """A call that acquires: its node, what it acquires, and the project's factory it goes through, if any.
+
+    packed: the factory returns it together with other things.
+    """
 
     node: int
     resource: Resource
     factory: str | None = None
+    packed: bool = False
 
 
 class Summaries:
@@ -30,6 +34,7 @@ class Summaries:
         self.table = table
         self._handling: dict[tuple[str, str, str], Handling] = {}
         self._fresh: dict[str, Resource | None] = {}
+        self._packed: set[str | None] = set()
         self._busy: list[object] = []
 
     def forget(self) -> None:
@@ -53,7 +58,7 @@ class Summaries:
         found = self._acquired(call.callee)
         if found is None or any(argument.written in found[0].unless for argument in call.arguments):
             return None
-        return Site(number, *found)
+        return Site(number, *found, packed=found[1] in self._packed)
 
     def _acquired(self, callee: Callee) -> tuple[Resource, str | None] | None:
         row = self.table.acquired_by(callee.names, callee.method, callee.written)
@@ -89,12 +94,15 @@ class Summaries:
         function = self.program.function(name)
         if function is None or function.is_generator or function.scope or function.wrapped:
             return None
-        return next((site.resource for site in self.sites(function) if self._returned(function, site)), None)
-
-    def _returned(self, function: Function, site: Site) -> bool:
-        solver = Solver(function.graph, self.effects(site.resource))
-        endings = solver.acquired_at(site.node).endings
-        return any(ending.state.status is Status.RETURNED for ending in endings)
+        for site in self.sites(function):
+            endings = Solver(function.graph, self.effects(site.resource)).acquired_at(site.node).endings
+            statuses = {ending.state.status for ending in endings if ending.how == "return"}
+            if Status.RETURNED in statuses and not site.packed:
+                return site.resource
+            if Status.STORED in statuses and _is_packed(function, site):
+                self._packed.add(name)
+                return site.resource
+        return None
 
     # -- what a function does with an argument ----------------------------------------------------------------------
 
@@ -155,6 +163,16 @@ class Summaries:
             self._busy.pop()
         self._handling[key] = handling
         return handling
+
+
+def _is_packed(function: Function, site: Site) -> bool:
+    """Whether a function returns what it acquired in a display: ``return connection, cursor``."""
+    nodes = function.graph.nodes
+    acquired = nodes[site.node].op
+    returned = {node.op.source for node in nodes if isinstance(node.op, Return)}
+    return isinstance(acquired, Call) and any(
+        isinstance(node.op, Gather) and node.op.dest in returned and acquired.dest in node.op.parts for node in nodes
+    )
 
 
 def _parameters_of(function: Function, call: Call, variable: str, method: bool) -> list[str]:

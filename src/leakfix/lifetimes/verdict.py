@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from leakfix.finding import Severity, Step
 from leakfix.ir.nodes import Call, Flow, Function, Nothing, Return
 from leakfix.lifetimes.solver import Ending, Hop, Solver
-from leakfix.lifetimes.state import Status
+from leakfix.lifetimes.state import Role, Status
 from leakfix.lifetimes.summaries import Site, Summaries
 from leakfix.resources import Resource
 
@@ -94,7 +94,7 @@ def _endings(function: Function, site: Site, summaries: Summaries, set_up: bool 
         steady_yield=function.scope == "fixture",
         set_up=set_up,
     )
-    solution = solver.acquired_at(site.node)
+    solution = solver.acquired_at(site.node, Role.HOLDER if site.packed else Role.SELF)
     if not solution.complete:
         raise TooManyStates
     return solution.endings

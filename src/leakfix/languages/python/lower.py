@@ -57,6 +57,9 @@ _ENDS_PROCESS = frozenset(
     {"sys.exit", "os._exit", "builtins.exit", "builtins.quit", "os.abort", "os.execv", "os.execvp"}
 )
 _SUPPRESSES = frozenset({"contextlib.suppress", "suppress", "pytest.raises"})
+_QUIET_SCOPES = frozenset(
+    "closing aclosing suppress ExitStack AsyncExitStack nullcontext CancelScope move_on_after fail_after".split()
+)
 _NAMING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 _TRANSPARENT = frozenset({"asyncio.wait_for", "asyncio.shield"})
 _CASTS = frozenset({"typing.cast", "typing_extensions.cast"})
@@ -416,17 +419,7 @@ class Lowering:
         return any(name in _SUPPRESSES for name in self.names.of(node.func, self.place))
 
     def enters_quietly(self, node: ast.expr) -> bool:
-        return isinstance(node, ast.Call) and _name_of(node) in (
-            "closing",
-            "aclosing",
-            "suppress",
-            "ExitStack",
-            "AsyncExitStack",
-            "nullcontext",
-            "CancelScope",
-            "move_on_after",
-            "fail_after",
-        )
+        return isinstance(node, ast.Call) and _name_of(node) in _QUIET_SCOPES
 
     def _try(self, node: ast.Try, then: int, exits: Exits) -> int:
         if not node.finalbody:
@@ -625,6 +618,8 @@ class Lowering:
 
     def is_steady(self, node: ast.Call, names: tuple[str, ...]) -> bool:
         """Whether a call counts as one that does not fail (see the module's lists)."""
+        if _name_of(node) in _QUIET_SCOPES:
+            return True
         for name in names:
             if name in _STEADY_NAMES or (name.startswith("builtins.") and name[9:] in _STEADY_BUILTINS):
                 return not name.startswith("builtins.") or all(not isinstance(a, ast.Starred) for a in node.args)

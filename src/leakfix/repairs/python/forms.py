@@ -59,7 +59,7 @@ def _has_no_with(subject: Subject) -> bool:
     since = subject.resource.with_since
     if since and only_before(subject.module.path, since):
         return True
-    return subject.via_factory and not subject.resource.objects
+    return (subject.via_factory or subject.receiver_is_the_projects) and not subject.resource.objects
 
 
 def with_imports(subject: Subject, form: Form) -> Form:

@@ -155,6 +155,14 @@ class Subject:
         return found + [made for call, place in found for made in self.names.made_by(call.func, place)]
 
     @cached_property
+    def receiver_is_the_projects(self) -> bool:
+        """Whether what acquires came from a function of the project, which tests may let return something simpler."""
+        here = Place(self.module, self.function)
+        receiver = self.call.func.value if isinstance(self.call.func, ast.Attribute) else None
+        made = self.names.made_by(receiver, here) if receiver is not None else []
+        return any(self.names.function(name) for call, place in made for name in self.names.of(call.func, place))
+
+    @cached_property
     def keeps_after_end(self) -> bool:
         """Whether what it was made with keeps its objects readable after a commit (``expire_on_commit=False``)."""
         return any(
