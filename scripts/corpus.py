@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+_WANTED = (b".py", b".toml", b".cfg", b"requirements.txt", b".lock")
 CORPUS = Path(__file__).resolve().parents[1] / "benchmarks" / "corpus"
 Finding = dict[str, str | int]
 
@@ -74,8 +76,8 @@ def _recorded(only: str) -> list[Finding]:
 
 def _git_directory(folder: Path, repository: str) -> Path | None:
     place = folder / repository.replace("/", "+")
-    for candidate in (place / ".git", place, *sorted(place.glob("*"))):
-        if (candidate / "HEAD").exists() and (candidate / "objects").is_dir():
+    for candidate in (place / ".git", place, *sorted(place.glob("*")), *sorted(place.glob("*/.git"))):
+        if (candidate / "objects").is_dir():
             return candidate
     folder.mkdir(parents=True, exist_ok=True)
     url = f"https://github.com/{repository}.git"
@@ -84,11 +86,10 @@ def _git_directory(folder: Path, repository: str) -> Path | None:
 
 
 def _findings(git: Path, repository: str, commit: str, jobs: int | None) -> Iterator[Finding]:
-    with tempfile.TemporaryDirectory() as folder:
-        archive = subprocess.Popen(["git", f"--git-dir={git}", "archive", commit], stdout=subprocess.PIPE)
-        subprocess.run(["tar", "-x", "-C", folder], stdin=archive.stdout, check=True)
-        if archive.wait() != 0:
-            raise SystemExit(f"{repository}: commit {commit} is not in {git}")
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place, "tree")
+        folder.mkdir()
+        _check_out(git, commit, folder)
         command = [sys.executable, "-m", "leakfix", "check", "--output-format", "json", "--exit-zero", "."]
         command += [] if jobs is None else ["--jobs", str(jobs)]
         done = subprocess.run(command, cwd=folder, check=True, capture_output=True)
@@ -103,6 +104,16 @@ def _findings(git: Path, repository: str, commit: str, jobs: int | None) -> Iter
             "fix": fix["safety"] if fix else "none",
             "fingerprint": finding["fingerprint"],
         }
+
+
+def _check_out(git: Path, commit: str, folder: Path) -> None:
+    """Write the sources and what declares requirements; the mirror of a big repository may lack the rest."""
+    index = os.environ | {"GIT_INDEX_FILE": str(folder.with_name("index"))}
+    command = ["git", f"--git-dir={git.resolve()}", f"--work-tree={folder}"]
+    subprocess.run([*command, "read-tree", commit], check=True, env=index)
+    listed = subprocess.run([*command, "ls-files", "-z"], check=True, env=index, capture_output=True).stdout
+    wanted = b"\0".join(name for name in listed.split(b"\0") if name.endswith(_WANTED))
+    subprocess.run([*command, "checkout-index", "-z", "--stdin"], check=False, env=index, input=wanted)
 
 
 def _without(findings: list[Finding], others: list[Finding]) -> list[Finding]:

@@ -206,7 +206,7 @@ class Analysis:
             return None
         source = module.source
         text = source.text(span)
-        if _is_mocked(info, text):
+        if _is_mocked(info, text) or self._is_owned(module, info, leak.resource, span):
             return None
         alike = sorted({s for _, s in sites if source.text(s) == text})
         line = source.line_of(span.start)
@@ -231,6 +231,20 @@ class Analysis:
         )
         siblings = tuple(s for i, s in sites if i == leak.resource.id and s != span)
         return Located(finding, leak, module, info, siblings, len(sites))
+
+    def _is_owned(self, module: Module, info: FunctionInfo, resource: Resource, span: Span) -> bool:
+        """Whether the acquiring call is given what owns all it would hold."""
+        if not resource.owned_by:
+            return False
+        owners = {self.table.canonical(name) for name in resource.owned_by}
+        start = module.source.offset
+        for node in ast.walk(info.node):
+            if isinstance(node, ast.Call) and start(node.lineno, node.col_offset) == span.start:
+                if start(node.end_lineno or 0, node.end_col_offset or 0) == span.end:
+                    given = [*node.args, *(keyword.value for keyword in node.keywords)]
+                    names = [n for value in given for n in self.program.names.of(value, Place(module, info))]
+                    return any(self.table.canonical(name) in owners for name in names)
+        return False
 
     def proposal(self, located: Located) -> Fix | Refusal:
         """The repair the strategies propose."""
@@ -296,8 +310,7 @@ def _left_on_purpose(info: FunctionInfo, resource: Resource) -> bool:
     for node in own_nodes(info.node):
         if isinstance(node, ast.Try):
             bare = [h for h in node.handlers if h.type and isinstance(h.body[0], ast.Raise) and h.body[0].exc is None]
-            beside = [*(handler for handler in node.handlers if handler not in bare), *node.orelse]
-            others = [item for part in beside for item in ast.walk(part)]
+            others = [item for handler in node.handlers if handler not in bare for item in ast.walk(handler)]
             if bare and any(isinstance(i, ast.Attribute) and i.attr in words for i in others):
                 return True
     return False

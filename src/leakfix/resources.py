@@ -76,6 +76,7 @@ class Resource:
     data: attributes (not methods) whose value no longer needs it.
     closed_when, open_when: attributes or methods that tell whether it was released already.
     unless: ``keyword=Name`` arguments of the acquiring call that make it harmless (``poolclass=NullPool``).
+    owned_by: symbolic names of what, given to the acquiring call, owns all it would hold (a session's connection).
     repeatable: releasing it twice is harmless.
     on_lasting_owner: only counts where the receiver outlives the function (a cursor of a connection kept on self).
     shared: the same one is handed to everybody, so one release somewhere in the project serves all.
@@ -109,6 +110,7 @@ class Resource:
     closed_when: tuple[str, ...] = ("closed", "is_closed")
     open_when: tuple[str, ...] = ("is_connected", "is_open", "open", "connected")
     unless: tuple[str, ...] = ()
+    owned_by: tuple[str, ...] = ()
     repeatable: bool = True
     on_lasting_owner: bool = False
     shared: bool = False

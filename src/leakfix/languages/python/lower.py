@@ -623,6 +623,8 @@ class Lowering:
         for name in names:
             if name in _STEADY_NAMES or (name.startswith("builtins.") and name[9:] in _STEADY_BUILTINS):
                 return not name.startswith("builtins.") or all(not isinstance(a, ast.Starred) for a in node.args)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "pop" and len(node.args) == 2:
+            return True  # with a default
         if isinstance(node.func, ast.Attribute) and node.func.attr in _LOG_METHODS:
             owner = node.func.value
             word = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else ""
