@@ -67,14 +67,19 @@ def _why(source: SourceFile, error: SyntaxError) -> str:
         return f"{where}; this looks like Python 2, which leakfix does not read"
     return (
         f"{where}; not valid in Python {running}: if the file uses newer syntax, "
-        f"run leakfix with the Python the project runs on"
+        f"run leakfix with {_newer_python(error.msg or '')}"
     )
+
+
+def _newer_python(message: str) -> str:
+    """The Python a syntax came with (PEP 758), where the parser's message tells."""
+    return "Python 3.14 or newer" if "must be parenthesized" in message else "the Python the project runs on"
 
 
 def _looks_like_python_2(source: SourceFile) -> bool:
     return bool(
         re.search(
-            rb"^\s*(?:print\s+[\"'%\w]|except\s+[\w.]+\s*,\s*\w+\s*:|raise\s+\w+\s*,|exec\s+[\"'\w])",
+            rb"^\s*(?:print\s+[\"'%\w]|except\s+[\w.]+\s*,\s*[a-z]\w*\s*:|raise\s+\w+\s*,|exec\s+[\"'\w])",
             source.data,
             re.M,
         )
