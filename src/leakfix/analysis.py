@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from leakfix.finding import Category, Finding, Fix, Refusal, fingerprint
-from leakfix.ir.nodes import Call, Function
+from leakfix.ir.nodes import Call, Copy, Function
 from leakfix.languages.python.importers import Exports
 from leakfix.languages.python.modules import (
     Annotated,
@@ -192,7 +192,7 @@ class Analysis:
         leaks = leaks_of(function, self.summaries)
         if leaks:
             sites = [(s.resource.id, function.graph.nodes[s.node].span) for s in self.summaries.sites(function)]
-            for leak in _distinct(leaks):
+            for leak in _distinct(_without_parts(leaks)):
                 located = self._located(leak, module, info, [(i, s) for i, s in sites if s])
                 if located is not None:
                     yield located
@@ -314,6 +314,28 @@ def _left_on_purpose(info: FunctionInfo, resource: Resource) -> bool:
             if bare and any(isinstance(i, ast.Attribute) and i.attr in words for i in others):
                 return True
     return False
+
+
+def _without_parts(leaks: list[Leak]) -> list[Leak]:
+    """Without what was made from a resource that leaks itself: whoever releases that releases its cursors."""
+    found = []
+    for leak in leaks:
+        made_from = _receiver(leak)
+        if not any(other.resource is not leak.resource and made_from in _variables(other) for other in leaks):
+            found.append(leak)
+    return found
+
+
+def _receiver(leak: Leak) -> str | None:
+    acquisition = leak.function.graph.nodes[leak.site.node].op
+    return acquisition.callee.receiver if isinstance(acquisition, Call) else None
+
+
+def _variables(leak: Leak) -> set[str]:
+    nodes = leak.function.graph.nodes
+    acquisition = nodes[leak.site.node].op
+    held = {acquisition.dest} if isinstance(acquisition, Call) else set()
+    return held | {node.op.dest for node in nodes if isinstance(node.op, Copy) and node.op.source in held}
 
 
 def _distinct(leaks: list[Leak]) -> list[Leak]:
