@@ -317,13 +317,13 @@ def _left_on_purpose(info: FunctionInfo, resource: Resource) -> bool:
 
 
 def _without_parts(leaks: list[Leak]) -> list[Leak]:
-    """Without what was made from a resource that leaks itself: whoever releases that releases its cursors."""
-    found = []
-    for leak in leaks:
-        made_from = _receiver(leak)
-        if not any(other.resource is not leak.resource and made_from in _variables(other) for other in leaks):
-            found.append(leak)
-    return found
+    """Without the cursors of a connection that leaks itself: whoever releases it releases them."""
+    return [
+        leak
+        for leak in leaks
+        if not leak.resource.on_lasting_owner
+        or not any(other is not leak and _receiver(leak) in _variables(other) for other in leaks)
+    ]
 
 
 def _receiver(leak: Leak) -> str | None:
