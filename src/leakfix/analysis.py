@@ -1,15 +1,18 @@
-"""One file's leaks as findings, and the repair proposed for each; nothing here is verified yet."""
+"""One file's leaks and patterns as findings, and the repair proposed for each; nothing here is verified yet."""
 
 from __future__ import annotations
 
 import ast
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
-from leakfix.finding import Category, Finding, Fix, Refusal, fingerprint
+from leakfix.codemod import PatternCodemod
+from leakfix.finding import Category, Finding, Fix, Refusal, Step, fingerprint
 from leakfix.ir.nodes import Call, Copy, Function
 from leakfix.languages.python.importers import Exports
 from leakfix.languages.python.modules import (
@@ -29,11 +32,14 @@ from leakfix.languages.python.project import Modules, parse
 from leakfix.lifetimes.effects import Handling
 from leakfix.lifetimes.summaries import Summaries
 from leakfix.lifetimes.verdict import Leak, TooManyStates, leaks_of
+from leakfix.patterns.view import Match, View
+from leakfix.project.mentions import Mentions
 from leakfix.repairs.python.plan import repair
 from leakfix.repairs.python.subject import Refused, Subject
 from leakfix.resources import Resource, ResourceTable
 from leakfix.source import SourceFile, Span
 
+_MOST_SCOPED = 8
 _ROOT_MARKS = (".git", "pyproject.toml", "leakfix.toml", "setup.py")
 
 
@@ -57,13 +63,28 @@ class Located:
     """How many the function has."""
 
 
+@dataclass(frozen=True)
+class Matched:
+    """A place that a pattern reports, with its file."""
+
+    finding: Finding
+    match: Match
+    module: Module
+
+
 class Analysis:
     """The analysis of a run; its modules, graphs and summaries are made on demand and kept."""
 
     def __init__(
-        self, table: ResourceTable, rules: Rules, modules: Modules, exports: Exports = MappingProxyType({})
+        self,
+        table: ResourceTable,
+        rules: Rules,
+        modules: Modules,
+        mentions: Mentions,
+        exports: Exports = MappingProxyType({}),
     ) -> None:
         self.table = table
+        self.mentions = mentions
         self.rules = rules
         self.exported: dict[str, frozenset[str]] = {}
         self.modules = modules
@@ -82,7 +103,7 @@ class Analysis:
 
     def with_module(self, module: Module) -> Analysis:
         """The same project with one file replaced; what was parsed of the others is shared."""
-        return Analysis(self.table, self.rules, self.modules.with_module(module), self.exported)
+        return Analysis(self.table, self.rules, self.modules.with_module(module), self.mentions, self.exported)
 
     def exports(self, module: Module, below: tuple[str, ...] = ()) -> frozenset[str]:
         """Names of a module by which other files may acquire something: engines, pools, factories, their classes.
@@ -245,6 +266,76 @@ class Analysis:
                     names = [n for value in given for n in self.program.names.of(value, Place(module, info))]
                     return any(self.table.canonical(name) in owners for name in names)
         return False
+
+    def matches(self, module: Module, patterns: Mapping[str, PatternCodemod]) -> Iterator[Matched]:
+        """What some patterns report of a file."""
+        view = View(module, self.program.names, partial(self._others, path=module.path), self._acquired, self._scoped)
+        for rule, codemod in patterns.items():
+            seen: Counter[tuple[str, str]] = Counter()
+            for match in codemod.find(view):
+                yield self._matched(view, rule, codemod, match, seen)
+
+    def _matched(
+        self, view: View, rule: str, codemod: PatternCodemod, match: Match, seen: Counter[tuple[str, str]]
+    ) -> Matched:
+        source, node = view.module.source, match.node
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        start, end = source.offset(node.lineno, node.col_offset), source.offset(node.end_lineno, node.end_col_offset)
+        function = view.function_of(node)
+        qualname = re.sub(r"@\d+", "", function.qualname) if function is not None else "<module>"
+        text = source.text(Span(start, end))
+        header: tuple[int, ...] = ()
+        if function is not None:
+            first = min([function.node.lineno, *(d.lineno for d in function.node.decorator_list)])
+            header = tuple(range(first, function.node.body[0].lineno)) or (first,)
+        finding = Finding(
+            rule=rule,
+            category=codemod.category,
+            severity=match.severity,
+            path=view.module.path,
+            span=Span(start, end),
+            line=node.lineno,
+            column=source.column_of(start),
+            end_line=node.end_lineno,
+            end_column=source.column_of(end),
+            function=qualname,
+            message=match.message,
+            resource=codemod.noun,
+            held=match.held,
+            witness=(Step(node.lineno, f"{codemod.noun} here"), *match.steps),
+            fingerprint=fingerprint(rule, stable_path(view.module.path), qualname, text, seen[qualname, text]),
+            suppression_lines=(*range(node.lineno, node.end_lineno + 1), *header),
+        )
+        seen[qualname, text] += 1
+        return Matched(finding, match, view.module)
+
+    def _others(self, word: str, path: str) -> Iterator[Module]:
+        for other in self.mentions.of(word, path):
+            module = self.modules.load(other)
+            if module is not None:
+                yield module
+
+    def _acquired(self, module: Module, function: FunctionInfo | None, call: ast.Call) -> Resource | None:
+        names = self.program.names.of(call.func, Place(module, function))
+        row = self.table.acquired_by(names, None)
+        if row is not None:
+            return row
+        return next((found for name in names if (found := self.summaries.fresh(name)) is not None), None)
+
+    def _scoped(self, source: SourceFile, qualname: str) -> SourceFile | Refusal:
+        """The file after the leaks of one of its functions were repaired one by one, or why that cannot be done."""
+        for _ in range(_MOST_SCOPED):
+            module = self.parsed(source)
+            analysis = self.with_module(module)
+            located = next(analysis.leaks(module, qualname), None)
+            if located is None:
+                return source
+            answer = analysis.proposal(located)
+            if isinstance(answer, Refusal):
+                return answer
+            source = source.edited(answer.edits)
+        return Refusal("it acquires too many things to be repaired at once")
 
     def proposal(self, located: Located) -> Fix | Refusal:
         """The repair the strategies propose."""

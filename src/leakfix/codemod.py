@@ -7,11 +7,24 @@ left alone) and one value. Its name is its path: ``leakfix_codemods/psycopg2/unr
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from leakfix.finding import Category, Fix, Refusal, Safety
+from leakfix.finding import Category, Fix, Refusal, Safety, Severity, Step
+from leakfix.patterns.view import Match, View
 
-__all__ = ["Category", "Fix", "LeakCodemod", "Refusal", "Safety"]
+__all__ = [
+    "Category",
+    "Fix",
+    "LeakCodemod",
+    "Match",
+    "PatternCodemod",
+    "Refusal",
+    "Safety",
+    "Severity",
+    "Step",
+    "View",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +38,23 @@ class LeakCodemod:
     resource: str
     repairs: str
     category: Category = Category.LEAK
+
+
+@dataclass(frozen=True, slots=True)
+class PatternCodemod:
+    """Report (and repair) places that a function finds: caches, result sets, settings, whatever is no lifetime.
+
+    find: yields the places of one file.
+    words: a file is parsed only where one of them stands in its text.
+    shape: a regular expression that must be found, too (multi-line), or a question to the bytes; asked where a word
+        stands.
+    noun: what the finding is about, in a word or two.
+    repairs: one line for the table of rules.
+    """
+
+    find: Callable[[View], Iterator[Match]]
+    words: tuple[str, ...]
+    noun: str
+    repairs: str
+    shape: str | Callable[[bytes], bool] = ""
+    category: Category = Category.GROWTH

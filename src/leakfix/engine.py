@@ -11,7 +11,8 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 
-from leakfix.analysis import Analysis, Located, Rules
+from leakfix.analysis import Analysis, Located, Matched, Rules
+from leakfix.codemod import PatternCodemod
 from leakfix.config import Config
 from leakfix.finding import Category, Finding, Fix, Refusal
 from leakfix.languages.python.importers import Exports, Importers, ImportIndex, reached
@@ -20,13 +21,14 @@ from leakfix.languages.python.project import Modules, Unparsable
 from leakfix.project.discover import discover, is_whole
 from leakfix.project.files import read_file
 from leakfix.project.imports import Imports
-from leakfix.project.prefilter import Prefilter
+from leakfix.project.mentions import Mentions
+from leakfix.project.prefilter import Prefilter, Triggers
 from leakfix.project.suppressions import Suppressions, suppressions
 from leakfix.project.workers import Workers
 from leakfix.registry import Registry
 from leakfix.repairs.python.separate import line_edits, separated
 from leakfix.source import SourceFile, UndecodableSource
-from leakfix.verify import verified
+from leakfix.verify import verified, verified_pattern
 
 _RECURSION = 12_000
 _ROUNDS = 8
@@ -78,6 +80,7 @@ class _Indexed:
     path: str
     parsed: bool = False
     acquires: bool = False
+    matches: bool = False
     exports: frozenset[str] = frozenset()
     released: frozenset[str] = frozenset()
     error: str | None = None
@@ -108,7 +111,7 @@ def check(paths: Sequence[str], config: Config, registry: Registry, jobs: int | 
         errors += [FileError(item.path, item.error) for item in indexed if item.error and item.path in named]
         workers.each(_Run.leave_out_released, {word for item in indexed for word in item.released})
         indexed += _importing(workers, indexed)
-        acquire = sorted({item.path for item in indexed if item.acquires and item.path in named})
+        acquire = sorted({item.path for item in indexed if (item.acquires or item.matches) and item.path in named})
         analysed = workers.map(_Run.analyse_all, acquire)
     findings = [finding for item in analysed for finding in item.findings]
     errors += [FileError(item.path, message) for item in analysed for message in item.errors]
@@ -160,12 +163,17 @@ class _Run:
         self.prefilter = Prefilter(registry.table)
         shared = (word for row in self.table.resources if row.shared for word in row.release_with)
         self.shared_releases = {word: b"." + word.encode() + b"()" for word in shared}
-        names = {}
+        names: dict[str, tuple[str, Category]] = {}
+        self.patterns: dict[str, PatternCodemod] = {}
         for name, codemod in registry.codemods.items():
             if config.selected(name, codemod.category):
-                names[codemod.resource] = (name, Category(codemod.category))
+                if codemod.resource is not None:
+                    names[codemod.resource] = (name, Category(codemod.category))
+                elif codemod.pattern is not None:
+                    self.patterns[name] = codemod.pattern
+        self.triggers = Triggers({name: (item.words, item.shape) for name, item in self.patterns.items()})
         self.rules = Rules(names)
-        self.analysis = Analysis(self.table, self.rules, Modules(read_file))
+        self.analysis = Analysis(self.table, self.rules, Modules(read_file), Mentions(config))
         self.imports = ImportIndex()
 
     def leave_out_released(self, words: set[str]) -> None:
@@ -194,6 +202,7 @@ class _Run:
                 roots = [r for r in self.prefilter.roots(imports) if not self._is_own(path, r.decode())]
                 if self.prefilter.passes(data, imports, roots):
                     self._open(item, data)
+                item.matches = bool(self.triggers.of(data))
             if item != _Indexed(path):
                 found.append(item)
         return found
@@ -257,6 +266,10 @@ class _Run:
         for located in self.analysis.leaks(module):
             if not allowed.allows(located.finding.rule, located.finding.suppression_lines):
                 yield self.with_fix(located)
+        patterns = {name: self.patterns[name] for name in self.triggers.of(module.source.data)}
+        for matched in self.analysis.matches(module, patterns):
+            if not allowed.allows(matched.finding.rule, matched.finding.suppression_lines):
+                yield self.with_answer(matched, patterns)
 
     def _suppressions(self, module: Module) -> Suppressions:
         return suppressions(module.source, self.registry.codemods.keys())
@@ -269,6 +282,15 @@ class _Run:
         if isinstance(answer, Refusal):
             return replace(located.finding, refusal=answer.reason)
         return replace(located.finding, fix=answer)
+
+    def with_answer(self, matched: Matched, patterns: Mapping[str, PatternCodemod]) -> Finding:
+        """The finding of a pattern with its verified repair, or with the reason why there is none."""
+        answer = matched.match.repair()
+        if isinstance(answer, Fix):
+            answer = verified_pattern(self.analysis, matched, answer, patterns)
+        if isinstance(answer, Refusal):
+            return replace(matched.finding, refusal=answer.reason)
+        return replace(matched.finding, fix=answer)
 
     def _laid_out(self, located: Located) -> Fix | None:
         """The repair after the statements that are in its way were put on lines of their own."""

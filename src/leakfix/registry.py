@@ -15,7 +15,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from leakfix.codemod import LeakCodemod
+from leakfix.codemod import LeakCodemod, PatternCodemod
 from leakfix.config import Config, ConfigError
 from leakfix.resources import BadRow, Resource, ResourceTable, TypeRow, table_from
 
@@ -24,14 +24,15 @@ GROUP = "leakfix.codemods"
 
 @dataclass(frozen=True)
 class Codemod:
-    """One rule: what ``leakfix rules`` and ``leakfix explain`` tell, and the resource it is about."""
+    """One rule: what ``leakfix rules`` and ``leakfix explain`` tell, and the resource or the pattern it is about."""
 
     name: str
     category: str
     repairs: str
     docstring: str
-    resource: str
+    resource: str | None
     examples: str | None = None
+    pattern: PatternCodemod | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Registry:
 
     @cached_property
     def _rules(self) -> dict[str, str]:
-        return {codemod.resource: name for name, codemod in self.codemods.items()}
+        return {codemod.resource: name for name, codemod in self.codemods.items() if codemod.resource}
 
     def _with_names_checked(self, config: Config) -> Registry:
         try:
@@ -103,7 +104,9 @@ def _collect_library(found: _Found, library: str, folder: ModuleType) -> None:
     for path in folder.__path__:
         _collect_rows(found, os.path.join(path, "resources.toml"))
     for module in pkgutil.iter_modules(folder.__path__):
-        if not module.ispkg and (loaded := _imported(found, f"{folder.__name__}.{module.name}")) is not None:
+        if module.name.startswith("_") or module.ispkg:
+            continue
+        if (loaded := _imported(found, f"{folder.__name__}.{module.name}")) is not None:
             _collect_codemod(found, f"{library}/{module.name.replace('_', '-')}", loaded)
 
 
@@ -136,21 +139,25 @@ def _collect_rows(found: _Found, file: str) -> None:
 
 
 def _collect_codemod(found: _Found, name: str, module: ModuleType) -> None:
-    values = [value for value in vars(module).values() if isinstance(value, LeakCodemod)]
+    values = [value for value in vars(module).values() if isinstance(value, LeakCodemod | PatternCodemod)]
     if len(values) != 1:
-        found.broken.append(f"{module.__name__} must hold one LeakCodemod, it holds {len(values)}")
+        found.broken.append(f"{module.__name__} must hold one codemod, it holds {len(values)}")
         return
     value = values[0]
-    if value.resource not in found.resources:
-        found.broken.append(f"{module.__name__}: there is no resource {value.resource!r}")
+    resource = value.resource if isinstance(value, LeakCodemod) else None
+    if resource is not None and resource not in found.resources:
+        found.broken.append(f"{module.__name__}: there is no resource {resource!r}")
         return
-    if name in found.codemods or value.resource in found.claimed:
+    if name in found.codemods or resource in found.claimed:
         found.broken.append(f"{module.__name__}: {name} or its resource belongs to another codemod already")
         return
-    found.claimed.add(value.resource)
+    if resource is not None:
+        found.claimed.add(resource)
     docstring = (module.__doc__ or "").strip()
-    examples = _examples_of(module, name)
-    found.codemods[name] = Codemod(name, value.category, value.repairs, docstring, value.resource, examples)
+    pattern = value if isinstance(value, PatternCodemod) else None
+    found.codemods[name] = Codemod(
+        name, value.category, value.repairs, docstring, resource, _examples_of(module, name), pattern
+    )
 
 
 def _examples_of(module: ModuleType, name: str) -> str | None:

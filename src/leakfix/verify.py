@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from leakfix.analysis import Analysis, Located
+from leakfix.analysis import Analysis, Located, Matched
+from leakfix.codemod import PatternCodemod
 from leakfix.finding import Fix, Refusal
+from leakfix.languages.python.modules import Module
 from leakfix.languages.python.project import Unparsable
 from leakfix.resources import Resource
 from leakfix.source import ConflictingEdits, SourceFile, UndecodableSource
@@ -23,20 +25,9 @@ def verified(analysis: Analysis, located: Located, fix: Fix) -> Fix | Refusal:
             f"the function acquires {located.acquisitions} times; a repair is verified against all others only up to "
             f"{_MOST_ACQUISITIONS}: divide the function first"
         )
-    source = located.module.source
-    try:
-        edited = source.edited(fix.edits)
-        _compile(edited)
-        module = analysis.parsed(edited)
-    except (
-        ConflictingEdits,
-        UndecodableSource,
-        Unparsable,
-        RecursionError,
-        SyntaxError,
-        ValueError,
-    ) as error:
-        return Refusal(f"the repaired code would not compile: {_first_line(error)}")
+    module = _edited(analysis, located.module, fix)
+    if isinstance(module, Refusal):
+        return module
     lost = _lost_statement(located, module.tree)
     if lost:
         return Refusal(f"the repair would change more than it should: {lost}")
@@ -48,6 +39,43 @@ def verified(analysis: Analysis, located: Located, fix: Fix) -> Fix | Refusal:
     if after - before:
         return Refusal("the repair would open another leak")
     return fix
+
+
+def verified_pattern(
+    analysis: Analysis, matched: Matched, fix: Fix, patterns: Mapping[str, PatternCodemod]
+) -> Fix | Refusal:
+    """The fix of a pattern, if the edited file passes every check; else the reason as a refusal."""
+    module = _edited(analysis, matched.module, fix)
+    if isinstance(module, Refusal):
+        return module
+    again = analysis.with_module(module)
+    before = {item.finding.fingerprint for item in analysis.matches(matched.module, patterns)}
+    after = {item.finding.fingerprint for item in again.matches(module, patterns)}
+    if matched.finding.fingerprint in after:
+        return Refusal("the repaired code would be reported again")
+    if after - before:
+        return Refusal("the repaired code would be reported for something else")
+    leaks = {item.finding.fingerprint for item in analysis.leaks(matched.module)}
+    if any(item.finding.fingerprint not in leaks for item in again.leaks(module)):
+        return Refusal("the repair would open a leak")
+    return fix
+
+
+def _edited(analysis: Analysis, module: Module, fix: Fix) -> Module | Refusal:
+    """The file after a fix, if it still compiles."""
+    try:
+        edited = module.source.edited(fix.edits)
+        _compile(edited)
+        return analysis.parsed(edited)
+    except (
+        ConflictingEdits,
+        UndecodableSource,
+        Unparsable,
+        RecursionError,
+        SyntaxError,
+        ValueError,
+    ) as error:
+        return Refusal(f"the repaired code would not compile: {_first_line(error)}")
 
 
 def _compile(edited: SourceFile) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from leakfix.project.imports import Imports, words_of
@@ -85,6 +85,25 @@ class Prefilter:
             ):
                 rest = rest.replace(b"import" + names, b"")
         return any(self._words[root].tell(data, rest) for root in roots)
+
+
+class Triggers:
+    """Which patterns a file is worth parsing for. Plain words are sought first: that is what makes it quick."""
+
+    def __init__(self, patterns: Mapping[str, tuple[Iterable[str], str | Callable[[bytes], bool]]]) -> None:
+        """Take in words (one must stand in the file) and a shape (a regular expression, or a question) by rule."""
+        self._words: dict[bytes, list[str]] = {}
+        self._shapes: dict[str, Callable[[bytes], object]] = {}
+        for rule, (words, shape) in patterns.items():
+            for word in words:
+                self._words.setdefault(word.encode(), []).append(rule)
+            if shape:
+                self._shapes[rule] = re.compile(shape.encode(), re.MULTILINE).search if isinstance(shape, str) else shape
+
+    def of(self, data: bytes) -> list[str]:
+        """The rules whose words, and shape, stand in a file's text."""
+        near = {rule: None for word, rules in self._words.items() if word in data for rule in rules}
+        return [rule for rule in near if rule not in self._shapes or self._shapes[rule](data)]
 
 
 def _is_annotation(data: bytes, match: re.Match[bytes]) -> bool:

@@ -7,7 +7,7 @@ import sys
 
 from leakfix.languages.python.modules import Import, Module
 from leakfix.repairs.python.layout import Layout, first_line, last_line
-from leakfix.source import Edit
+from leakfix.source import Edit, Span
 
 
 def imported(module: Module, layout: Layout, package: str, name: str) -> str:
@@ -132,3 +132,29 @@ def _add_first(module: Module, layout: Layout, text: str) -> None:
         layout.add_after(last_line(head[-1]), "", text)
         return
     layout.add_before(first_line(module.tree.body[0]), text, "", "")
+
+
+def forget_import(module: Module, layout: Layout, name: str) -> None:
+    """Take a name out of the one-line ``from ... import`` that binds it; left alone where that is laid out otherwise."""
+    for node in _first_block(module.tree):
+        bound = [alias.asname or alias.name for alias in node.names]
+        if name not in bound or not isinstance(node, ast.ImportFrom) or node.lineno != node.end_lineno:
+            continue
+        at = bound.index(name)
+        line = layout.source.offset(node.lineno, 0)
+        if len(bound) == 1:
+            replaced = next((e for e in layout.edits if e.start == e.end == layout.span(node).end), None)
+            if replaced is None:
+                layout.delete(node.lineno, node.lineno)
+            return
+        start, end = node.names[at].col_offset, node.names[at].end_col_offset or 0
+        if at + 1 < len(bound):
+            end = node.names[at + 1].col_offset
+        else:
+            start = node.names[at - 1].end_col_offset or 0
+        inserted = [edit for edit in layout.edits if edit.start == edit.end and line + start <= edit.start <= line + end]
+        for edit in inserted:  # a name that was added beside it takes its place
+            layout.edits.remove(edit)
+        text = b"".join(edit.text for edit in inserted).decode()
+        layout.replace(Span(line + start, line + end), text)
+        return

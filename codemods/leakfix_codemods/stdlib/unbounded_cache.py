@@ -1,0 +1,49 @@
+"""A dict that serves as a cache, lives as long as the program, and never gives an entry up.
+
+What leaks
+----------
+A dict on a module, a class, a long-lived object or in a default argument is filled under keys of an open domain
+(ids, texts, addresses, days) and nothing removes entries, counts them, or starts anew. An expiry that is only
+looked at when the same key is asked for again removes nothing either: keys that are never asked for again stay.
+
+Why it hurts
+------------
+The dict grows with the number of different keys there ever were. After days the process holds all of them, and is
+killed or restarted for its memory.
+
+How it is repaired
+------------------
+Before an entry is added to a dict of 4,096 entries its oldest one goes: ``if len(cache) >= 4096: cache.pop(...)``.
+A dict keeps its entries in the order they were added (Python 3.7). Offered for review: how many entries are
+needed is for the project to say, and an entry that somebody keeps using may go, too, and is computed again.
+
+When it is left alone
+---------------------
+Registries filled when modules are imported or by decorators, keys of a closed domain (kinds, languages, classes,
+files of the program), dicts that anything empties, shrinks or measures, in this file or another, and objects that
+may be short-lived. Where the function that adds an entry does not compute it again when it is missing, the dict
+is more than a cache and the finding comes without a repair.
+"""
+
+from collections.abc import Iterator
+
+from leakfix.codemod import Match, PatternCodemod, View
+from leakfix.patterns.growing import growing, guarded, may_grow
+
+
+def find(view: View) -> Iterator[Match]:
+    """Long-lived containers filled under open keys that nothing empties."""
+    for found in growing(view):
+        message = f"{found.container.name} keeps an entry for every {found.key} there ever was"
+        yield Match(
+            found.container.node, message, lambda found=found: guarded(view, found), held="forever", steps=found.steps
+        )
+
+
+CODEMOD = PatternCodemod(
+    find=find,
+    words=("{}", "[]", "dict(", "Dict(", "list(", "set("),
+    shape=may_grow,
+    noun="cache",
+    repairs="a bound on the number of entries, the oldest going first",
+)

@@ -1,0 +1,56 @@
+"""A ``functools`` cache without a bound on a function whose arguments never repeat for good.
+
+What leaks
+----------
+``@lru_cache(maxsize=None)`` and ``@cache`` keep an entry for every combination of arguments ever seen. It is
+reported where a parameter's name or type tells of an open domain: ids, texts, addresses, dates.
+
+Why it hurts
+------------
+Nothing ever leaves such a cache. Memory grows with the number of different users, pages or days, not with the
+load, so it looks like a slow leak in a service that runs for weeks.
+
+How it is repaired
+------------------
+The cache gets a bound, ``maxsize=4096``: the least recently used entries go, and are computed again when they are
+asked for. Offered for review, because how many entries are needed is for the project to say, and because a
+function that is used to make the one object of its kind would make a second one.
+
+When it is left alone
+---------------------
+No arguments, or only those of a closed domain (enumerations, flags, kinds, languages, files of the program); a
+function that calls itself, whose cache is its algorithm; a cache that something clears; tests and scripts beside
+the program.
+"""
+
+from collections.abc import Iterator
+
+from leakfix.codemod import Match, PatternCodemod, View
+from leakfix.patterns.caches import MOST_ENTRIES, bound, calls_itself, is_cleared, keeps_self, parameters, unbounded_caches
+from leakfix.patterns.domain import is_open_parameter
+from leakfix.project.kinds import is_test
+
+CHECK = "that 4,096 entries are enough, and that computing a value again gives the same"
+
+
+def find(view: View) -> Iterator[Match]:
+    """Unbounded caches on functions with a parameter of an open domain."""
+    if is_test(view.module.path):
+        return
+    for found in unbounded_caches(view):
+        function = found.function
+        if function.parent is not None or keeps_self(function) or calls_itself(function):
+            continue
+        keys = [argument.arg for argument in parameters(function) if is_open_parameter(view, function, argument)]
+        if keys and not is_cleared(view, function):
+            message = f"cache of {function.node.name}() keeps an entry for every {keys[0]} there ever was"
+            yield Match(found.decorator, message, lambda found=found: bound(view, found, MOST_ENTRIES, CHECK), held="forever")
+
+
+CODEMOD = PatternCodemod(
+    find=find,
+    words=("functools",),
+    shape=r"lru_cache\(\s*(?:maxsize\s*=\s*)?None|\bcache\b(?!\s*=)",
+    noun="cache",
+    repairs="lru_cache(maxsize=4096)",
+)

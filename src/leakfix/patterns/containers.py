@@ -1,0 +1,361 @@
+"""Dicts, lists and sets that live as long as the program: what fills them, and whether anything ever empties them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from leakfix.languages.python.modules import ClassInfo, FunctionInfo, own_nodes
+from leakfix.patterns.caches import parameters
+from leakfix.patterns.domain import is_open_parameter, says_closed, says_open
+from leakfix.patterns.view import View
+
+_EMPTY = re.compile(r"(?:\w+\.)?(?:dict|defaultdict|OrderedDict|list|set)")
+_TIME = re.compile(r"time|expir|ttl|age|stamp|now|date|fresh|stale|valid|old|until|cooldown|interval|window", re.IGNORECASE)
+_EMPTYING = frozenset({"clear", "popitem", "popleft"})
+_SHRINKING = frozenset({"pop", "discard", "remove"})
+_FILLING = frozenset({"append", "add", "setdefault", "update", "extend", "insert", "appendleft"})
+
+
+@dataclass(frozen=True)
+class Fill:
+    """A statement that adds an entry: in which function, under which key (None for a list's)."""
+
+    statement: ast.stmt
+    function: FunctionInfo
+    key: ast.expr | None
+    value: ast.expr | None
+
+
+@dataclass
+class Container:
+    """A container that starts empty and outlives the calls that fill it.
+
+    kind: "module", "class", "instance" or "default"; node: the empty value it starts with.
+    """
+
+    name: str
+    kind: str
+    node: ast.expr
+    owner: ClassInfo | None
+    holder: FunctionInfo | None
+    references: list[tuple[ast.expr, FunctionInfo | None]] = field(default_factory=list)
+
+    @cached_property
+    def is_mapping(self) -> bool:
+        """Whether it is a dict of some kind."""
+        return isinstance(self.node, ast.Dict) or (
+            isinstance(self.node, ast.Call) and _last_word(self.node.func) in ("dict", "defaultdict", "OrderedDict")
+        )
+
+
+def containers(view: View) -> list[Container]:
+    """The long-lived containers of a file, with every expression of the file that refers to them."""
+    found = [*_of_module(view), *_of_classes(view), *_of_defaults(view)]
+    named: dict[str, list[Container]] = {}
+    for item in found:
+        named.setdefault(item.name, []).append(item)
+    for function in [None, *view.functions]:
+        for node in own_nodes(function.node if function is not None else view.tree):
+            match node:
+                case ast.Name(id=name) if name in named:
+                    _refer(named[name], node, function, plain=True)
+                case ast.Attribute(value=ast.Name(id=base), attr=name) if name in named:
+                    _refer(named[name], node, function, plain=False, base=base)
+    return found
+
+
+def _refer(items: list[Container], node: ast.expr, function: FunctionInfo | None, plain: bool, base: str = "") -> None:
+    for item in items:
+        if plain and item.kind == "module" and not _is_shadowed(item.name, function):
+            item.references.append((node, function))
+        elif plain and item.kind == "default" and function is item.holder:
+            item.references.append((node, function))
+        elif plain and item.kind == "class" and function is None:
+            item.references.append((node, function))
+        elif not plain and item.owner is not None and (base in ("self", "cls") or base == item.owner.node.name):
+            if base == item.owner.node.name or _owner_of(function) is item.owner:
+                item.references.append((node, function))
+
+
+def _owner_of(function: FunctionInfo | None) -> ClassInfo | None:
+    while function is not None and function.owner is None:
+        function = function.parent
+    return function.owner if function is not None else None
+
+
+def _is_shadowed(name: str, function: FunctionInfo | None) -> bool:
+    while function is not None:
+        if function.locals is None:
+            from leakfix.languages.python.modules import local_bindings
+
+            function.locals = local_bindings(function.node)
+        if name in function.locals or any(argument.arg == name for argument in parameters(function)):
+            return True
+        function = function.parent
+    return False
+
+
+def _of_module(view: View) -> Iterator[Container]:
+    for statement in view.tree.body:
+        for name, value in _assigned(statement):
+            if isinstance(name, ast.Name) and _is_empty(value):
+                yield Container(name.id, "module", value, None, None)
+
+
+def _of_classes(view: View) -> Iterator[Container]:
+    for info in view.module.classes.values():
+        for statement in info.node.body:
+            for name, value in _assigned(statement):
+                if isinstance(name, ast.Name) and _is_empty(value):
+                    yield Container(name.id, "class", value, info, None)
+        start = info.methods.get("__init__")
+        for node in own_nodes(start.node) if start is not None else ():
+            if isinstance(node, ast.Assign | ast.AnnAssign):
+                for target, value in _assigned(node):
+                    if isinstance(target, ast.Attribute) and _is_self(target.value) and _is_empty(value):
+                        yield Container(target.attr, "instance", value, info, start)
+
+
+def _of_defaults(view: View) -> Iterator[Container]:
+    for function in view.functions:
+        given = function.node.args
+        positional = [*given.posonlyargs, *given.args]
+        pairs = [*zip(reversed(positional), reversed(given.defaults), strict=False)]
+        pairs += [(one, default) for one, default in zip(given.kwonlyargs, given.kw_defaults, strict=True) if default]
+        for argument, default in pairs:
+            if _is_empty(default):
+                yield Container(argument.arg, "default", default, None, function)
+
+
+def _assigned(statement: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr]]:
+    match statement:
+        case ast.Assign(targets=[target], value=value):
+            yield target, value
+        case ast.AnnAssign(target=target, value=ast.expr() as value):
+            yield target, value
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def _is_empty(value: ast.expr) -> bool:
+    match value:
+        case ast.Dict(keys=[]) | ast.List(elts=[]):
+            return True
+        case ast.Call(func=function, args=[], keywords=[]):
+            return _EMPTY.fullmatch(ast.unparse(function)) is not None
+        case ast.Call(func=function, args=[ast.Name() | ast.Lambda()], keywords=[]):
+            return _last_word(function) == "defaultdict"
+    return False
+
+
+def _last_word(node: ast.expr) -> str:
+    return getattr(node, "attr", getattr(node, "id", ""))
+
+
+# -- what fills it ------------------------------------------------------------------------------------------------------
+
+
+def fills(view: View, container: Container) -> Iterator[Fill]:
+    """The statements in functions that add an entry to a container."""
+    for node, function in container.references:
+        if function is None:
+            continue
+        parent = view.parents[node]
+        match parent, view.parents.get(parent):
+            case ast.Subscript(value=value, slice=key, ctx=ast.Store()), above if value is node:
+                yield Fill(view.statement_of(node), function, key, getattr(above, "value", None))
+            case ast.Subscript(value=value, slice=key), ast.Attribute(attr=method) if value is node and (
+                method in _FILLING and container.is_mapping and not isinstance(container.node, ast.Dict)
+            ):
+                yield Fill(view.statement_of(node), function, key, None)
+            case ast.Attribute(value=value, attr="setdefault"), ast.Call(args=[key, *rest]) if value is node:
+                yield Fill(view.statement_of(node), function, key, rest[0] if rest else None)
+            case ast.Attribute(value=value, attr="add"), ast.Call(args=[key]) if value is node:
+                yield Fill(view.statement_of(node), function, key, None)
+            case ast.Attribute(value=value, attr="append"), ast.Call(args=[item]) if value is node:
+                yield Fill(view.statement_of(node), function, None, item)
+            case ast.Call(), _:
+                yield from _filled_by_callee(view, container, node, function)
+
+
+def _filled_by_callee(view: View, container: Container, node: ast.expr, function: FunctionInfo) -> Iterator[Fill]:
+    """``remember(self._cache, ...)``: a function of the project that adds to its parameter."""
+    call = view.parents[node]
+    if not isinstance(call, ast.Call) or node not in call.args:
+        return
+    for name in view.of(call.func, function):
+        found = view.names.function(name)
+        if found is None:
+            continue
+        given = [a.arg for a in parameters(found[1])]
+        position = call.args.index(node) + (1 if found[1].owner is not None and given[:1] == ["self"] else 0)
+        for item in own_nodes(found[1].node) if position < len(given) else ():
+            match item:
+                case ast.Subscript(value=ast.Name(id=base), slice=key, ctx=ast.Store()) if base == given[position]:
+                    yield Fill(view.statement_of(node), function, key, None)
+                    return
+
+
+# -- what empties it ----------------------------------------------------------------------------------------------------
+
+
+def is_emptied(view: View, container: Container) -> bool:
+    """Whether anything takes entries away, counts them against a limit, or puts a fresh container in its place."""
+    filling = {fill.function.qualname for fill in fills(view, container)}
+    for node, function in container.references:
+        if _empties(view, container, node, function, filling):
+            return True
+    if container.kind in ("module", "class"):
+        return any(_emptied_in(other.source.data.decode(), container.name) for other in view.others(container.name))
+    return False
+
+
+def _emptied_in(text: str, name: str) -> bool:
+    name = re.escape(name)
+    patterns = rf"\b{name}\.(?:clear|pop|popitem|discard|remove)\b|\bdel\s+[\w.]*\b{name}\b|len\([\w.]*\b{name}\)|\b{name}\s*=[^=]"
+    return re.search(patterns, text) is not None
+
+
+def _empties(
+    view: View, container: Container, node: ast.expr, function: FunctionInfo | None, filling: set[str]
+) -> bool:
+    parent = view.parents[node]
+    above = view.parents.get(parent)
+    match parent, above:
+        case ast.Attribute(attr=method), ast.Call() if method in _EMPTYING:
+            return True
+        case ast.Attribute(attr=method), ast.Call() if method in _SHRINKING:
+            return not _only_when_asked(view, node, function, filling)
+        case ast.Subscript(ctx=ast.Del()), _:
+            return not _only_when_asked(view, node, function, filling)
+        case ast.Call(func=ast.Name(id="len")), ast.Compare():
+            return True
+        case (ast.Assign() | ast.AugAssign()) as statement, _ if node is not container.node:
+            target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+            return target is node and function is not None and function is not container.holder
+        case (ast.Tuple() | ast.List()), ast.Assign():
+            return isinstance(getattr(node, "ctx", None), ast.Store)
+        case ast.Attribute(), _ if isinstance(getattr(node, "ctx", None), ast.Store):
+            return True
+        case (ast.Return() | ast.Yield()), _:
+            return container.kind == "instance" and not container.is_mapping
+    return isinstance(getattr(node, "ctx", None), ast.Del)
+
+
+def _only_when_asked(view: View, node: ast.AST, function: FunctionInfo | None, filling: set[str]) -> bool:
+    """Whether an entry goes only because its own key was asked for again and it was too old."""
+    if function is None or next(view.loops_round(node), None) is not None:
+        return False
+    child, parent = node, view.parents.get(node)
+    while parent is not None and parent is not function.node:
+        if isinstance(parent, ast.If) and child in parent.body + parent.orelse:
+            said = ast.unparse(parent.test)
+            if _TIME.search(said):
+                return True
+        child, parent = parent, view.parents.get(parent)
+    return False
+
+
+# -- keys ---------------------------------------------------------------------------------------------------------------
+
+
+def open_key(view: View, fill: Fill, is_cache: bool) -> str:
+    """The word of a fill's key that tells of an open domain; "" where none does.
+
+    is_cache: whether the container's own name says what it is for, so that a parameter called ``key`` tells.
+    """
+    if fill.key is None:
+        return ""
+    ambiguous = ("path", "title", "key", "code", "string") if is_cache else ("title",)
+    for name, given in _sources(view, fill.key, fill.function, ambiguous, 0):
+        if says_open(name, ambiguous if given else ()):
+            return name
+    return ""
+
+
+def _sources(
+    view: View, node: ast.expr, function: FunctionInfo, ambiguous: Collection[str], depth: int
+) -> Iterator[tuple[str, bool]]:
+    """The names a key is made of, followed to parameters; with whether they are ones that can take any value."""
+    match node:
+        case ast.Name(id=name):
+            yield from _source_names(view, name, function, ambiguous, depth)
+        case ast.Attribute(value=value, attr=attribute):
+            if isinstance(value, ast.Name) and value.id in ("self", "cls"):
+                return
+            if attribute not in ("__name__", "__class__", "__qualname__", "__module__") and not says_closed(attribute):
+                yield attribute, False
+        case ast.Call(func=function_node, args=arguments, keywords=words):
+            if _last_word(function_node) in ("type", "id", "len", "bool"):
+                return
+            if isinstance(function_node, ast.Attribute):
+                yield from _sources(view, function_node.value, function, ambiguous, depth)
+            for argument in [*arguments, *(word.value for word in words)]:
+                yield from _sources(view, argument, function, ambiguous, depth)
+        case ast.Constant():
+            return
+        case _:
+            for child in ast.iter_child_nodes(node):
+                if isinstance(child, ast.expr):
+                    yield from _sources(view, child, function, ambiguous, depth)
+
+
+def _source_names(
+    view: View, name: str, function: FunctionInfo, ambiguous: Collection[str], depth: int
+) -> Iterator[tuple[str, bool]]:
+    argument = next((item for item in parameters(function) if item.arg == name), None)
+    if argument is not None:
+        if is_open_parameter(view, function, argument, ambiguous) or says_open(name, set(ambiguous) & {"key"}):
+            yield name, True
+        return
+    assigned = [
+        value
+        for node in own_nodes(function.node)
+        for target, value in _any_assigned(node)
+        if isinstance(target, ast.Name) and target.id == name
+    ]
+    if not assigned and function.parent is not None:
+        yield from _source_names(view, name, function.parent, ambiguous, depth)
+        return
+    if name not in ("self", "cls") and assigned and not says_closed(name):
+        yield name, False
+    for value in assigned if depth < 3 else ():
+        yield from _sources(view, value, function, ambiguous, depth + 1)
+
+
+def _any_assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    match node:
+        case ast.Assign(targets=[target], value=value) | ast.NamedExpr(target=target, value=value):
+            yield target, value
+        case ast.AnnAssign(target=target, value=ast.expr() as value):
+            yield target, value
+
+
+def recomputes(view: View, container: Container, fill: Fill) -> bool:
+    """Whether the function that fills it asks for the entry first and makes it where it is missing."""
+    for node, function in container.references:
+        if function is not fill.function:
+            continue
+        parent = view.parents[node]
+        match parent, view.parents.get(parent):
+            case ast.Compare(ops=[ast.In() | ast.NotIn()]), _:
+                return True
+            case ast.Attribute(attr="get" | "setdefault"), ast.Call():
+                return True
+            case ast.Subscript(ctx=ast.Load()), _ if _is_tried(view, parent):
+                return True
+    return False
+
+
+def _is_tried(view: View, node: ast.AST) -> bool:
+    statement: ast.AST = view.statement_of(node)
+    parent = view.parents.get(statement)
+    return isinstance(parent, ast.Try) and any(
+        handler.type is not None and "KeyError" in ast.unparse(handler.type) for handler in parent.handlers
+    )

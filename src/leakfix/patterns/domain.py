@@ -1,0 +1,114 @@
+"""Whether the values of a parameter or key come from an open domain (ids, texts, whatever requests say) or a closed one.
+
+Nothing in Python says so; people's names do. Types decide first, then the words of a name; what is unknown is closed.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection
+
+from leakfix.languages.python.modules import FunctionInfo, FunctionNode
+from leakfix.languages.python.names import Place
+from leakfix.patterns.view import View
+
+_OPEN = frozenset(
+    "id ids pk uid uuid guid key user users username userid email mail phone token session sid request req ip addr address "
+    "url uri href query sql question prompt text message msg content body slug title path page search term keyword keywords "
+    "date day when timestamp lat lon lng latitude longitude number order customer client account item product sku isbn room "
+    "chat channel guild member tenant org organization organisation company hash digest checksum host hostname domain symbol "
+    "ticker city street zip zipcode postcode postal document doc word phrase sentence input string payload params args kwargs "
+    "name data value code tag topic author ticket invoice payment card cart device sensor track song movie book article post "
+    "comment thread conversation visitor subscriber contact lead shipment coordinate coords point tile job task".split()
+)
+AMBIGUOUS = frozenset("path title name data value code tag string key item path job task number domain args kwargs params".split())
+_CLOSED = frozenset(
+    "size type kind lang language locale mode level env environment cls klass class model module func function fn method "
+    "font color colour ext extension suffix version dtype backend driver dialect engine format fmt unit tz timezone encoding "
+    "charset field fields column columns table template schema config settings option options setting filename filepath file "
+    "fname dirname dir directory folder package pkg import plugin app application theme icon style script platform arch os "
+    "signature annotation callable obj cfg registry loader parser namespace attr attribute property operator precision scale "
+    "width height depth strategy algorithm mimetype media urlconf resource currency country region role permission status "
+    "state flag verbose debug dry strict default base root interpreter python compiler target shape ndim axis weekday month "
+    "category feature metric provider service db database dsn api warehouse deployment option".split()
+)
+_READS_FILES = re.compile(r"\b(open|read_text|read_bytes|exists|isfile|isdir|listdir|stat|getmtime)\b")
+_CLOSED_TYPES = ("builtins.bool", "builtins.type", "typing.Literal", "typing.Type", "typing_extensions.Literal", "builtins.None")
+
+
+def words_of(name: str) -> list[str]:
+    """The words of an identifier, in lower case."""
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
+
+
+def says_open(name: str, ambiguous: Collection[str] = ()) -> bool:
+    """Whether a name tells of an open domain; of the words that often mean something else, those given count."""
+    words = words_of(name)
+    if not words or words[-1] in _CLOSED or (len(words) > 1 and _CLOSED.intersection(words) and words[-1] in AMBIGUOUS):
+        return False
+    if words[-1] in ("id", "ids", "pk", "uuid") or not _CLOSED.intersection(words):
+        return any(word in _OPEN and (word in ambiguous or word not in AMBIGUOUS) for word in words)
+    return False
+
+
+def says_closed(name: str) -> bool:
+    """Whether a name tells of a closed domain: a kind, a language, a file of the program."""
+    return not says_open(name, AMBIGUOUS) and not _CLOSED.isdisjoint(words_of(name))
+
+
+def is_open_parameter(
+    view: View, function: FunctionInfo, argument: ast.arg, ambiguous: Collection[str] = ("path", "title")
+) -> bool:
+    """Whether a parameter can take any number of values over the life of the program."""
+    if argument.annotation is not None and _is_closed_type(view, argument.annotation, function):
+        return False
+    if _is_plain_text_or_number(view, argument.annotation, function):
+        return says_open(argument.arg, () if reads_files(function.node) else ambiguous)
+    return says_open(argument.arg)
+
+
+def reads_files(node: FunctionNode) -> bool:
+    """Whether a function looks at files: its paths are those of the installation."""
+    return any(
+        isinstance(item, ast.Name | ast.Attribute)
+        and _READS_FILES.fullmatch(item.id if isinstance(item, ast.Name) else item.attr)
+        for item in ast.walk(node)
+    )
+
+
+def _is_plain_text_or_number(view: View, annotation: ast.expr | None, function: FunctionInfo) -> bool:
+    if isinstance(annotation, ast.BinOp):
+        return _is_plain_text_or_number(view, annotation.left, function)
+    if annotation is None:
+        return False
+    return view.is_a(annotation, function, "builtins.str", "builtins.int", "builtins.float", "builtins.bytes")
+
+
+def _is_closed_type(view: View, annotation: ast.expr, function: FunctionInfo) -> bool:
+    match annotation:
+        case ast.Constant(value=None):
+            return True
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _is_closed_type(view, left, function) and _is_closed_type(view, right, function)
+        case ast.Subscript(value=value, slice=inner):
+            names = view.of(value, function)
+            if "typing.Optional" in names:
+                return _is_closed_type(view, inner, function)
+            return any(name in _CLOSED_TYPES for name in names)
+    names = view.of(annotation, function)
+    return any(name in _CLOSED_TYPES or name.startswith(("pathlib.", "types.")) for name in names) or any(
+        is_enum(view, name) for name in names
+    )
+
+
+def is_enum(view: View, name: str, depth: int = 0) -> bool:
+    """Whether a symbolic name is an enumeration's class."""
+    if name.startswith("enum."):
+        return True
+    found = view.names.class_(name)
+    if found is None or depth > 8:
+        return name.rpartition(".")[2] in ("Enum", "IntEnum", "StrEnum", "TextChoices", "IntegerChoices")
+    place = Place(found[0], None)
+    bases = [symbol for base in found[1].node.bases for symbol in view.names.of(base, place)]
+    return any(is_enum(view, base, depth + 1) for base in bases)

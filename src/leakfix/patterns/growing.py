@@ -1,0 +1,197 @@
+"""Which long-lived containers grow with every request, and the bound a dict among them gets."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from leakfix.finding import Fix, Refusal, Safety, Step
+from leakfix.languages.python.modules import FunctionInfo
+from leakfix.patterns.caches import MOST_ENTRIES, parameters
+from leakfix.patterns.containers import Container, Fill, containers, fills, is_emptied, open_key, recomputes
+from leakfix.languages.python.names import Place
+from leakfix.patterns.view import View
+from leakfix.project.kinds import is_test
+from leakfix.repairs.python.layout import Layout
+
+_CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
+_LONG_LIVED = re.compile(r"(?:Cache|Service|Manager|Adapter|Bot|Client|Server|Provider|Repository|Store|Registry|Backend|Live)$")
+_REGISTERS = re.compile(r"regist|subscrib|install|load|init|setup|configure|__set_name__|__new__|^add_|^on_|connect|discover")
+_ROUTES = frozenset("route get post put patch delete head options websocket api_route before_request after_request".split())
+_EMPTY = tuple(b"=" + gap + form for gap in (b" ", b"") for form in (b"{}", b"[]", b"dict()", b"list()", b"set()"))
+_EMPTY_CALLS = (b"defaultdict(", b"OrderedDict()")
+_NAME = re.compile(rb"\w+")
+_HANDLES = re.compile(
+    rb"^[ \t]*(?:@\w+\.(?:route|get|post|put|patch|delete|api_route|websocket)\(|(?:async )?def \w+\((?:self, )?request\b)",
+    re.MULTILINE,
+)
+
+
+def may_grow(data: bytes) -> bool:
+    """Whether a file's text has a container that begins empty and is called a cache, or is filled beside a handler.
+
+    Asked of every file there is, so it looks for plain text before it looks for anything else.
+    """
+    others: set[bytes] = set()
+    for form in (*_EMPTY, *_EMPTY_CALLS):
+        at = data.find(form)
+        while at >= 0:
+            line = data[data.rfind(b"\n", 0, at) + 1 : at]
+            lowered = line.lower()
+            if b"cache" in lowered or b"memo" in lowered:
+                return True
+            name = _NAME.match(line)
+            if name is not None:
+                others.add(name.group())
+            at = data.find(form, at + 1)
+    return any(_fills(data, name) for name in others) and (_HANDLES.search(data) is not None or b" not in " in data)
+
+
+def _fills(data: bytes, name: bytes) -> bool:
+    if any(name + form in data for form in (b".append(", b".add(", b".setdefault(")):
+        return True
+    return name + b"[" in data and re.search(rb"\b" + name + rb"\[[^\]\n]+\][ \t]*=[^=]", data) is not None
+
+
+@dataclass(frozen=True)
+class Growing:
+    """A container, what fills it, and the open key it grows with."""
+
+    container: Container
+    fills: tuple[Fill, ...]
+    key: str
+    computed: bool
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The lines that add entries."""
+        return tuple(Step(fill.statement.lineno, "adds an entry, and nothing ever removes one") for fill in self.fills)
+
+
+def growing(view: View) -> Iterator[Growing]:
+    """The containers of a file that are sure to grow."""
+    if is_test(view.module.path):
+        return
+    for container in containers(view):
+        found = _grown(view, container)
+        if found is not None and not is_emptied(view, container):
+            yield found
+
+
+def _grown(view: View, container: Container) -> Growing | None:
+    if container.kind == "instance" and not _is_long_lived(view, container):
+        return None
+    if container.kind == "default" and len(container.references) < 2:
+        return None
+    sure = list[Fill]()
+    key, computed = "", True
+    for fill in fills(view, container):
+        if _REGISTERS.search(fill.function.node.name) or _is_decorator(fill.function):
+            return None
+        named = _CACHE.search(container.name) is not None
+        said = open_key(view, fill, named)
+        computes = recomputes(view, container, fill) and not isinstance(fill.statement, ast.AugAssign)
+        if said and (named or computes and container.is_mapping and _is_computed(fill) or is_handler(view, fill.function)):
+            sure.append(fill)
+            key = key or said
+            computed = computed and computes
+    return Growing(container, tuple(sure), key, computed) if sure else None
+
+
+def _is_computed(fill: Fill) -> bool:
+    """Whether what is kept is made by a call: not a flag, a counter or the argument itself."""
+    return fill.value is not None and any(isinstance(node, ast.Call) for node in ast.walk(fill.value))
+
+
+def _is_decorator(function: FunctionInfo) -> bool:
+    """Whether a function is, or stands in, one that returns a function of its own."""
+    at: FunctionInfo | None = function
+    while at is not None:
+        inner = {item.name for item in ast.walk(at.node) if isinstance(item, ast.FunctionDef | ast.ClassDef)}
+        given = {argument.arg for argument in parameters(at)} & {"fn", "func", "f", "function", "cls", "klass", "handler"}
+        for node in ast.walk(at.node):
+            if isinstance(node, ast.Return) and isinstance(node.value, ast.Name):
+                if node.value.id in given or (node.value.id in inner and at is not function):
+                    return True
+        at = at.parent
+    return False
+
+
+def is_handler(view: View, function: FunctionInfo) -> bool:
+    """Whether a web framework calls a function for a request."""
+    for decorator in function.node.decorator_list:
+        if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute):
+            if decorator.func.attr in _ROUTES:
+                return True
+    return any(argument.arg == "request" for argument in parameters(function))
+
+
+def _is_long_lived(view: View, container: Container) -> bool:
+    """Whether objects of a class live as long as the program: one is made when a module is imported."""
+    assert container.owner is not None
+    name = container.owner.node.name
+    if _CACHE.search(container.name) is None:
+        return False
+    if _LONG_LIVED.search(name):
+        return True
+    top = re.compile(rf"^\w+\s*(?::[^=\n]+)?=\s*(?:\w+\.)*{name}\(", re.MULTILINE)
+    default = re.compile(rf"def [^\n]*=\s*{name}\(")
+    texts = [view.module.source.data.decode(), *(other.source.data.decode() for other in view.others(name))]
+    return any(top.search(text) or default.search(text) for text in texts)
+
+
+def guarded(view: View, found: Growing) -> Fix | Refusal:
+    """A bound before every statement that adds an entry."""
+    container = found.container
+    if not container.is_mapping:
+        return Refusal(f"what {container.name} holds is not computed again: how much of it to keep is for you to decide")
+    if not found.computed:
+        return Refusal(f"an entry of {container.name} that goes is not computed again: which to drop is for you to decide")
+    layout = view.layout()
+    for fill in {fill.statement: fill for fill in found.fills}.values():
+        reason = _guard(view, layout, container, fill)
+        if reason:
+            return Refusal(reason)
+    check = "that the oldest entries may go and be computed again"
+    return Fix(f"keep at most {MOST_ENTRIES:,} entries", Safety.REVIEW, tuple(layout.edits), check)
+
+
+def _guard(view: View, layout: Layout, container: Container, fill: Fill) -> str:
+    statement = fill.statement
+    if not isinstance(statement, ast.Assign | ast.Expr | ast.Return | ast.AnnAssign) or not layout.stands_alone(statement):
+        return "it is filled in a statement that cannot be preceded by another"
+    target = next((node for node, _ in container.references if _within(view, node, statement)), None)
+    if target is None:
+        return "it is filled through a function of another file"
+    text = layout.text(target)
+    if _shadows(view, fill.function, ("len", "next", "iter")):
+        return "len, next or iter means something else there"
+    indent = layout.indent_of(statement.lineno)
+    unit = _unit(view, indent)
+    layout.add_before(
+        statement.lineno,
+        f"{indent}if len({text}) >= {MOST_ENTRIES}:",
+        f"{indent}{unit}{text}.pop(next(iter({text}), None), None)",
+    )
+    return ""
+
+
+def _within(view: View, node: ast.AST, statement: ast.stmt) -> bool:
+    return view.statement_of(node) is statement
+
+
+def _shadows(view: View, function: FunctionInfo, names: tuple[str, ...]) -> bool:
+    return any(view.names.name(name, _place(view, function)) != (f"builtins.{name}",) for name in names)
+
+
+def _place(view: View, function: FunctionInfo) -> Place:
+    return Place(view.module, function)
+
+
+def _unit(view: View, indent: str) -> str:
+    if "\t" in indent:
+        return "\t"
+    match = re.search(rb"^( +)\S", view.module.source.data, re.MULTILINE)
+    return match.group(1).decode() if match else "    "

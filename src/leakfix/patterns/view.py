@@ -1,0 +1,117 @@
+"""One file as a pattern codemod sees it, and a place in it that it reports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from leakfix.finding import Fix, Refusal, Severity, Step
+from leakfix.languages.python.modules import FunctionInfo, Module, Scoped, own_nodes
+from leakfix.languages.python.names import Names, Place
+from leakfix.repairs.python.layout import Layout
+from leakfix.resources import Resource
+from leakfix.source import SourceFile
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A place that a codemod reports.
+
+    node: the expression or statement that is marked.
+    repair: called once, where the finding is shown.
+    held: "forever", "until-gc", "until-unreferenced" or None, as in a resource's row.
+    steps: further lines of the witness, in the order to be read.
+    """
+
+    node: ast.expr | ast.stmt | ast.alias
+    message: str
+    repair: Callable[[], Fix | Refusal]
+    severity: Severity = Severity.WARNING
+    held: str | None = None
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class View:
+    """A parsed file with what its expressions mean.
+
+    others: the project's other files in whose text a word stands.
+    acquired: the resource that a call acquires, where the call stands in a function.
+    scoped: the file after the leaks in one of its functions were repaired, or why that cannot be done.
+    """
+
+    module: Module
+    names: Names
+    others: Callable[[str], Iterator[Module]]
+    acquired: Callable[[Module, FunctionInfo | None, ast.Call], Resource | None]
+    scoped: Callable[[SourceFile, str], SourceFile | Refusal]
+    _functions: dict[ast.AST, FunctionInfo] = field(default_factory=dict)
+
+    @property
+    def tree(self) -> ast.Module:
+        """The file's syntax."""
+        return self.module.tree
+
+    @property
+    def functions(self) -> Iterable[FunctionInfo]:
+        """Every function and method of the file."""
+        return self.module.functions.values()
+
+    def of(self, node: ast.expr, function: FunctionInfo | None = None) -> tuple[str, ...]:
+        """The symbolic names of an expression that stands in a function, or outside all."""
+        return self.names.of(node, Place(self.module, function))
+
+    def is_a(self, node: ast.expr, function: FunctionInfo | None, *wanted: str) -> bool:
+        """Whether an expression has one of these symbolic names."""
+        return any(name in wanted for name in self.of(node, function))
+
+    def layout(self) -> Layout:
+        """A fresh sheet for edits of the file."""
+        return Layout(self.module.source)
+
+    @cached_property
+    def parents(self) -> dict[ast.AST, ast.AST]:
+        """The node each node stands in."""
+        return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+
+    @cached_property
+    def calls(self) -> list[ast.Call]:
+        """Every call of the file."""
+        return [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
+
+    def function_of(self, node: ast.AST) -> FunctionInfo | None:
+        """The innermost function a node stands in; its decorators, defaults and annotations stand outside."""
+        if not self._functions:
+            for info in self.functions:
+                self._functions[info.node] = info
+        child, parent = node, self.parents.get(node)
+        while parent is not None:
+            if parent in self._functions and child in self._functions[parent].node.body:
+                return self._functions[parent]
+            child, parent = parent, self.parents.get(parent)
+        return None
+
+    def statement_of(self, node: ast.AST) -> ast.stmt:
+        """The statement a node stands in."""
+        while not isinstance(node, ast.stmt):
+            node = self.parents[node]
+        return node
+
+    def loops_round(self, node: ast.AST) -> Iterator[ast.For | ast.AsyncFor | ast.While]:
+        """The loops of the same function a node stands in, the innermost first."""
+        parent = self.parents.get(node)
+        while parent is not None and not isinstance(parent, Scoped):
+            if isinstance(parent, ast.For | ast.AsyncFor | ast.While):
+                yield parent
+            parent = self.parents.get(parent)
+
+    def uses(self, name: str, function: FunctionInfo | None) -> list[ast.Name]:
+        """Where a name stands in a function or in what is nested in it, or anywhere in the file."""
+        root = function.node if function is not None else self.tree
+        return [node for node in ast.walk(root) if isinstance(node, ast.Name) and node.id == name]
+
+    def own(self, function: FunctionInfo) -> list[ast.AST]:
+        """The nodes of a function without what is nested in it."""
+        return own_nodes(function.node)
