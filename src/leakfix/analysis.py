@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -269,15 +268,14 @@ class Analysis:
 
     def matches(self, module: Module, patterns: Mapping[str, PatternCodemod]) -> Iterator[Matched]:
         """What some patterns report of a file."""
-        view = View(module, self.program.names, partial(self._others, path=module.path), self._acquired, self._scoped)
+        others = partial(self._others, path=module.path)
+        texts = partial(self.mentions.texts, path=module.path)
+        view = View(module, self.program.names, others, texts, self._acquired, self._scoped)
         for rule, codemod in patterns.items():
-            seen: Counter[tuple[str, str]] = Counter()
             for match in codemod.find(view):
-                yield self._matched(view, rule, codemod, match, seen)
+                yield self._matched(view, rule, codemod, match)
 
-    def _matched(
-        self, view: View, rule: str, codemod: PatternCodemod, match: Match, seen: Counter[tuple[str, str]]
-    ) -> Matched:
+    def _matched(self, view: View, rule: str, codemod: PatternCodemod, match: Match) -> Matched:
         source, node = view.module.source, match.node
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
@@ -286,9 +284,12 @@ class Analysis:
         qualname = re.sub(r"@\d+", "", function.qualname) if function is not None else "<module>"
         text = source.text(Span(start, end))
         header: tuple[int, ...] = ()
+        before = source.data[:start]
         if function is not None:
+            before = source.data[source.offset(function.node.lineno, 0) : start]
             first = min([function.node.lineno, *(d.lineno for d in function.node.decorator_list)])
             header = tuple(range(first, function.node.body[0].lineno)) or (first,)
+        told = (match.identity, 0) if match.identity else (text, before.count(text.encode()))
         finding = Finding(
             rule=rule,
             category=codemod.category,
@@ -304,10 +305,9 @@ class Analysis:
             resource=codemod.noun,
             held=match.held,
             witness=(Step(node.lineno, f"{codemod.noun} here"), *match.steps),
-            fingerprint=fingerprint(rule, stable_path(view.module.path), qualname, text, seen[qualname, text]),
+            fingerprint=fingerprint(rule, stable_path(view.module.path), qualname, *told),
             suppression_lines=(*range(node.lineno, node.end_lineno + 1), *header),
         )
-        seen[qualname, text] += 1
         return Matched(finding, match, view.module)
 
     def _others(self, word: str, path: str) -> Iterator[Module]:

@@ -21,6 +21,7 @@ those keep a limited number of objects.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from leakfix.codemod import Match, PatternCodemod, View
 from leakfix.patterns.caches import MOST_OBJECTS, bound, is_cleared, keeps_self, unbounded_caches
@@ -41,7 +42,13 @@ def find(view: View) -> Iterator[Match]:
         if is_enum(view, f"@{view.module.path}:{owner.qualname}"):
             continue
         message = f"cache of {owner.node.name}.{found.function.node.name}() keeps every object it was called on"
-        yield Match(found.decorator, message, lambda found=found: bound(view, found, MOST_OBJECTS, CHECK), held="forever")
+        yield Match(
+            found.decorator,
+            message,
+            partial(bound, view, found, MOST_OBJECTS, CHECK),
+            held="forever",
+            identity=found.function.qualname,
+        )
 
 
 CODEMOD = PatternCodemod(

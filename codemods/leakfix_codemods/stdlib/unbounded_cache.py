@@ -26,6 +26,7 @@ is more than a cache and the finding comes without a repair.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from leakfix.codemod import Match, PatternCodemod, View
 from leakfix.patterns.growing import growing, guarded, may_grow
@@ -36,7 +37,12 @@ def find(view: View) -> Iterator[Match]:
     for found in growing(view):
         message = f"{found.container.name} keeps an entry for every {found.key} there ever was"
         yield Match(
-            found.container.node, message, lambda found=found: guarded(view, found), held="forever", steps=found.steps
+            found.container.node,
+            message,
+            partial(guarded, view, found),
+            held="forever",
+            steps=found.steps,
+            identity=found.container.name,
         )
 
 

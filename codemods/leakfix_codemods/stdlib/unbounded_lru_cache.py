@@ -24,6 +24,7 @@ the program.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from leakfix.codemod import Match, PatternCodemod, View
 from leakfix.patterns.caches import MOST_ENTRIES, bound, calls_itself, is_cleared, keeps_self, parameters, unbounded_caches
@@ -44,7 +45,13 @@ def find(view: View) -> Iterator[Match]:
         keys = [argument.arg for argument in parameters(function) if is_open_parameter(view, function, argument)]
         if keys and not is_cleared(view, function):
             message = f"cache of {function.node.name}() keeps an entry for every {keys[0]} there ever was"
-            yield Match(found.decorator, message, lambda found=found: bound(view, found, MOST_ENTRIES, CHECK), held="forever")
+            yield Match(
+                found.decorator,
+                message,
+                partial(bound, view, found, MOST_ENTRIES, CHECK),
+                held="forever",
+                identity=function.qualname,
+            )
 
 
 CODEMOD = PatternCodemod(

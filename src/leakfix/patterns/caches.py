@@ -68,10 +68,8 @@ def calls_itself(function: FunctionInfo) -> bool:
 def is_cleared(view: View, function: FunctionInfo) -> bool:
     """Whether anything in the project empties the function's cache."""
     name = function.node.name
-    cleared = f"{name}.cache_clear"
-    return cleared in view.module.source.data.decode() or any(
-        cleared in other.source.data.decode() for other in view.others("cache_clear")
-    )
+    cleared = f"{name}.cache_clear".encode()
+    return cleared in view.module.source.data or any(cleared in text for text in view.texts("cache_clear"))
 
 
 def bound(view: View, found: UnboundedCache, most: int, check: str) -> Fix:

@@ -212,13 +212,14 @@ def is_emptied(view: View, container: Container) -> bool:
         if _empties(view, container, node, function, filling):
             return True
     if container.kind in ("module", "class"):
-        return any(_emptied_in(other.source.data.decode(), container.name) for other in view.others(container.name))
+        return any(_emptied_in(text, container.name.encode()) for text in view.texts(container.name))
     return False
 
 
-def _emptied_in(text: str, name: str) -> bool:
+def _emptied_in(text: bytes, name: bytes) -> bool:
     name = re.escape(name)
-    patterns = rf"\b{name}\.(?:clear|pop|popitem|discard|remove)\b|\bdel\s+[\w.]*\b{name}\b|len\([\w.]*\b{name}\)|\b{name}\s*=[^=]"
+    patterns = rb"\bNAME\.(?:clear|pop|popitem|discard|remove)\b|\bdel\s+[\w.]*\bNAME\b|len\([\w.]*\bNAME\)|\bNAME\s*=[^=]"
+    patterns = patterns.replace(b"NAME", name)
     return re.search(patterns, text) is not None
 
 
@@ -272,7 +273,7 @@ def open_key(view: View, fill: Fill, is_cache: bool) -> str:
     """
     if fill.key is None:
         return ""
-    ambiguous = ("path", "title", "key", "code", "string") if is_cache else ("title",)
+    ambiguous = ("title", "key", "code", "string") if is_cache else ("title",)
     for name, given in _sources(view, fill.key, fill.function, ambiguous, 0):
         if says_open(name, ambiguous if given else ()):
             return name

@@ -18,6 +18,7 @@ from leakfix.repairs.python.layout import Layout
 
 _CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
 _LONG_LIVED = re.compile(r"(?:Cache|Service|Manager|Adapter|Bot|Client|Server|Provider|Repository|Store|Registry|Backend|Live)$")
+_IDENTITY = re.compile(r"(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|Client|Session|Engine|Connection|Pool|create_\w+|connect)\(")
 _REGISTERS = re.compile(r"regist|subscrib|install|load|init|setup|configure|__set_name__|__new__|^add_|^on_|connect|discover")
 _ROUTES = frozenset("route get post put patch delete head options websocket api_route before_request after_request".split())
 _EMPTY = tuple(b"=" + gap + form for gap in (b" ", b"") for form in (b"{}", b"[]", b"dict()", b"list()", b"set()"))
@@ -76,12 +77,14 @@ def growing(view: View) -> Iterator[Growing]:
         return
     for container in containers(view):
         found = _grown(view, container)
-        if found is not None and not is_emptied(view, container):
+        if found is None or is_emptied(view, container):
+            continue
+        if container.kind != "instance" or _is_long_lived(view, container):
             yield found
 
 
 def _grown(view: View, container: Container) -> Growing | None:
-    if container.kind == "instance" and not _is_long_lived(view, container):
+    if container.kind == "instance" and _CACHE.search(container.name) is None:
         return None
     if container.kind == "default" and len(container.references) < 2:
         return None
@@ -132,14 +135,10 @@ def _is_long_lived(view: View, container: Container) -> bool:
     """Whether objects of a class live as long as the program: one is made when a module is imported."""
     assert container.owner is not None
     name = container.owner.node.name
-    if _CACHE.search(container.name) is None:
-        return False
     if _LONG_LIVED.search(name):
         return True
-    top = re.compile(rf"^\w+\s*(?::[^=\n]+)?=\s*(?:\w+\.)*{name}\(", re.MULTILINE)
-    default = re.compile(rf"def [^\n]*=\s*{name}\(")
-    texts = [view.module.source.data.decode(), *(other.source.data.decode() for other in view.others(name))]
-    return any(top.search(text) or default.search(text) for text in texts)
+    made = re.compile(rf"^\w+[ \t]*(?::[^=\n]+)?=[ \t]*(?:\w+\.)*{name}\(|def [^\n]*=\s*{name}\(".encode(), re.MULTILINE)
+    return any(made.search(text) for text in (view.module.source.data, *view.texts(name)))
 
 
 def guarded(view: View, found: Growing) -> Fix | Refusal:
@@ -149,6 +148,8 @@ def guarded(view: View, found: Growing) -> Fix | Refusal:
         return Refusal(f"what {container.name} holds is not computed again: how much of it to keep is for you to decide")
     if not found.computed:
         return Refusal(f"an entry of {container.name} that goes is not computed again: which to drop is for you to decide")
+    if any(_IDENTITY.search(ast.unparse(fill.value)) for fill in found.fills if fill.value is not None):
+        return Refusal(f"what {container.name} holds may be in use when it goes: which to drop is for you to decide")
     layout = view.layout()
     for fill in {fill.statement: fill for fill in found.fills}.values():
         reason = _guard(view, layout, container, fill)

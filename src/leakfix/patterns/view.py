@@ -23,6 +23,7 @@ class Match:
     repair: called once, where the finding is shown.
     held: "forever", "until-gc", "until-unreferenced" or None, as in a resource's row.
     steps: further lines of the witness, in the order to be read.
+    identity: what tells the place from others alike, where the repair changes the marked text itself.
     """
 
     node: ast.expr | ast.stmt | ast.alias
@@ -31,13 +32,15 @@ class Match:
     severity: Severity = Severity.WARNING
     held: str | None = None
     steps: tuple[Step, ...] = ()
+    identity: str = ""
 
 
 @dataclass(frozen=True)
 class View:
     """A parsed file with what its expressions mean.
 
-    others: the project's other files in whose text a word stands.
+    others: the project's other files in whose text a word stands, parsed.
+    texts: the bytes of the same files, which cost far less.
     acquired: the resource that a call acquires, where the call stands in a function.
     scoped: the file after the leaks in one of its functions were repaired, or why that cannot be done.
     """
@@ -45,6 +48,7 @@ class View:
     module: Module
     names: Names
     others: Callable[[str], Iterator[Module]]
+    texts: Callable[[str], Iterator[bytes]]
     acquired: Callable[[Module, FunctionInfo | None, ast.Call], Resource | None]
     scoped: Callable[[SourceFile, str], SourceFile | Refusal]
     _functions: dict[ast.AST, FunctionInfo] = field(default_factory=dict)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from leakfix.config import Config
 from leakfix.project.discover import ROOT_MARKS, discover, displayed
@@ -19,6 +20,12 @@ class Mentions:
         self._read = read
         self._files: dict[str, Sequence[str]] = {}
         self._found: dict[tuple[str, str], list[str]] = {}
+
+    def texts(self, word: str, path: str) -> Iterator[bytes]:
+        """The bytes of the files that ``of`` names."""
+        for found in self.of(word, path):
+            with suppress(OSError):
+                yield self._read(found)
 
     def of(self, word: str, path: str) -> list[str]:
         """The files beside ``path``, of its project, in whose text a word stands, sorted."""

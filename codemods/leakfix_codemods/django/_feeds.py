@@ -1,0 +1,110 @@
+"""Where a whole queryset feeds a loop and nothing else."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from leakfix.codemod import View
+from leakfix.languages.python.modules import FunctionInfo
+from leakfix_codemods.django._querysets import bound_names, is_large, is_refined, is_whole, links, uses_in_order
+
+_ONE_PASS = frozenset({"builtins.enumerate", "builtins.sum", "builtins.any", "builtins.all", "builtins.map", "builtins.zip"})
+_ASKS_ITSELF = frozenset({"count", "exists", "acount", "aexists", "aggregate", "explain"})
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A queryset and the loop over it.
+
+    queryset: what is reported. at: what ``.iterator()`` goes behind. chain: the expression that makes the queryset.
+    body: the statements or expressions run for each row. listed: a ``list(...)`` round it that can go.
+    """
+
+    queryset: ast.expr
+    at: ast.expr
+    chain: ast.expr
+    body: list[ast.stmt]
+    variables: set[str]
+    is_async: bool = False
+    listed: ast.Call | None = None
+
+
+def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
+    """The loops of a function over whole querysets, written there or in a variable that is used for nothing else."""
+    for node in view.own(function):
+        if not isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+            continue
+        source, listed = _source(view, function, node.iter)
+        body = node.body if isinstance(node, ast.For | ast.AsyncFor) else [_as_statement(view, node)]
+        is_async = isinstance(node, ast.AsyncFor) or (isinstance(node, ast.comprehension) and bool(node.is_async))
+        if is_async and listed is not None:
+            continue
+        variables = bound_names(node.target)
+        if is_whole(source) and is_large(view, function, source):
+            yield Feed(source, source, source, body, variables, is_async, listed)
+        elif isinstance(source, ast.Name) and isinstance(node, ast.For | ast.AsyncFor):
+            made = _only_for(view, function, source)
+            if made is not None and is_large(view, function, made[1] or made[0]):
+                value, inner = made
+                yield Feed(value, source if inner is None else inner, value if inner is None else inner, body, variables, is_async, None if inner is None else value)
+
+
+def _as_statement(view: View, node: ast.comprehension) -> ast.stmt:
+    return ast.Expr(value=view.parents[node])  # type: ignore[arg-type]
+
+
+def _source(view: View, function: FunctionInfo, node: ast.expr) -> tuple[ast.expr, ast.Call | None]:
+    """What a loop goes over, seen through ``enumerate`` and ``list``; with the ``list`` call."""
+    listed = None
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args and not links(node):
+        names = view.of(node.func, function)
+        if "builtins.list" in names and len(node.args) == 1 and not node.keywords:
+            listed, node = node, node.args[0]
+        elif "builtins.enumerate" in names:
+            node = node.args[0]
+        else:
+            break
+    return node, listed
+
+
+def _only_for(view: View, function: FunctionInfo, name: ast.Name) -> tuple[ast.expr, ast.expr | None] | None:
+    """The whole queryset that a variable holds, if one loop is all it is for; with what a ``list`` round it holds."""
+    made: ast.expr | None = None
+    inner: ast.expr | None = None
+    for use in uses_in_order(view, name.id, function):
+        parent = view.parents[use]
+        if use is name:
+            continue
+        if isinstance(use.ctx, ast.Store):
+            if not isinstance(parent, ast.Assign) or len(parent.targets) != 1 or view.function_of(use) is not function:
+                return None
+            if made is not None and inner is None and is_refined(parent.value, name.id):
+                continue
+            if made is not None:
+                return None
+            value, listed = _source(view, function, parent.value)
+            if not is_whole(value):
+                return None
+            made, inner = parent.value, value if listed is not None else None
+        elif not _asks_again(view, use, name):
+            return None
+    if made is None or next(view.loops_round(view.parents[name]), None) is not None:
+        return None
+    if any(isinstance(node, ast.Global | ast.Nonlocal) and name.id in node.names for node in view.own(function)):
+        return None
+    return made, inner
+
+
+def _asks_again(view: View, use: ast.Name, loop: ast.Name) -> bool:
+    """Whether a use before the loop leaves the queryset's cache alone: a count, or a narrower one made of it."""
+    parent = view.parents[use]
+    if not isinstance(parent, ast.Attribute) or use.lineno > loop.lineno:
+        return False
+    if parent.attr in _ASKS_ITSELF:
+        return True
+    statement = view.statement_of(use)
+    return isinstance(statement, ast.Assign) and is_refined(statement.value, use.id) and isinstance(
+        statement.targets[0], ast.Name
+    ) and statement.targets[0].id == use.id

@@ -1,0 +1,214 @@
+"""What an expression says about a queryset: whether it is one, of all rows, and what a loop over it does."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from leakfix.codemod import View
+from leakfix.languages.python.modules import FunctionInfo, own_nodes
+from leakfix.languages.python.names import Place
+
+MANAGERS = frozenset({"objects", "_default_manager", "_base_manager", "all_objects"})
+_REFINING = frozenset(
+    "all filter exclude order_by select_related prefetch_related values values_list only defer annotate alias distinct "
+    "using reverse select_for_update extra".split()
+)
+_NARROWING = frozenset({"filter", "exclude"})
+_WIDE_LOOKUPS = frozenset(
+    "gt gte lt lte isnull contains icontains startswith istartswith endswith iendswith ne not range regex iregex".split()
+)
+_WRITES = frozenset(
+    "save delete update create bulk_create bulk_update get_or_create update_or_create asave adelete aupdate acreate "
+    "abulk_create abulk_update execute executemany refresh_from_db".split()
+)
+_RELATED_WRITES = frozenset({"add", "remove", "set", "clear"})
+_CLOSES = frozenset({"close_old_connections", "close_all", "close_if_unusable_or_obsolete"})
+_SMALL = re.compile(
+    r"(?:Country|Currency|Language|Locale|Site|Group|Permission|ContentType|Role|Settings?|Config|Configuration|Plan|Tier|"
+    r"Status|Kind|Type|Category|Timezone|Region|Feature|Flag)$"
+)
+_DJANGO = ("django.", "wagtail.", "mptt.", "polymorphic.", "model_utils.", "treebeard.", "netbox.", "modelcluster.")
+_HARMLESS_METHODS = frozenset({"get_absolute_url", "natural_key", "pk"})
+
+
+def links(node: ast.expr) -> list[ast.Call]:
+    """The calls of a chain ``Model.objects.filter(...).order_by(...)`` from its end back to the manager; [] if it is none."""
+    found: list[ast.Call] = []
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        found.append(node)
+        if node.func.attr not in _REFINING:
+            return []
+        node = node.func.value
+    is_manager = isinstance(node, ast.Attribute) and node.attr in MANAGERS
+    return found if is_manager else []
+
+
+def manager_of(node: ast.expr) -> ast.Attribute | None:
+    """The ``Model.objects`` a chain begins with."""
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        node = node.func.value
+    return node if isinstance(node, ast.Attribute) and node.attr in MANAGERS else None
+
+
+def is_whole(node: ast.expr) -> bool:
+    """Whether a chain gives all rows of a table, or all but those some fixed condition leaves out."""
+    chain = links(node)
+    if not chain:
+        return False
+    return all(_is_wide(call) for call in chain if _method(call) in _NARROWING)
+
+
+def _method(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
+def _is_wide(call: ast.Call) -> bool:
+    """Whether a condition lets a large part of the table through: constants, ranges, patterns."""
+    if not call.args and not call.keywords:
+        return True
+    for argument in call.args:
+        if not isinstance(argument, ast.Call | ast.BinOp | ast.UnaryOp):
+            return False
+        words = [item for item in ast.walk(argument) if isinstance(item, ast.keyword)]
+        if not words or not all(_is_wide_word(word) for word in words):
+            return False
+    return all(_is_wide_word(word) for word in call.keywords) or _method(call) == "exclude"
+
+
+def _is_wide_word(word: ast.keyword) -> bool:
+    if word.arg is None:
+        return False
+    name, lookup = word.arg.rpartition("__")[0], word.arg.rpartition("__")[2]
+    if word.arg in ("id", "pk") or word.arg.endswith(("__id", "__pk", "_id")):
+        return False
+    if name and lookup in _WIDE_LOOKUPS:
+        return True
+    return isinstance(word.value, ast.Constant) or (
+        isinstance(word.value, ast.Attribute) and word.value.attr.isupper()
+    )
+
+
+def is_refined(node: ast.expr, name: str) -> bool:
+    """Whether a chain narrows or orders the queryset a variable holds."""
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _REFINING:
+        node = node.func.value
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def is_large(view: View, function: FunctionInfo, chain: ast.expr) -> bool:
+    """Whether a chain's model is one of Django's, and not, by its name, of a table that stays small."""
+    manager = manager_of(chain)
+    if manager is None or _SMALL.search(getattr(manager.value, "attr", getattr(manager.value, "id", ""))):
+        return False
+    names = view.of(manager.value, function)
+    for name in names:
+        found = view.names.class_(name)
+        if found is not None:
+            bases = view.names.outside_bases(*found)
+            return any(base.startswith(_DJANGO) for base in bases) or not any("." in base for base in bases)
+    return any(name.startswith(_DJANGO) for name in names) or b"django" in view.module.source.data
+
+
+def prefetches(node: ast.expr) -> bool:
+    """Whether a chain loads related rows in queries of their own."""
+    return any(_method(call) == "prefetch_related" for call in links(node))
+
+
+def why_not_plain(view: View, function: FunctionInfo, queryset: ast.expr, body: list[ast.stmt], variables: set[str]) -> str:
+    """What in a loop over rows may change those still to come; "" where nothing does."""
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Call):
+                reason = _why_call(view, function, queryset, node, variables, 0)
+                if reason:
+                    return reason
+    return ""
+
+
+def closes_connection(body: list[ast.stmt]) -> bool:
+    """Whether a loop closes the connection its rows would come from."""
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Call):
+                word = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                if word in _CLOSES or (word == "close" and "connection" in ast.unparse(node.func)):
+                    return True
+    return False
+
+
+def _why_call(
+    view: View, function: FunctionInfo, queryset: ast.expr, call: ast.Call, variables: set[str], depth: int
+) -> str:
+    word = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    base = call.func.value if isinstance(call.func, ast.Attribute) else None
+    root = base
+    while isinstance(root, ast.Attribute | ast.Call | ast.Subscript):
+        root = root.func if isinstance(root, ast.Call) else root.value
+    on_row = isinstance(root, ast.Name) and root.id in variables
+    if word in _WRITES and base is not None:
+        return f"{word}() is called in the loop"
+    if word in _RELATED_WRITES and on_row and base is not root:
+        return f"{word}() is called in the loop"
+    given = [item for argument in [*call.args, *(k.value for k in call.keywords)] for item in ast.walk(argument)]
+    takes_row = any(isinstance(item, ast.Name) and item.id in variables for item in given)
+    if on_row and base is root and word not in _HARMLESS_METHODS and not _is_display(word):
+        return _why_method(view, function, queryset, word, depth)
+    if takes_row and base is None:
+        return _why_function(view, function, queryset, call, depth)
+    if takes_row and isinstance(base, ast.Name) and base.id in ("self", "cls"):
+        return _why_function(view, function, queryset, call, depth)
+    return ""
+
+
+def _is_display(word: str) -> bool:
+    return (word.startswith("get_") and word.endswith("_display")) or word in dir(str) or word in dir(dict)
+
+
+def _why_method(view: View, function: FunctionInfo, queryset: ast.expr, word: str, depth: int) -> str:
+    manager = manager_of(queryset)
+    for name in view.of(manager.value, function) if manager is not None else ():
+        for method in view.names.member(f"{name}()", word):
+            if view.names.function(method) is not None:
+                return _why_body(view, method, depth)
+    return f"what {word}() does with the row is not known"
+
+
+def _why_function(view: View, function: FunctionInfo, queryset: ast.expr, call: ast.Call, depth: int) -> str:
+    names = view.of(call.func, function)
+    if names and all(name.startswith("builtins.") for name in names):
+        return ""
+    for name in names:
+        if view.names.function(name) is not None:
+            return _why_body(view, name, depth)
+        if not name.startswith("@"):
+            return ""  # a library's function that takes a row: none is known to write it
+    return f"what {ast.unparse(call.func)}() does with the row is not known"
+
+
+def _why_body(view: View, name: str, depth: int) -> str:
+    found = view.names.function(name)
+    if found is None or depth > 3:
+        return f"what {name.rpartition(':')[2]}() does with the row is not known"
+    for node in own_nodes(found[1].node):
+        if isinstance(node, ast.Call):
+            word = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if word in _WRITES and isinstance(node.func, ast.Attribute):
+                return f"{found[1].node.name}(), called in the loop, calls {word}()"
+            for inner in view.names.of(node.func, Place(*found)):
+                if view.names.function(inner) is not None and inner != name:
+                    reason = _why_body(view, inner, depth + 1)
+                    if reason:
+                        return reason
+    return ""
+
+
+def bound_names(target: ast.expr) -> set[str]:
+    """The names a loop's target binds."""
+    return {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+
+
+def uses_in_order(view: View, name: str, function: FunctionInfo) -> Iterator[ast.Name]:
+    """Where a name stands in a function, in the order of the source."""
+    yield from sorted(view.uses(name, function), key=lambda node: (node.lineno, node.col_offset))

@@ -1,0 +1,87 @@
+"""A loop over all rows of a table: the queryset keeps every one of them until the loop is over.
+
+What leaks
+----------
+Iterating a queryset fills its result cache first: all rows are fetched and turned into objects before the loop sees
+one. It is reported in management commands, tasks, data migrations, exports and streamed answers, for
+``for row in Model.objects.all()``, ``list(queryset)``, comprehensions and ``values_list`` alike, where the queryset
+has no condition or only fixed ones.
+
+Why it hurts
+------------
+Memory follows the size of the table. What ran in 100 MB on the developer's machine takes gigabytes a year later,
+and the worker is killed half-way through.
+
+How it is repaired
+------------------
+``.iterator(chunk_size=2000)`` is added: rows come in chunks, from a server-side cursor where the database has one
+(Django's documentation, ``QuerySet.iterator``). The order and the rows are the same. Where the loop writes rows,
+or hands them to code that may, the repair is offered for review: SQLite shows a running query what is written
+meanwhile.
+
+When it is left alone
+---------------------
+The queryset is used again (a second loop, ``len``, an index, a truth test): its cache serves those. Slices, lookups
+by key, conditions on a variable, which mostly select few rows. ``prefetch_related`` before Django 4.1, which
+``iterator`` ignores there, and loops that close the connection.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
+from leakfix.languages.python.modules import FunctionInfo
+from leakfix.patterns.batches import is_batch
+from leakfix.project.kinds import is_test
+from leakfix.project.requirements import only_before
+from leakfix_codemods.django._feeds import Feed, feeds
+from leakfix_codemods.django._querysets import closes_connection, prefetches, why_not_plain
+
+CHUNK = 2000
+
+
+def find(view: View) -> Iterator[Match]:
+    """Loops over whole querysets in functions that are made for many rows."""
+    if is_test(view.module.path):
+        return
+    for function in view.functions:
+        if is_batch(view, function):
+            for feed in feeds(view, function):
+                yield Match(
+                    feed.queryset,
+                    "all rows of the table are kept in memory until the loop is over",
+                    partial(repair, view, function, feed),
+                    held="until-unreferenced",
+                )
+
+
+def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
+    """Let the rows come in chunks."""
+    if prefetches(feed.chain) and only_before(view.module.path, "django 4.1"):
+        return Refusal("iterator() ignores prefetch_related before Django 4.1")
+    if closes_connection(feed.body):
+        return Refusal("the loop closes the connection the rows would come from")
+    if feed.is_async and only_before(view.module.path, "django 4.1"):
+        return Refusal("aiterator() came with Django 4.1")
+    layout = view.layout()
+    method = "aiterator" if feed.is_async else "iterator"
+    size = "" if only_before(view.module.path, "django 2.0") else f"chunk_size={CHUNK}"
+    layout.insert(layout.span(feed.at).end, f".{method}({size})")
+    if feed.listed is not None:
+        start, end = layout.span(feed.listed), layout.span(feed.at)
+        layout.replace(type(start)(start.start, end.start), "")
+        layout.replace(type(start)(end.end, start.end), "")
+    doubt = why_not_plain(view, function, feed.chain, feed.body, feed.variables)
+    if feed.listed is not None:
+        doubt = doubt or "list() may have been written to take the rows before anything changes"
+    check = f"{doubt}: rows that are written while others are still to come" if doubt else ""
+    return Fix("fetch the rows in chunks", Safety.REVIEW if doubt else Safety.SAFE, tuple(layout.edits), check)
+
+
+CODEMOD = PatternCodemod(
+    find=find,
+    words=(".objects", "_default_manager"),
+    shape=r"\bfor\b|\blist\(|\bset\(|\bsum\(",
+    noun="queryset",
+    repairs=".iterator(chunk_size=2000)",
+)

@@ -1,0 +1,66 @@
+"""Functions that go through whole tables on purpose: commands, tasks, migrations, exports, streamed answers."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from leakfix.languages.python.modules import FunctionInfo, own_nodes
+from leakfix.patterns.view import View
+
+_COMMANDS = re.compile(r"(?:^|/)management/commands/[^/]+$")
+_MIGRATIONS = re.compile(r"(?:^|/)migrations/[^/]+$")
+_TASKS = re.compile(r"(?:^|/)(?:tasks?|jobs?|workers?|cron)(?:\.py$|/)")
+_TASK_DECORATORS = frozenset(
+    "shared_task task periodic_task job db_task db_periodic_task cron schedule scheduled_job actor".split()
+)
+_EXPORTS = re.compile(r"(?:^|_)(?:export|dump|backup|backfill|reindex|rebuild|recompute|recalculate|migrate|csv|stream)")
+_WRITES_ROWS = frozenset({"writerow", "writerows"})
+_SETS_UP = "django.setup("
+
+
+def is_batch(view: View, function: FunctionInfo | None) -> bool:
+    """Whether a function, by where it stands or what it does, is made to go through everything there is."""
+    if function is None:
+        return False
+    path = view.module.path
+    if _COMMANDS.search(path) or _TASKS.search(path):
+        return True
+    at: FunctionInfo | None = function
+    while at is not None:
+        if _is_task(at) or _EXPORTS.search(at.node.name) or _streams(at) or _is_migration(path, at):
+            return True
+        at = at.parent
+    return False
+
+
+def _is_task(function: FunctionInfo) -> bool:
+    words = set()
+    for decorator in function.node.decorator_list:
+        node = decorator.func if isinstance(decorator, ast.Call) else decorator
+        words.add(getattr(node, "attr", getattr(node, "id", "")))
+    return bool(words & _TASK_DECORATORS)
+
+
+def _is_migration(path: str, function: FunctionInfo) -> bool:
+    return _MIGRATIONS.search(path) is not None and len(function.node.args.args) >= 2
+
+
+def _streams(function: FunctionInfo) -> bool:
+    """Whether it hands rows on one by one, or writes them to a file of rows."""
+    for node in own_nodes(function.node):
+        match node:
+            case ast.Yield() | ast.YieldFrom() if not _is_scope(function):
+                return True
+            case ast.Attribute(attr=word) if word in _WRITES_ROWS:
+                return True
+            case ast.Name(id=word) if word.startswith("Streaming"):
+                return True
+    return False
+
+
+def _is_scope(function: FunctionInfo) -> bool:
+    """Whether its ``yield`` hands out one thing to be used meanwhile: a context manager, a fixture, a dependency."""
+    said = " ".join(ast.unparse(decorator) for decorator in function.node.decorator_list)
+    yields = sum(isinstance(node, ast.Yield) for node in own_nodes(function.node))
+    return "contextmanager" in said or "fixture" in said or (yields == 1 and function.node.name.startswith("get_"))
