@@ -55,7 +55,7 @@ def test_a_codemod_is_named_by_its_path(plugin: Path) -> None:
         ("lib/other.py", "raise RuntimeError('no')", "cannot be imported: RuntimeError: no"),
         ("lib/other.py", "raise SystemExit(3)", "cannot be imported: SystemExit"),
         ("lib/other.py", "def (", "SyntaxError"),
-        ("lib/other.py", "x = 1", "must hold one LeakCodemod, it holds 0"),
+        ("lib/other.py", "x = 1", "must hold one codemod, it holds 0"),
         ("lib/other.py", CODEMOD.format(id="lib/nothing"), "there is no resource 'lib/nothing'"),
         ("lib/zz_other.py", CODEMOD.format(id="lib/thing"), "belongs to another codemod"),
         ("broken/__init__.py", "import no_such_module", "ModuleNotFoundError"),

@@ -87,7 +87,7 @@ def run(case: Case, registry: Registry, work: Path) -> Outcome:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
     (work / "pyproject.toml").write_text("")
-    config = Config(exclude=())
+    config = Config(select=("leak", "growth", *_rules_of(case, registry)), exclude=())
     here = os.getcwd()
     os.chdir(work)
     try:
@@ -99,6 +99,12 @@ def run(case: Case, registry: Registry, work: Path) -> Outcome:
         os.chdir(here)
     after = {name: (work / name).read_bytes() for name in case.before}
     return Outcome(report.findings, report.errors, after, again.findings)
+
+
+def _rules_of(case: Case, registry: Registry) -> list[str]:
+    """The rule a case is for, which runs whatever its category."""
+    rule = "/".join(case.name.split("/")[:2]).replace("_", "-")
+    return [name for name in registry.codemods if name.replace("_", "-") == rule]
 
 
 def problems(case: Case, outcome: Outcome) -> list[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from leakfix.cli.terminal import complain
 from leakfix.config import MOST_JOBS, Config, load
-from leakfix.registry import Registry
+
+if TYPE_CHECKING:
+    from leakfix.registry import Registry
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -49,6 +51,8 @@ def settings(
 
 def registry_for(config: Config) -> Registry:
     """The registry, having told what of it could not be loaded."""
+    from leakfix.registry import Registry
+
     registry = Registry.load(config)
     for text in registry.broken:
         complain("warning", text)

@@ -16,7 +16,6 @@ _TASK_DECORATORS = frozenset(
 )
 _EXPORTS = re.compile(r"(?:^|_)(?:export|dump|backup|backfill|reindex|rebuild|recompute|recalculate|migrate|csv|stream)")
 _WRITES_ROWS = frozenset({"writerow", "writerows"})
-_SETS_UP = "django.setup("
 
 
 def is_batch(view: View, function: FunctionInfo | None) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from leakfix.languages.python.modules import ClassInfo, FunctionInfo, own_nodes
+from leakfix.languages.python.modules import ClassInfo, FunctionInfo, local_bindings, own_nodes
 from leakfix.patterns.caches import parameters
 from leakfix.patterns.domain import is_open_parameter, says_closed, says_open
 from leakfix.patterns.view import View
@@ -22,12 +22,16 @@ _FILLING = frozenset({"append", "add", "setdefault", "update", "extend", "insert
 
 @dataclass(frozen=True)
 class Fill:
-    """A statement that adds an entry: in which function, under which key (None for a list's)."""
+    """A statement that adds an entry: in which function, under which key (None for a list's).
+
+    told: the word of the key that tells of an open domain, where another function adds the entry.
+    """
 
     statement: ast.stmt
     function: FunctionInfo
     key: ast.expr | None
     value: ast.expr | None
+    told: str = ""
 
 
 @dataclass
@@ -90,8 +94,6 @@ def _owner_of(function: FunctionInfo | None) -> ClassInfo | None:
 def _is_shadowed(name: str, function: FunctionInfo | None) -> bool:
     while function is not None:
         if function.locals is None:
-            from leakfix.languages.python.modules import local_bindings
-
             function.locals = local_bindings(function.node)
         if name in function.locals or any(argument.arg == name for argument in parameters(function)):
             return True
@@ -198,7 +200,8 @@ def _filled_by_callee(view: View, container: Container, node: ast.expr, function
         for item in own_nodes(found[1].node) if position < len(given) else ():
             match item:
                 case ast.Subscript(value=ast.Name(id=base), slice=key, ctx=ast.Store()) if base == given[position]:
-                    yield Fill(view.statement_of(node), function, key, None)
+                    told = _open_word(replace(view, module=found[0]), key, found[1], ("title", "key"))
+                    yield Fill(view.statement_of(node), function, None, None, told)
                     return
 
 
@@ -272,9 +275,12 @@ def open_key(view: View, fill: Fill, is_cache: bool) -> str:
     is_cache: whether the container's own name says what it is for, so that a parameter called ``key`` tells.
     """
     if fill.key is None:
-        return ""
-    ambiguous = ("title", "key", "code", "string") if is_cache else ("title",)
-    for name, given in _sources(view, fill.key, fill.function, ambiguous, 0):
+        return fill.told
+    return _open_word(view, fill.key, fill.function, ("title", "key", "code", "string") if is_cache else ("title",))
+
+
+def _open_word(view: View, key: ast.expr, function: FunctionInfo, ambiguous: Collection[str]) -> str:
+    for name, given in _sources(view, key, function, ambiguous, 0):
         if says_open(name, ambiguous if given else ()):
             return name
     return ""
@@ -299,6 +305,8 @@ def _sources(
                 yield from _sources(view, function_node.value, function, ambiguous, depth)
             for argument in [*arguments, *(word.value for word in words)]:
                 yield from _sources(view, argument, function, ambiguous, depth)
+        case ast.Subscript(slice=ast.Constant(value=str() as name)):
+            yield name, False
         case ast.Constant():
             return
         case _:

@@ -17,8 +17,9 @@ from leakfix.project.kinds import is_test
 from leakfix.repairs.python.layout import Layout
 
 _CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
-_LONG_LIVED = re.compile(r"(?:Cache|Service|Manager|Adapter|Bot|Client|Server|Provider|Repository|Store|Registry|Backend|Live)$")
-_IDENTITY = re.compile(r"(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|Client|Session|Engine|Connection|Pool|create_\w+|connect)\(")
+_LONG_LIVED = re.compile(r"(?:Cache|Service|Manager|Adapter|Bot|Client|Server|Provider|Repository|Store|Registry|Backend)$")
+_IDENTITY = re.compile(r"(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|create_task)\(")
+_OF_ITS_KIND = re.compile(r"(?:Client|Session|Engine|Connection|Pool|sessionmaker|create_\w*(?:engine|pool|client)|connect)\(")
 _REGISTERS = re.compile(r"regist|subscrib|install|load|init|setup|configure|__set_name__|__new__|^add_|^on_|connect|discover")
 _ROUTES = frozenset("route get post put patch delete head options websocket api_route before_request after_request".split())
 _EMPTY = tuple(b"=" + gap + form for gap in (b" ", b"") for form in (b"{}", b"[]", b"dict()", b"list()", b"set()"))
@@ -84,19 +85,22 @@ def growing(view: View) -> Iterator[Growing]:
 
 
 def _grown(view: View, container: Container) -> Growing | None:
-    if container.kind == "instance" and _CACHE.search(container.name) is None:
+    if container.kind == "instance" and _CACHE.search(container.name) is None and not _runs_for_ever(container):
         return None
     if container.kind == "default" and len(container.references) < 2:
         return None
     sure = list[Fill]()
     key, computed = "", True
     for fill in fills(view, container):
+        if fill.value is not None and _OF_ITS_KIND.search(ast.unparse(fill.value)):
+            return None  # one for each tenant or server, on purpose
         if _REGISTERS.search(fill.function.node.name) or _is_decorator(fill.function):
             return None
         named = _CACHE.search(container.name) is not None
         said = open_key(view, fill, named)
         computes = recomputes(view, container, fill) and not isinstance(fill.statement, ast.AugAssign)
-        if said and (named or computes and container.is_mapping and _is_computed(fill) or is_handler(view, fill.function)):
+        serves = is_handler(view, fill.function) or container.kind == "instance"
+        if said and (named or (computes and (serves or (container.is_mapping and _is_computed(fill))))):
             sure.append(fill)
             key = key or said
             computed = computed and computes
@@ -135,10 +139,19 @@ def _is_long_lived(view: View, container: Container) -> bool:
     """Whether objects of a class live as long as the program: one is made when a module is imported."""
     assert container.owner is not None
     name = container.owner.node.name
-    if _LONG_LIVED.search(name):
+    if _LONG_LIVED.search(name) or _runs_for_ever(container):
         return True
     made = re.compile(rf"^\w+[ \t]*(?::[^=\n]+)?=[ \t]*(?:\w+\.)*{name}\(|def [^\n]*=\s*{name}\(".encode(), re.MULTILINE)
     return any(made.search(text) for text in (view.module.source.data, *view.texts(name)))
+
+
+def _runs_for_ever(container: Container) -> bool:
+    """Whether a method of the class goes round an endless loop: its object lives as long as that."""
+    return container.owner is not None and any(
+        isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value
+        for method in container.owner.methods.values()
+        for node in ast.walk(method.node)
+    )
 
 
 def guarded(view: View, found: Growing) -> Fix | Refusal:
