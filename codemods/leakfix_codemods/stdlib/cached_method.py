@@ -43,7 +43,7 @@ def find(view: View) -> Iterator[Match]:
             continue
         message = f"cache of {owner.node.name}.{found.function.node.name}() keeps every object it was called on"
         yield Match(
-            found.decorator,
+            found.made,
             message,
             partial(bound, view, found, MOST_OBJECTS, CHECK),
             held="forever",

@@ -38,15 +38,17 @@ def find(view: View) -> Iterator[Match]:
     """Unbounded caches on functions with a parameter of an open domain."""
     if is_test(view.module.path):
         return
+    reported = set()
     for found in unbounded_caches(view):
         function = found.function
         if function.parent is not None or keeps_self(function) or calls_itself(function):
             continue
         keys = [argument.arg for argument in parameters(function) if is_open_parameter(view, function, argument)]
-        if keys and not is_cleared(view, function):
+        if keys and found.made not in reported and not is_cleared(view, function):
+            reported.add(found.made)
             message = f"cache of {function.node.name}() keeps an entry for every {keys[0]} there ever was"
             yield Match(
-                found.decorator,
+                found.made,
                 message,
                 partial(bound, view, found, MOST_ENTRIES, CHECK),
                 held="forever",

@@ -17,30 +17,43 @@ MOST_OBJECTS = 128
 
 @dataclass(frozen=True)
 class UnboundedCache:
-    """A decorator without a bound, and the function it decorates. size: the constant ``None``, where one is written."""
+    """A cache without a bound, and the function it is for. size: the constant ``None``, where one is written."""
 
-    decorator: ast.expr
+    made: ast.expr
     function: FunctionInfo
     size: ast.expr | None
 
 
 def unbounded_caches(view: View) -> Iterator[UnboundedCache]:
-    """``lru_cache(maxsize=None)`` and ``cache`` on the file's functions."""
+    """``lru_cache(maxsize=None)`` and ``cache``: on the file's functions, called with one, or kept to decorate them."""
+    kept = {}
+    for statement in view.tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as made) if _size(view, made, None):
+                kept[name] = made
+            case ast.Assign(value=ast.Call(func=made, args=[ast.Name() as cached])):
+                for found in view.of(cached):
+                    function = view.module.functions.get(found.rpartition(":")[2])
+                    size = _size(view, made, None)
+                    if function is not None and (size or view.is_a(made, None, "functools.cache")):
+                        yield UnboundedCache(made, function, size)
     for function in view.functions:
         for decorator in function.node.decorator_list:
-            found = _unbounded(view, decorator, function)
-            if found is not None:
-                yield found
+            if view.is_a(decorator, function.parent, "functools.cache"):
+                yield UnboundedCache(decorator, function, None)
+            elif isinstance(decorator, ast.Name) and decorator.id in kept:
+                made = kept[decorator.id]
+                yield UnboundedCache(made, function, _size(view, made, None))
+            elif size := _size(view, decorator, function.parent):
+                yield UnboundedCache(decorator, function, size)
 
 
-def _unbounded(view: View, decorator: ast.expr, function: FunctionInfo) -> UnboundedCache | None:
-    if view.is_a(decorator, function.parent, "functools.cache"):
-        return UnboundedCache(decorator, function, None)
-    if isinstance(decorator, ast.Call) and view.is_a(decorator.func, function.parent, "functools.lru_cache"):
-        sizes = [*decorator.args[:1], *(word.value for word in decorator.keywords if word.arg == "maxsize")]
-        if sizes and isinstance(sizes[0], ast.Constant) and sizes[0].value is None:
-            return UnboundedCache(decorator, function, sizes[0])
-    return None
+def _size(view: View, made: ast.expr, function: FunctionInfo | None) -> ast.expr | None:
+    """The ``None`` in ``lru_cache(maxsize=None)``."""
+    if not isinstance(made, ast.Call) or not view.is_a(made.func, function, "functools.lru_cache"):
+        return None
+    sizes = [*made.args[:1], *(word.value for word in made.keywords if word.arg == "maxsize")]
+    return sizes[0] if sizes and isinstance(sizes[0], ast.Constant) and sizes[0].value is None else None
 
 
 def parameters(function: FunctionInfo) -> list[ast.arg]:
@@ -59,10 +72,8 @@ def keeps_self(function: FunctionInfo) -> bool:
 def calls_itself(function: FunctionInfo) -> bool:
     """Whether a function recurses: its cache is its algorithm."""
     name = function.node.name
-    return any(
-        isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == name
-        for node in own_nodes(function.node)
-    )
+    own = (f"self.{name}", f"cls.{name}", name)
+    return any(isinstance(node, ast.Call) and ast.unparse(node.func) in own for node in own_nodes(function.node))
 
 
 def is_cleared(view: View, function: FunctionInfo) -> bool:
@@ -77,13 +88,13 @@ def bound(view: View, found: UnboundedCache, most: int, check: str) -> Fix:
     layout = view.layout()
     if found.size is not None:
         layout.replace(layout.span(found.size), str(most))
-    elif isinstance(found.decorator, ast.Attribute):
-        layout.replace(layout.span(found.decorator), f"{layout.text(found.decorator.value)}.lru_cache(maxsize={most})")
+    elif isinstance(found.made, ast.Attribute):
+        layout.replace(layout.span(found.made), f"{layout.text(found.made.value)}.lru_cache(maxsize={most})")
     else:
-        assert isinstance(found.decorator, ast.Name)
-        last = len(view.uses(found.decorator.id, None)) == 1
+        assert isinstance(found.made, ast.Name)
+        last = len(view.uses(found.made.id, None)) == 1
         spelled = imported(view.module, layout, "functools", "lru_cache")
-        layout.replace(layout.span(found.decorator), f"{spelled}(maxsize={most})")
+        layout.replace(layout.span(found.made), f"{spelled}(maxsize={most})")
         if last:
-            forget_import(view.module, layout, found.decorator.id)
+            forget_import(view.module, layout, found.made.id)
     return Fix(f"keep at most {most:,} entries", Safety.REVIEW, tuple(layout.edits), check)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -200,7 +200,7 @@ def _filled_by_callee(view: View, container: Container, node: ast.expr, function
         for item in own_nodes(found[1].node) if position < len(given) else ():
             match item:
                 case ast.Subscript(value=ast.Name(id=base), slice=key, ctx=ast.Store()) if base == given[position]:
-                    told = _open_word(replace(view, module=found[0]), key, found[1], ("title", "key"))
+                    told = _open_word(replace(view, module=found[0]), key, found[1], memo=False)
                     yield Fill(view.statement_of(node), function, None, None, told)
                     return
 
@@ -269,42 +269,42 @@ def _only_when_asked(view: View, node: ast.AST, function: FunctionInfo | None, f
 # -- keys ---------------------------------------------------------------------------------------------------------------
 
 
-def open_key(view: View, fill: Fill, is_cache: bool) -> str:
+def open_key(view: View, fill: Fill, memo: bool) -> str:
     """The word of a fill's key that tells of an open domain; "" where none does.
 
-    is_cache: whether the container's own name says what it is for, so that a parameter called ``key`` tells.
+    memo: whether what is kept is computed from the key, so that a parameter tells whatever it is called.
     """
     if fill.key is None:
         return fill.told
-    return _open_word(view, fill.key, fill.function, ("title", "key", "code", "string") if is_cache else ("title",))
+    return _open_word(view, fill.key, fill.function, memo)
 
 
-def _open_word(view: View, key: ast.expr, function: FunctionInfo, ambiguous: Collection[str]) -> str:
-    for name, given in _sources(view, key, function, ambiguous, 0):
-        if says_open(name, ambiguous if given else ()):
+def _open_word(view: View, key: ast.expr, function: FunctionInfo, memo: bool) -> str:
+    for name, any_value in _sources(view, key, function, 0):
+        if (any_value and memo) or says_open(name, ("key", "title") if any_value else ()):
             return name
     return ""
 
 
-def _sources(
-    view: View, node: ast.expr, function: FunctionInfo, ambiguous: Collection[str], depth: int
-) -> Iterator[tuple[str, bool]]:
+def _sources(view: View, node: ast.expr, function: FunctionInfo, depth: int) -> Iterator[tuple[str, bool]]:
     """The names a key is made of, followed to parameters; with whether they are ones that can take any value."""
     match node:
         case ast.Name(id=name):
-            yield from _source_names(view, name, function, ambiguous, depth)
+            yield from _source_names(view, name, function, depth)
         case ast.Attribute(value=value, attr=attribute):
             if isinstance(value, ast.Name) and value.id in ("self", "cls"):
                 return
             if attribute not in ("__name__", "__class__", "__qualname__", "__module__") and not says_closed(attribute):
                 yield attribute, False
+        case ast.BinOp(op=ast.Mod(), right=ast.Constant(value=int())):
+            return
         case ast.Call(func=function_node, args=arguments, keywords=words):
             if _last_word(function_node) in ("type", "id", "len", "bool"):
                 return
             if isinstance(function_node, ast.Attribute):
-                yield from _sources(view, function_node.value, function, ambiguous, depth)
+                yield from _sources(view, function_node.value, function, depth)
             for argument in [*arguments, *(word.value for word in words)]:
-                yield from _sources(view, argument, function, ambiguous, depth)
+                yield from _sources(view, argument, function, depth)
         case ast.Subscript(slice=ast.Constant(value=str() as name)):
             yield name, False
         case ast.Constant():
@@ -312,30 +312,33 @@ def _sources(
         case _:
             for child in ast.iter_child_nodes(node):
                 if isinstance(child, ast.expr):
-                    yield from _sources(view, child, function, ambiguous, depth)
+                    yield from _sources(view, child, function, depth)
 
 
-def _source_names(
-    view: View, name: str, function: FunctionInfo, ambiguous: Collection[str], depth: int
-) -> Iterator[tuple[str, bool]]:
+def _source_names(view: View, name: str, function: FunctionInfo, depth: int) -> Iterator[tuple[str, bool]]:
     argument = next((item for item in parameters(function) if item.arg == name), None)
-    if argument is not None:
-        if is_open_parameter(view, function, argument, ambiguous) or says_open(name, set(ambiguous) & {"key"}):
-            yield name, True
-        return
     assigned = [
         value
         for node in own_nodes(function.node)
         for target, value in _any_assigned(node)
         if isinstance(target, ast.Name) and target.id == name
     ]
-    if not assigned and function.parent is not None:
-        yield from _source_names(view, name, function.parent, ambiguous, depth)
+    if argument is not None and not assigned:
+        if is_open_parameter(view, function, argument):
+            yield name, True
         return
-    if name not in ("self", "cls") and assigned and not says_closed(name):
+    if not assigned and function.parent is not None:
+        yield from _source_names(view, name, function.parent, depth)
+        return
+    if name not in ("self", "cls") and not says_closed(name) and not all(_is_reduced(value) for value in assigned):
         yield name, False
     for value in assigned if depth < 3 else ():
-        yield from _sources(view, value, function, ambiguous, depth + 1)
+        yield from _sources(view, value, function, depth + 1)
+
+
+def _is_reduced(value: ast.expr) -> bool:
+    """Whether a value is brought down to few ones: a remainder of a constant."""
+    return isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mod) and isinstance(value.right, ast.Constant)
 
 
 def _any_assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:

@@ -9,7 +9,7 @@ import ast
 import re
 from collections.abc import Collection
 
-from leakfix.languages.python.modules import FunctionInfo, FunctionNode
+from leakfix.languages.python.modules import FunctionInfo, FunctionNode, own_nodes, parameter_parts
 from leakfix.languages.python.names import Place
 from leakfix.patterns.view import View
 
@@ -31,10 +31,27 @@ _CLOSED = frozenset(
     "signature annotation callable obj cfg registry loader parser namespace attr attribute property operator precision scale "
     "width height depth strategy algorithm mimetype media urlconf resource currency country region role permission status "
     "state flag verbose debug dry strict default base root interpreter python compiler target shape ndim axis weekday month "
-    "category feature metric provider service db database dsn api warehouse deployment option".split()
+    "category feature metric provider service alias regex regexp syntax offset seconds kw characters merge delta char component tool db database dsn api warehouse deployment option".split()
 )
 _READS_FILES = re.compile(r"\b(open|read_text|read_bytes|exists|isfile|isdir|listdir|stat|getmtime)\b")
-_CLOSED_TYPES = ("builtins.bool", "builtins.type", "typing.Literal", "typing.Type", "typing_extensions.Literal", "builtins.None")
+_PLAIN = (
+    "builtins.str",
+    "builtins.int",
+    "builtins.float",
+    "builtins.bytes",
+    "builtins.tuple",
+    "builtins.object",
+    "builtins.frozenset",
+    "datetime.",
+    "uuid.",
+    "decimal.",
+    "ipaddress.",
+    "typing.Any",
+    "typing.Hashable",
+    "typing.Tuple",
+    "typing.NewType()",
+    "collections.abc.Hashable",
+)
 
 
 def words_of(name: str) -> list[str]:
@@ -57,15 +74,55 @@ def says_closed(name: str) -> bool:
     return not says_open(name, AMBIGUOUS) and not _CLOSED.isdisjoint(words_of(name))
 
 
-def is_open_parameter(
-    view: View, function: FunctionInfo, argument: ast.arg, ambiguous: Collection[str] = ("path", "title")
-) -> bool:
-    """Whether a parameter can take any number of values over the life of the program."""
+def is_open_parameter(view: View, function: FunctionInfo, argument: ast.arg) -> bool:
+    """Whether a parameter can take any number of values over the life of the program: all do of which nothing says no.
+
+    What says no: a closed type, an object that is no plain value, a flag as default, a word of a closed domain, being
+    looked up in a constant first, and, for a private function, callers that only give constants.
+    """
+    name = argument.arg
+    if name in ("self", "cls") or argument is function.node.args.kwarg:
+        return False
     if argument.annotation is not None and _is_closed_type(view, argument.annotation, function):
         return False
-    if _is_plain_text_or_number(view, argument.annotation, function):
-        return says_open(argument.arg, () if reads_files(function.node) else ambiguous)
-    return says_open(argument.arg)
+    if not says_open(name, AMBIGUOUS) and not _CLOSED.isdisjoint(words_of(name)):
+        return False
+    if not says_open(name) and (reads_files(function.node) or not _CLOSED.isdisjoint(words_of(function.node.name))):
+        return False
+    if isinstance(parameter_parts(function.node, name)[1], ast.Constant) and argument.annotation is None:
+        default = parameter_parts(function.node, name)[1]
+        if isinstance(default, ast.Constant) and isinstance(default.value, bool):
+            return False
+    return not is_validated(function, name) and not _only_constants(view, function, name)
+
+
+def is_validated(function: FunctionInfo, name: str) -> bool:
+    """Whether a function turns away every value of a parameter that is not in some constant."""
+    for node in own_nodes(function.node):
+        match node:
+            case ast.If(test=ast.Compare(left=ast.Name(id=left), ops=[ast.NotIn()], comparators=[known]), body=body):
+                constant = ast.unparse(known).rpartition(".")[2].isupper() or isinstance(known, ast.Tuple | ast.Set)
+                if left == name and constant and isinstance(body[-1], ast.Raise | ast.Return):
+                    return True
+    return False
+
+
+def _only_constants(view: View, function: FunctionInfo, name: str) -> bool:
+    """Whether a private function is called in its file only, with a constant each time."""
+    if not function.node.name.startswith("_") or function.owner is not None:
+        return False
+    position = [a.arg for a in [*function.node.args.posonlyargs, *function.node.args.args]]
+    calls = [node for node in view.calls if isinstance(node.func, ast.Name) and node.func.id == function.node.name]
+    uses = view.uses(function.node.name, None)
+    if not calls or len(uses) > len(calls):
+        return False
+    for call in calls:
+        given = [word.value for word in call.keywords if word.arg == name]
+        if name in position and position.index(name) < len(call.args):
+            given.append(call.args[position.index(name)])
+        if not all(isinstance(value, ast.Constant) for value in given) or any(w.arg is None for w in call.keywords):
+            return False
+    return True
 
 
 def reads_files(node: FunctionNode) -> bool:
@@ -77,14 +134,6 @@ def reads_files(node: FunctionNode) -> bool:
     )
 
 
-def _is_plain_text_or_number(view: View, annotation: ast.expr | None, function: FunctionInfo) -> bool:
-    if isinstance(annotation, ast.BinOp):
-        return _is_plain_text_or_number(view, annotation.left, function)
-    if annotation is None:
-        return False
-    return view.is_a(annotation, function, "builtins.str", "builtins.int", "builtins.float", "builtins.bytes")
-
-
 def _is_closed_type(view: View, annotation: ast.expr, function: FunctionInfo) -> bool:
     match annotation:
         case ast.Constant(value=None):
@@ -93,13 +142,13 @@ def _is_closed_type(view: View, annotation: ast.expr, function: FunctionInfo) ->
             return _is_closed_type(view, left, function) and _is_closed_type(view, right, function)
         case ast.Subscript(value=value, slice=inner):
             names = view.of(value, function)
-            if "typing.Optional" in names:
-                return _is_closed_type(view, inner, function)
-            return any(name in _CLOSED_TYPES for name in names)
-    names = view.of(annotation, function)
-    return any(name in _CLOSED_TYPES or name.startswith(("pathlib.", "types.")) for name in names) or any(
-        is_enum(view, name) for name in names
-    )
+            if "typing.Optional" in names or "typing.Union" in names:
+                parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+                return all(_is_closed_type(view, part, function) for part in parts)
+            return not any(name.startswith(_PLAIN) for name in names)
+        case ast.Constant(value=str() as text):
+            return not re.match(r"(?:str|int|float|bytes|tuple|object|datetime|date|UUID|Decimal)\b", text)
+    return not any(name.startswith(_PLAIN) for name in view.of(annotation, function))
 
 
 def is_enum(view: View, name: str, depth: int = 0) -> bool:

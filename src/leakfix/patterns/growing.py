@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leakfix.finding import Fix, Refusal, Safety, Step
-from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.patterns.caches import MOST_ENTRIES, parameters
 from leakfix.patterns.containers import Container, Fill, containers, fills, is_emptied, open_key, recomputes
 from leakfix.languages.python.names import Place
@@ -21,22 +21,19 @@ _LONG_LIVED = re.compile(r"(?:Cache|Service|Manager|Adapter|Bot|Client|Server|Pr
 _IDENTITY = re.compile(r"(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|create_task)\(")
 _OF_ITS_KIND = re.compile(r"(?:Client|Session|Engine|Connection|Pool|sessionmaker|create_\w*(?:engine|pool|client)|connect)\(")
 _REGISTERS = re.compile(r"regist|subscrib|install|load|init|setup|configure|__set_name__|__new__|^add_|^on_|connect|discover")
+_CHANGES = frozenset("append add update extend insert remove discard pop setdefault popleft appendleft".split())
 _ROUTES = frozenset("route get post put patch delete head options websocket api_route before_request after_request".split())
 _EMPTY = tuple(b"=" + gap + form for gap in (b" ", b"") for form in (b"{}", b"[]", b"dict()", b"list()", b"set()"))
 _EMPTY_CALLS = (b"defaultdict(", b"OrderedDict()")
-_NAME = re.compile(rb"\w+")
-_HANDLES = re.compile(
-    rb"^[ \t]*(?:@\w+\.(?:route|get|post|put|patch|delete|api_route|websocket)\(|(?:async )?def \w+\((?:self, )?request\b)",
-    re.MULTILINE,
-)
+_NAME = re.compile(rb"[ \t]*(?:self\.|cls\.)?(\w+)")
 
 
 def may_grow(data: bytes) -> bool:
-    """Whether a file's text has a container that begins empty and is called a cache, or is filled beside a handler.
+    """Whether a file's text has a container that begins empty and is called a cache, or asked before it is filled.
 
     Asked of every file there is, so it looks for plain text before it looks for anything else.
     """
-    others: set[bytes] = set()
+    seen: set[bytes] = set()
     for form in (*_EMPTY, *_EMPTY_CALLS):
         at = data.find(form)
         while at >= 0:
@@ -45,16 +42,21 @@ def may_grow(data: bytes) -> bool:
             if b"cache" in lowered or b"memo" in lowered:
                 return True
             name = _NAME.match(line)
-            if name is not None:
-                others.add(name.group())
+            if name is not None and name[1] not in seen:
+                if (name.start(1) == 0 or b"." in line) and _is_asked_and_filled(data, name[1]):
+                    return True
+                seen.add(name[1])
             at = data.find(form, at + 1)
-    return any(_fills(data, name) for name in others) and (_HANDLES.search(data) is not None or b" not in " in data)
+    return False
 
 
-def _fills(data: bytes, name: bytes) -> bool:
-    if any(name + form in data for form in (b".append(", b".add(", b".setdefault(")):
+def _is_asked_and_filled(data: bytes, name: bytes) -> bool:
+    if name + b".setdefault(" in data:
         return True
-    return name + b"[" in data and re.search(rb"\b" + name + rb"\[[^\]\n]+\][ \t]*=[^=]", data) is not None
+    asked = any(form + name in data for form in (b" in ", b" in self.", b" in cls.")) or name + b".get(" in data
+    if not (asked or b"KeyError" in data or name + b".add(" in data) or name + b"[" not in data:
+        return False
+    return re.search(rb"\b" + name + rb"\[[^\]\n]+\][ \t]*=[^=]", data) is not None
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,6 @@ def growing(view: View) -> Iterator[Growing]:
 
 
 def _grown(view: View, container: Container) -> Growing | None:
-    if container.kind == "instance" and _CACHE.search(container.name) is None and not _runs_for_ever(container):
-        return None
     if container.kind == "default" and len(container.references) < 2:
         return None
     sure = list[Fill]()
@@ -97,10 +97,11 @@ def _grown(view: View, container: Container) -> Growing | None:
         if _REGISTERS.search(fill.function.node.name) or _is_decorator(fill.function):
             return None
         named = _CACHE.search(container.name) is not None
-        said = open_key(view, fill, named)
         computes = recomputes(view, container, fill) and not isinstance(fill.statement, ast.AugAssign)
+        memo = computes and container.is_mapping and _is_computed(fill)
+        said = open_key(view, fill, memo)
         serves = is_handler(view, fill.function) or container.kind == "instance"
-        if said and (named or (computes and (serves or (container.is_mapping and _is_computed(fill))))):
+        if said and (named or memo or (computes and serves)):
             sure.append(fill)
             key = key or said
             computed = computed and computes
@@ -108,8 +109,22 @@ def _grown(view: View, container: Container) -> Growing | None:
 
 
 def _is_computed(fill: Fill) -> bool:
-    """Whether what is kept is made by a call: not a flag, a counter or the argument itself."""
-    return fill.value is not None and any(isinstance(node, ast.Call) for node in ast.walk(fill.value))
+    """Whether what is kept is made by a call or put together: not a flag, a counter or the argument itself."""
+    return fill.value is not None and _makes(fill, fill.value, 0)
+
+
+def _makes(fill: Fill, value: ast.expr, depth: int) -> bool:
+    for node in ast.walk(value):
+        if isinstance(node, ast.Call | ast.Dict | ast.JoinedStr | ast.ListComp):
+            return True
+        if isinstance(node, ast.Name) and depth < 3:
+            for statement in own_nodes(fill.function.node):
+                if isinstance(statement, ast.Assign) and any(
+                    isinstance(target, ast.Name) and target.id == node.id for target in statement.targets
+                ):
+                    if statement.value is not value and _makes(fill, statement.value, depth + 1):
+                        return True
+    return False
 
 
 def _is_decorator(function: FunctionInfo) -> bool:
@@ -146,11 +161,25 @@ def _is_long_lived(view: View, container: Container) -> bool:
 
 
 def _runs_for_ever(container: Container) -> bool:
-    """Whether a method of the class goes round an endless loop: its object lives as long as that."""
-    return container.owner is not None and any(
-        isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value
-        for method in container.owner.methods.values()
-        for node in ast.walk(method.node)
+    """Whether a method of the class goes round an endless loop that waits: its object lives as long as that."""
+    if container.owner is None:
+        return False
+    for method in container.owner.methods.values():
+        for node in ast.walk(method.node):
+            if isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value:
+                if any(isinstance(inner, ast.Await) or _waits(inner) for inner in ast.walk(node)):
+                    return True
+    return False
+
+
+def _waits(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
+        "sleep",
+        "wait",
+        "recv",
+        "accept",
+        "poll",
+        "select",
     )
 
 
@@ -163,6 +192,8 @@ def guarded(view: View, found: Growing) -> Fix | Refusal:
         return Refusal(f"an entry of {container.name} that goes is not computed again: which to drop is for you to decide")
     if any(_IDENTITY.search(ast.unparse(fill.value)) for fill in found.fills if fill.value is not None):
         return Refusal(f"what {container.name} holds may be in use when it goes: which to drop is for you to decide")
+    if any(_is_state(view, container, fill) for fill in found.fills):
+        return Refusal(f"what {container.name} holds is not computed from its key alone: it would be lost")
     layout = view.layout()
     for fill in {fill.statement: fill for fill in found.fills}.values():
         reason = _guard(view, layout, container, fill)
@@ -170,6 +201,33 @@ def guarded(view: View, found: Growing) -> Fix | Refusal:
             return Refusal(reason)
     check = "that the oldest entries may go and be computed again"
     return Fix(f"keep at most {MOST_ENTRIES:,} entries", Safety.REVIEW, tuple(layout.edits), check)
+
+
+def _is_state(view: View, container: Container, fill: Fill) -> bool:
+    """Whether an entry is changed after it was made, or made of something else than what the function is given."""
+    for node, _ in container.references:
+        entry = view.parents[node]
+        if isinstance(entry, ast.Subscript) and entry.value is node:
+            above = view.parents[entry]
+            if isinstance(above, ast.AugAssign) and above.target is entry:
+                return True
+            if isinstance(above, ast.Subscript) and isinstance(above.ctx, ast.Store | ast.Del):
+                return True
+            if isinstance(above, ast.Attribute) and above.attr in _CHANGES and isinstance(view.parents[above], ast.Call):
+                return True
+    given = {argument.arg for argument in parameters(fill.function)} - {"self", "cls"}
+    return fill.value is None or given.isdisjoint(_names_behind(fill, fill.value, 0))
+
+
+def _names_behind(fill: Fill, value: ast.expr, depth: int) -> set[str]:
+    names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+    found = set(names)
+    for statement in own_nodes(fill.function.node) if depth < 3 else ():
+        if isinstance(statement, ast.Assign) and statement.value is not value:
+            bound = {node.id for target in statement.targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+            if bound & names:
+                found |= _names_behind(fill, statement.value, depth + 1)
+    return found
 
 
 def _guard(view: View, layout: Layout, container: Container, fill: Fill) -> str:
