@@ -270,7 +270,7 @@ class Analysis:
         """What some patterns report of a file."""
         others = partial(self._others, path=module.path)
         texts = partial(self.mentions.texts, path=module.path)
-        view = View(module, self.program.names, others, texts, self._acquired, self._scoped)
+        view = View(module, self.program.names, others, texts, self._acquired, self.summaries.fresh, self._scoped)
         for rule, codemod in patterns.items():
             for match in codemod.find(view):
                 yield self._matched(view, rule, codemod, match)

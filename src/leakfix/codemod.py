@@ -45,7 +45,8 @@ class PatternCodemod:
     """Report (and repair) places that a function finds: caches, result sets, settings, whatever is no lifetime.
 
     find: yields the places of one file.
-    words: a file is parsed only where one of them stands in its text.
+    words: a file is parsed only where one of them stands in its text; without any, those files are looked at that
+        acquire a resource of the tables.
     shape: a regular expression that must be found, too (multi-line), or a question to the bytes; asked where a word
         stands.
     noun: what the finding is about, in a word or two.
@@ -53,8 +54,8 @@ class PatternCodemod:
     """
 
     find: Callable[[View], Iterator[Match]]
-    words: tuple[str, ...]
     noun: str
     repairs: str
+    words: tuple[str, ...] = ()
     shape: str | Callable[[bytes], bool] = ""
     category: Category = Category.GROWTH

@@ -266,7 +266,9 @@ class _Run:
         for located in self.analysis.leaks(module):
             if not allowed.allows(located.finding.rule, located.finding.suppression_lines):
                 yield self.with_fix(located)
-        patterns = {name: self.patterns[name] for name in self.triggers.of(module.source.data)}
+        triggered = {name for name, item in self.patterns.items() if not item.words}
+        triggered.update(self.triggers.of(module.source.data))
+        patterns = {name: item for name, item in self.patterns.items() if name in triggered}
         for matched in self.analysis.matches(module, patterns):
             if not allowed.allows(matched.finding.rule, matched.finding.suppression_lines):
                 yield self.with_answer(matched, patterns)

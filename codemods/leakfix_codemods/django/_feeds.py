@@ -44,11 +44,12 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
         variables = bound_names(node.target)
         if is_whole(source) and is_large(view, function, source):
             yield Feed(source, source, source, body, variables, is_async, listed)
-        elif isinstance(source, ast.Name) and isinstance(node, ast.For | ast.AsyncFor):
+        elif isinstance(source, ast.Name):
             made = _only_for(view, function, source)
             if made is not None and is_large(view, function, made[1] or made[0]):
                 value, inner = made
-                yield Feed(value, source if inner is None else inner, value if inner is None else inner, body, variables, is_async, None if inner is None else value)
+                listed = value if isinstance(value, ast.Call) and inner is not None else None
+                yield Feed(value, inner or source, inner or value, body, variables, is_async, listed)
 
 
 def _as_statement(view: View, node: ast.comprehension) -> ast.stmt:
@@ -90,7 +91,11 @@ def _only_for(view: View, function: FunctionInfo, name: ast.Name) -> tuple[ast.e
             made, inner = parent.value, value if listed is not None else None
         elif not _asks_again(view, use, name):
             return None
-    if made is None or next(view.loops_round(view.parents[name]), None) is not None:
+    loop = view.parents[name]
+    outer = view.parents[loop] if isinstance(loop, ast.comprehension) else loop
+    if isinstance(outer, ast.expr) and loop is not outer.generators[0]:  # type: ignore[attr-defined]
+        return None
+    if made is None or next(view.loops_round(outer), None) is not None:
         return None
     if any(isinstance(node, ast.Global | ast.Nonlocal) and name.id in node.names for node in view.own(function)):
         return None

@@ -45,8 +45,9 @@ def find(view: View) -> Iterator[Match]:
     if is_test(view.module.path):
         return
     for function in view.functions:
-        if is_batch(view, function):
-            for feed in feeds(view, function):
+        batch = is_batch(view, function)
+        for feed in feeds(view, function):
+            if batch or feed.is_async:
                 yield Match(
                     feed.queryset,
                     "all rows of the table are kept in memory until the loop is over",

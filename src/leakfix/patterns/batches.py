@@ -9,12 +9,15 @@ from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.patterns.view import View
 
 _COMMANDS = re.compile(r"(?:^|/)management/commands/[^/]+$")
-_MIGRATIONS = re.compile(r"(?:^|/)migrations/[^/]+$")
+_MIGRATIONS = re.compile(r"(?:^|/)(?:data_)?migrations?/[^/]+$")
 _TASKS = re.compile(r"(?:^|/)(?:tasks?|jobs?|workers?|cron)(?:\.py$|/)")
 _TASK_DECORATORS = frozenset(
     "shared_task task periodic_task job db_task db_periodic_task cron schedule scheduled_job actor".split()
 )
-_EXPORTS = re.compile(r"(?:^|_)(?:export|dump|backup|backfill|reindex|rebuild|recompute|recalculate|migrate|csv|stream)")
+_EXPORTS = re.compile(
+    r"(?:^|_)(?:export|dump|backup|backfill|reindex|rebuild|recompute|recalculate|recount|migrate|csv|stream|send|mail|"
+    r"mailing|digest|notify|sync|archive|purge|cleanup|import|populate|forwards?|backwards?|upgrade|report)(?:_|$)"
+)
 _WRITES_ROWS = frozenset({"writerow", "writerows"})
 
 
@@ -42,7 +45,8 @@ def _is_task(function: FunctionInfo) -> bool:
 
 
 def _is_migration(path: str, function: FunctionInfo) -> bool:
-    return _MIGRATIONS.search(path) is not None and len(function.node.args.args) >= 2
+    given = [argument.arg for argument in function.node.args.args]
+    return given[-1:] == ["schema_editor"] or (_MIGRATIONS.search(path) is not None and len(given) >= 2)
 
 
 def _streams(function: FunctionInfo) -> bool:

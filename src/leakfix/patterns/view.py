@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from leakfix.finding import Fix, Refusal, Severity, Step
@@ -42,6 +42,7 @@ class View:
     others: the project's other files in whose text a word stands, parsed.
     texts: the bytes of the same files, which cost far less.
     acquired: the resource that a call acquires, where the call stands in a function.
+    fresh: the resource that a function of the project, by its symbolic name, makes and returns.
     scoped: the file after the leaks in one of its functions were repaired, or why that cannot be done.
     """
 
@@ -50,6 +51,7 @@ class View:
     others: Callable[[str], Iterator[Module]]
     texts: Callable[[str], Iterator[bytes]]
     acquired: Callable[[Module, FunctionInfo | None, ast.Call], Resource | None]
+    fresh: Callable[[str], Resource | None]
     scoped: Callable[[SourceFile, str], SourceFile | Refusal]
     _functions: dict[ast.AST, FunctionInfo] = field(default_factory=dict)
 
@@ -110,6 +112,20 @@ class View:
             if isinstance(parent, ast.For | ast.AsyncFor | ast.While):
                 yield parent
             parent = self.parents.get(parent)
+
+    def symbol(self, function: FunctionInfo) -> str:
+        """The symbolic name of a function of the file."""
+        return f"@{self.module.path}:{function.qualname}"
+
+    def elsewhere(self, module: Module) -> View:
+        """Another file of the project, seen in the same way."""
+        return replace(self, module=module, _functions={})
+
+    def mentioning(self, word: str) -> Iterator[View]:
+        """This file and the project's others in whose text a word stands."""
+        yield self
+        for module in self.others(word):
+            yield self.elsewhere(module)
 
     def uses(self, name: str, function: FunctionInfo | None) -> list[ast.Name]:
         """Where a name stands in a function or in what is nested in it, or anywhere in the file."""

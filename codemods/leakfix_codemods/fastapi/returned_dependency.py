@@ -1,0 +1,89 @@
+"""A dependency that returns an open session or connection: nobody ever closes it.
+
+What leaks
+----------
+A function given to ``Depends`` opens a session, a connection or a pool slot and returns it. FastAPI hands it to the
+endpoint and forgets it.
+
+Why it hurts
+------------
+Every request keeps what it was given. A pool's slots are gone for good; a session holds its connection until the
+cyclic garbage collector runs, which under load is too late.
+
+How it is repaired
+------------------
+``return`` becomes ``yield``, inside the scope that releases what was opened: ``with Session(...) as session: yield
+session``. FastAPI runs the rest after the request, whatever happened in it. A return annotation is adapted. Where an
+endpoint that uses the dependency streams or works in the background, the repair is offered for review: by FastAPI's
+version, the second half runs before or after that.
+
+When it is left alone
+---------------------
+The function is also called directly (the callers are named): as a generator it would give them something else. It
+returns in several places, or it is a method.
+"""
+
+import ast
+from collections.abc import Iterator
+from functools import partial
+
+from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
+from leakfix.languages.python.modules import FunctionInfo
+from leakfix.repairs.python.imports import imported
+from leakfix.repairs.python.separate import line_edits
+from leakfix_codemods.fastapi._injected import callers, users
+
+_LATER = (b"StreamingResponse", b"BackgroundTask", b"EventSourceResponse")
+
+
+def find(view: View) -> Iterator[Match]:
+    """Dependencies that return what they opened."""
+    for function in view.functions:
+        returns = [node for node in view.own(function) if isinstance(node, ast.Return) and node.value is not None]
+        if not returns or any(isinstance(node, ast.Yield | ast.YieldFrom) for node in view.own(function)):
+            continue
+        resource = view.fresh(view.symbol(function))
+        if resource is None or next(users(view, function), None) is None:
+            continue
+        for call in view.own(function):
+            if isinstance(call, ast.Call) and view.acquired(view.module, function, call) is resource:
+                yield Match(
+                    call,
+                    f"{resource.noun} is returned to FastAPI, which never releases it",
+                    partial(repair, view, function, returns),
+                    Severity.ERROR,
+                    resource.held,
+                )
+                break
+
+
+def repair(view: View, function: FunctionInfo, returns: list[ast.Return]) -> Fix | Refusal:
+    """Yield it inside the scope that releases it."""
+    direct = callers(view, function)
+    if direct:
+        return Refusal(f"{function.node.name}() is also called at {', '.join(direct[:3])}")
+    if len(returns) != 1 or function.node.body[-1] is not returns[0]:
+        return Refusal("it returns in several places, or not at its end")
+    layout = view.layout()
+    start = layout.span(returns[0]).start
+    layout.replace(type(layout.span(returns[0]))(start, start + len("return")), "yield")
+    annotation = function.node.returns
+    if annotation is not None:
+        kind = "AsyncIterator" if isinstance(function.node, ast.AsyncFunctionDef) else "Iterator"
+        spelled = imported(view.module, layout, "collections.abc", kind)
+        layout.replace(layout.span(annotation), f"{spelled}[{layout.text(annotation)}]")
+    scoped = view.scoped(view.module.source.edited(layout.edits), function.qualname)
+    if isinstance(scoped, Refusal):
+        return scoped
+    later = any(word in other.module.source.data for other, _ in users(view, function) for word in _LATER)
+    check = "that nothing streamed or done in the background still needs it" if later else ""
+    edits = line_edits(view.module.source, scoped)
+    return Fix("yield it, and release it after the request", Safety.REVIEW if later else Safety.SAFE, edits, check)
+
+
+CODEMOD = PatternCodemod(
+    find=find,
+    noun="dependency",
+    repairs="a dependency that yields inside a scope",
+    category=Category.LEAK,
+)
