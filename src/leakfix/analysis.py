@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 
 from leakfix.codemod import PatternCodemod
@@ -268,9 +267,15 @@ class Analysis:
 
     def matches(self, module: Module, patterns: Mapping[str, PatternCodemod]) -> Iterator[Matched]:
         """What some patterns report of a file."""
-        others = partial(self._others, path=module.path)
-        texts = partial(self.mentions.texts, path=module.path)
-        view = View(module, self.program.names, others, texts, self._acquired, self.summaries.fresh, self._scoped)
+        view = View(
+            module,
+            self.program.names,
+            self._others,
+            self.mentions.texts,
+            self._acquired,
+            self.summaries.fresh,
+            self._scoped,
+        )
         for rule, codemod in patterns.items():
             for match in codemod.find(view):
                 yield self._matched(view, rule, codemod, match)

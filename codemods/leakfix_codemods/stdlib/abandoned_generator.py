@@ -29,7 +29,10 @@ from functools import partial
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Step, View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.patterns.generators import acquired_in, leaves_early
+from leakfix.project.requirements import oldest_python
 from leakfix.repairs.python.imports import imported
+
+AT_LEAST = (3, 10)
 
 
 def find(view: View) -> Iterator[Match]:
@@ -51,6 +54,8 @@ def find(view: View) -> Iterator[Match]:
 
 def repair(view: View, function: FunctionInfo, loop: ast.AsyncFor) -> Fix | Refusal:
     """Close the generator when the loop is left."""
+    if (oldest_python(view.module.path) or AT_LEAST) < AT_LEAST:
+        return Refusal("contextlib.aclosing came with Python 3.10, and the project supports older ones")
     layout = view.layout()
     if not layout.stands_alone(loop) or loop.end_lineno is None:
         return Refusal("the loop shares a line with another statement")

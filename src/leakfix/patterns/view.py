@@ -39,8 +39,8 @@ class Match:
 class View:
     """A parsed file with what its expressions mean.
 
-    others: the project's other files in whose text a word stands, parsed.
-    texts: the bytes of the same files, which cost far less.
+    seek: the project's other files than that of a path in whose text a word stands, parsed.
+    texts_with: the bytes of the same files, which cost far less.
     acquired: the resource that a call acquires, where the call stands in a function.
     fresh: the resource that a function of the project, by its symbolic name, makes and returns.
     scoped: the file after the leaks in one of its functions were repaired, or why that cannot be done.
@@ -48,8 +48,8 @@ class View:
 
     module: Module
     names: Names
-    others: Callable[[str], Iterator[Module]]
-    texts: Callable[[str], Iterator[bytes]]
+    seek: Callable[[str, str], Iterator[Module]]
+    texts_with: Callable[[str, str], Iterator[bytes]]
     acquired: Callable[[Module, FunctionInfo | None, ast.Call], Resource | None]
     fresh: Callable[[str], Resource | None]
     scoped: Callable[[SourceFile, str], SourceFile | Refusal]
@@ -112,6 +112,14 @@ class View:
             if isinstance(parent, ast.For | ast.AsyncFor | ast.While):
                 yield parent
             parent = self.parents.get(parent)
+
+    def others(self, word: str) -> Iterator[Module]:
+        """The project's other files in whose text a word stands."""
+        return self.seek(word, self.module.path)
+
+    def texts(self, word: str) -> Iterator[bytes]:
+        """The bytes of the project's other files in which a word stands."""
+        return self.texts_with(word, self.module.path)
 
     def symbol(self, function: FunctionInfo) -> str:
         """The symbolic name of a function of the file."""

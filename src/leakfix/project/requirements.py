@@ -12,6 +12,7 @@ _DECLARING = re.compile(
     r"(?:.*requirements.*\.(?:txt|in|cfg)|pyproject\.toml|setup\.(?:py|cfg)|Pipfile(?:\.lock)?|poetry\.lock|uv\.lock|"
     r"pavement\.py|environment\.ya?ml)"
 )
+_PYTHON = re.compile(r"""(?:requires-python|python_requires|^python)\s*=\s*["'][^"'\d]*(\d+\.\d+)""", re.MULTILINE)
 _FOLDERS = ("", "requirements", "reqs")
 _MOST_BYTES = 4_000_000
 
@@ -27,6 +28,16 @@ def only_before(path: str, requirement: str) -> bool:
     root = _root_of(os.path.dirname(os.path.abspath(path)))
     highest = _highest(root, package.lower()) if root else None
     return highest is not None and highest < _numbers(version)
+
+
+def oldest_python(path: str) -> Version | None:
+    """The oldest Python a file's project says it runs on (``requires-python``); None where nothing is declared."""
+    root = _root_of(os.path.dirname(os.path.abspath(path)))
+    for text in _declarations(root) if root else ():
+        match = _PYTHON.search(text)
+        if match is not None:
+            return _numbers(match.group(1))
+    return None
 
 
 def _root_of(folder: str) -> str | None:

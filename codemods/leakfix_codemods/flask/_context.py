@@ -1,0 +1,130 @@
+"""What a Flask application stores on ``g``, and what runs when its context ends."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from leakfix.codemod import Refusal, View
+from leakfix.languages.python.modules import FunctionInfo
+from leakfix.repairs.python.layout import Layout, first_line
+from leakfix.resources import Resource
+
+G = ("flask.g", "flask.globals.g", "flask.ctx.g", "quart.g")
+APPLICATIONS = ("flask.Flask()", "flask.app.Flask()", "flask.Blueprint()", "flask.blueprints.Blueprint()")
+TEARDOWNS = frozenset({"teardown_appcontext", "teardown_request", "teardown_app_request"})
+HOOKS = TEARDOWNS | {"after_request", "after_app_request"}
+_READERS = frozenset({"pop", "get"})
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A resource opened into an attribute of ``g``: the opening call and where it stands."""
+
+    name: str
+    call: ast.Call
+    function: FunctionInfo
+    resource: Resource
+
+
+def stored(view: View) -> Iterator[Stored]:
+    """What the functions of a file open into ``g``."""
+    for function in view.functions:
+        for node in view.own(function):
+            if not isinstance(node, ast.Assign | ast.AnnAssign):
+                continue
+            value = node.value.value if isinstance(node.value, ast.Await) else node.value
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Attribute) and isinstance(value, ast.Call):
+                    if view.is_a(target.value, function, *G):
+                        resource = view.acquired(view.module, function, value)
+                        if resource is not None:
+                            yield Stored(target.attr, value, function, resource)
+
+
+def mentions(view: View, function: FunctionInfo, name: str) -> bool:
+    """Whether a function reads an attribute of ``g``."""
+    return next(reads(view, function, name), None) is not None
+
+
+def reads(view: View, function: FunctionInfo, name: str) -> Iterator[ast.expr]:
+    """Where a function reads an attribute of ``g``: ``g.x``, ``g.pop("x", ...)``, ``g.get("x")``, ``getattr(g, "x")``."""
+    for node in ast.walk(function.node):
+        match node:
+            case ast.Attribute(value=value, attr=attribute, ctx=ast.Load()) if attribute == name:
+                if view.is_a(value, function, *G):
+                    yield node
+            case ast.Call(
+                func=ast.Attribute(value=value, attr=method), args=[ast.Constant(value=attribute), *_]
+            ) if method in _READERS and attribute == name and view.is_a(value, function, *G):
+                yield node
+            case ast.Call(func=ast.Name(id="getattr"), args=[value, ast.Constant(value=attribute), *_]):
+                if attribute == name and view.is_a(value, function, *G):
+                    yield node
+
+
+def releases(function: FunctionInfo, resource: Resource) -> Iterator[ast.Call]:
+    """The calls in a function that are spelled like a release of the resource."""
+    words = {*resource.release, *(name.rpartition(".")[2] for name in resource.release_with), "close"}
+    for node in ast.walk(function.node):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in words:
+            yield node
+
+
+def is_hook(function: FunctionInfo, kinds: frozenset[str] = HOOKS) -> bool:
+    """Whether Flask calls a function when a request or its context ends, by its decorator."""
+    for decorator in function.node.decorator_list:
+        node = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if isinstance(node, ast.Attribute) and node.attr in kinds:
+            return True
+    return False
+
+
+def registered(view: View) -> set[str]:
+    """The names of functions given to ``app.teardown_appcontext(...)`` and its kin in a file."""
+    return {
+        argument.id
+        for call in view.calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr in HOOKS
+        for argument in call.args
+        if isinstance(argument, ast.Name)
+    }
+
+
+def with_teardown(view: View, after: ast.stmt, name: str, body: list[str]) -> Layout | Refusal:
+    """A sheet with a new teardown behind a top-level statement, where the application is made before it."""
+    application = None
+    for statement in view.tree.body:
+        if statement.lineno < after.lineno and isinstance(statement, ast.Assign):
+            target = statement.targets[0]
+            if isinstance(target, ast.Name) and view.is_a(statement.value, None, *APPLICATIONS):
+                application = target
+                break
+    if application is None:
+        return Refusal("the application is not made in this file: where its teardown belongs is for you to decide")
+    if view.uses(name, None) or any(info.node.name == name for info in view.functions):
+        return Refusal(f"there is a {name}() already")
+    whole = any("Flask" in found for found in view.of(application))
+    hook = "teardown_appcontext" if whole else "teardown_app_request"
+    layout = view.layout()
+    unit = unit_of(view)
+    lines = ["", "", f"@{application.id}.{hook}", f"def {name}(error):", *(f"{unit}{line}" if line else "" for line in body)]
+    last = after.end_lineno or after.lineno
+    if not isinstance(after, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        following = next((node for node in view.tree.body if node.lineno > last), None)
+        if following is not None and first_line(following) <= last + 2:
+            lines += [""] * (last + 3 - first_line(following))
+    layout.add_after(last, *lines)
+    return layout
+
+
+def unit_of(view: View) -> str:
+    """One step of the file's indentation."""
+    for info in view.functions:
+        text = view.module.source.line_text(info.node.body[0].lineno)
+        outer = view.module.source.line_text(info.node.lineno)
+        indent, base = text[: len(text) - len(text.lstrip())], outer[: len(outer) - len(outer.lstrip())]
+        if indent.startswith(base) and len(indent) > len(base):
+            return indent[len(base) :]
+    return "    "
