@@ -305,6 +305,8 @@ class Needs:
                     if self._loads_plain(node):
                         return Need.LOADED
                 return self._method(base, word, given)
+        if isinstance(node.func, ast.Call) and self.of(node.func) >= Need.VIEW:  # a factory made of it, called at once
+            return Need.VIEW
         if given is Need.NOTHING:
             closure = self.known.get(word, Need.NOTHING) if isinstance(node.func, ast.Name) else Need.NOTHING
             if closure >= Need.PERHAPS:
