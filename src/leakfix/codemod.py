@@ -51,6 +51,8 @@ class PatternCodemod:
         stands.
     noun: what the finding is about, in a word or two.
     repairs: one line for the table of rules.
+    refines: says of leaks that are found anyway how they are best repaired in some setting: a place counts only where
+        a leak is reported, and where the repair holds it is reported instead.
     """
 
     find: Callable[[View], Iterator[Match]]
@@ -59,3 +61,4 @@ class PatternCodemod:
     words: tuple[str, ...] = ()
     shape: str | Callable[[bytes], bool] = ""
     category: Category = Category.GROWTH
+    refines: bool = False

@@ -27,7 +27,7 @@ from leakfix.project.suppressions import Suppressions, suppressions
 from leakfix.project.workers import Workers
 from leakfix.registry import Registry
 from leakfix.repairs.python.separate import line_edits, separated
-from leakfix.source import SourceFile, UndecodableSource
+from leakfix.source import SourceFile, Span, UndecodableSource
 from leakfix.verify import verified, verified_pattern
 
 _RECURSION = 12_000
@@ -263,15 +263,35 @@ class _Run:
     def findings(self, module: Module) -> Iterator[Finding]:
         """The findings of a file, each with its repair or why there is none."""
         allowed = self._suppressions(module)
+        patterns = self._patterns_for(module)
+        refining = {name: item for name, item in patterns.items() if item.refines}
+        refined: dict[Span, Matched] | None = None
         for located in self.analysis.leaks(module):
             if not allowed.allows(located.finding.rule, located.finding.suppression_lines):
-                yield self.with_fix(located)
+                if refined is None:
+                    refined = {m.finding.span: m for m in self.analysis.matches(module, refining)}
+                yield self._refined(located, refined.get(located.finding.span), refining) or self.with_fix(located)
+        plain = {name: item for name, item in patterns.items() if not item.refines}
+        for matched in self.analysis.matches(module, plain):
+            if not allowed.allows(matched.finding.rule, matched.finding.suppression_lines):
+                yield self.with_answer(matched, plain)
+
+    def _patterns_for(self, module: Module) -> dict[str, PatternCodemod]:
+        """The patterns worth asking: those without words are for every file that acquires something."""
         triggered = {name for name, item in self.patterns.items() if not item.words}
         triggered.update(self.triggers.of(module.source.data))
-        patterns = {name: item for name, item in self.patterns.items() if name in triggered}
-        for matched in self.analysis.matches(module, patterns):
-            if not allowed.allows(matched.finding.rule, matched.finding.suppression_lines):
-                yield self.with_answer(matched, patterns)
+        return {name: item for name, item in self.patterns.items() if name in triggered}
+
+    def _refined(
+        self, located: Located, matched: Matched | None, patterns: Mapping[str, PatternCodemod]
+    ) -> Finding | None:
+        """The leak in the words of a codemod that knows its setting, where that one's repair holds."""
+        if matched is None:
+            return None
+        leak = located.finding
+        finding = replace(matched.finding, severity=leak.severity, message=leak.message, witness=leak.witness)
+        answered = self.with_answer(replace(matched, finding=replace(finding, held=leak.held)), patterns)
+        return answered if answered.fix is not None else None
 
     def _suppressions(self, module: Module) -> Suppressions:
         return suppressions(module.source, self.registry.codemods.keys())

@@ -67,7 +67,7 @@ def entered_instead(
     found = next((f for name in view.of(call.func, function) if (f := view.names.function(name))), None)
     if found is None:
         return Refusal("the generator's function is not known")
-    reason = _why_not_entered(found[1])
+    reason = why_not_entered(found[1])
     made = _acquisition(view, found)
     if reason or made is None:
         return Refusal(reason or "what the generator acquires is made in a way that is not understood")
@@ -103,7 +103,7 @@ def entered_instead(
     return (*sheet.edits, *line_edits(source, after))
 
 
-def _why_not_entered(info: FunctionInfo) -> str:
+def why_not_entered(info: FunctionInfo) -> str:
     """What in a generator function would behave otherwise if it were entered; "" where nothing would."""
     name = info.node.name
     yields = [node for node in own_nodes(info.node) if isinstance(node, ast.Yield)]

@@ -1,0 +1,54 @@
+"""An endpoint that opens a session itself, in a project that has a dependency for that.
+
+What leaks
+----------
+A path operation makes its own session and some path out of it does not close it, while the project has, or in the same
+file can have, a dependency that yields sessions of the same factory and closes them.
+
+Why it hurts
+------------
+Every request keeps a connection until the cyclic garbage collector runs. Under load the pool is empty before that.
+
+How it is repaired
+------------------
+The session becomes a parameter: ``db: Session = Depends(get_db)``, written as the file writes its others (``Annotated``,
+an alias of it, or a default). FastAPI closes it after the response, so that what the endpoint returns can still be
+turned into an answer. Where several endpoints of a file need it and the factory stands there, a dependency is made
+beside the factory.
+
+When it is left alone
+---------------------
+The session is put into a ``with`` instead, by the rule of its library, where the endpoint streams, sleeps or calls out:
+a dependency would hold the connection all that time. So it is where other code calls the endpoint, which would have to
+bring a session, where the dependency does more than open and close, and where the endpoint opens it under a condition.
+"""
+
+import ast
+from collections.abc import Iterator
+from functools import partial
+
+from leakfix.codemod import Category, Match, PatternCodemod, View
+from leakfix_codemods.fastapi._endpoints import dependency_for, endpoint_sessions, is_called, outlasts, with_parameter
+
+
+def find(view: View) -> Iterator[Match]:
+    """Sessions that endpoints open and could be given."""
+    for session in endpoint_sessions(view):
+        dependency = dependency_for(view, session)
+        if dependency is not None and not outlasts(view, session.function) and not is_called(view, session.function):
+            yield Match(
+                session.call,
+                "the endpoint opens a session that a dependency could give it",
+                partial(with_parameter, view, session, dependency),
+                identity=session.name,
+            )
+
+
+CODEMOD = PatternCodemod(
+    find=find,
+    words=("fastapi",),
+    noun="session",
+    repairs="db: Session = Depends(get_db)",
+    category=Category.LEAK,
+    refines=True,
+)
