@@ -38,6 +38,7 @@ from leakfix.resources import Resource, ResourceTable
 from leakfix.source import SourceFile, Span
 
 _MOST_SCOPED = 8
+_MOST_CALLERS = 2
 _ROOT_MARKS = (".git", "pyproject.toml", "leakfix.toml", "setup.py")
 
 
@@ -356,6 +357,7 @@ class Analysis:
                 located.siblings,
                 located.leak.site.factory is not None,
                 located.leak.never,
+                lambda: self._callers(located.module, located.function),
             )
 
         if located.leak.site.packed:
@@ -371,6 +373,26 @@ class Analysis:
         except RecursionError:
             return Refusal("the function is nested too deeply to be edited safely")
 
+    def _callers(self, module: Module, function: FunctionInfo, depth: int = 0) -> Iterator[tuple[Module, FunctionInfo]]:
+        """The functions that call one of the project, and those that call such as return what they got."""
+        word, symbol = function.node.name, f"@{module.path}:{function.qualname}"
+        for other in (module, *self._others(word, module.path)):
+            for caller in other.functions.values():
+                if caller is function or word not in other.words_in(caller):
+                    continue
+                calls = [
+                    node
+                    for node in own_nodes(caller.node)
+                    if isinstance(node, ast.Call) and _last_word(node.func) == word
+                    if symbol in (names := self.program.names.of(node.func, Place(other, caller))) or not names
+                ]
+                if calls:
+                    yield other, caller
+                    if depth < _MOST_CALLERS and any(
+                        isinstance(node, ast.Return) and node.value in calls for node in own_nodes(caller.node)
+                    ):
+                        yield from self._callers(other, caller, depth + 1)
+
     def _releaser(self, leak: Leak) -> str | None:
         """A function of the project that releases what it is given, if the leaking one calls any."""
         for node in leak.function.graph.nodes:
@@ -384,6 +406,10 @@ class Analysis:
     def parsed(self, source: SourceFile) -> Module:
         """Parse and index a source. Raises Unparsable, RecursionError."""
         return read_module(source, parse(source))
+
+
+def _last_word(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 def _is_mocked(info: FunctionInfo, acquisition: str) -> bool:

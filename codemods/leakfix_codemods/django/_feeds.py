@@ -10,7 +10,9 @@ from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix_codemods.django._querysets import bound_names, is_large, is_refined, is_whole, links, uses_in_order
 
-_ONE_PASS = frozenset({"builtins.enumerate", "builtins.sum", "builtins.any", "builtins.all", "builtins.map", "builtins.zip"})
+_ONE_PASS = frozenset(
+    {"builtins.enumerate", "builtins.sum", "builtins.any", "builtins.all", "builtins.map", "builtins.zip"}
+)
 _ASKS_ITSELF = frozenset({"count", "exists", "acount", "aexists", "aggregate", "explain"})
 
 
@@ -110,6 +112,9 @@ def _asks_again(view: View, use: ast.Name, loop: ast.Name) -> bool:
     if parent.attr in _ASKS_ITSELF:
         return True
     statement = view.statement_of(use)
-    return isinstance(statement, ast.Assign) and is_refined(statement.value, use.id) and isinstance(
-        statement.targets[0], ast.Name
-    ) and statement.targets[0].id == use.id
+    return (
+        isinstance(statement, ast.Assign)
+        and is_refined(statement.value, use.id)
+        and isinstance(statement.targets[0], ast.Name)
+        and statement.targets[0].id == use.id
+    )

@@ -17,7 +17,7 @@ _REFINING = frozenset(
 )
 _NARROWING = frozenset({"filter", "exclude"})
 _WIDE_LOOKUPS = frozenset(
-    "gt gte lt lte isnull contains icontains startswith istartswith endswith iendswith ne not range regex iregex".split()
+    "gt gte lt lte isnull contains icontains startswith istartswith endswith iendswith ne range regex iregex".split()
 )
 _WRITES = frozenset(
     "save delete update create bulk_create bulk_update get_or_create update_or_create asave adelete aupdate acreate "
@@ -34,7 +34,7 @@ _HARMLESS_METHODS = frozenset({"get_absolute_url", "natural_key", "pk"})
 
 
 def links(node: ast.expr) -> list[ast.Call]:
-    """The calls of a chain ``Model.objects.filter(...).order_by(...)`` from its end back to the manager; [] if it is none."""
+    """The calls of a chain ``Model.objects.filter(...).order_by(...)`` from its end; [] if it is none."""
     found: list[ast.Call] = []
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         found.append(node)
@@ -85,9 +85,7 @@ def _is_wide_word(word: ast.keyword) -> bool:
         return False
     if name and lookup in _WIDE_LOOKUPS:
         return True
-    return isinstance(word.value, ast.Constant) or (
-        isinstance(word.value, ast.Attribute) and word.value.attr.isupper()
-    )
+    return isinstance(word.value, ast.Constant) or (isinstance(word.value, ast.Attribute) and word.value.attr.isupper())
 
 
 def is_refined(node: ast.expr, name: str) -> bool:
@@ -116,7 +114,9 @@ def prefetches(node: ast.expr) -> bool:
     return any(_method(call) == "prefetch_related" for call in links(node))
 
 
-def why_not_plain(view: View, function: FunctionInfo, queryset: ast.expr, body: list[ast.stmt], variables: set[str]) -> str:
+def why_not_plain(
+    view: View, function: FunctionInfo, queryset: ast.expr, body: list[ast.stmt], variables: set[str]
+) -> str:
     """What in a loop over rows may change those still to come; "" where nothing does."""
     for statement in body:
         for node in ast.walk(statement):

@@ -14,7 +14,6 @@ from leakfix.project.requirements import only_before
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.layout import Layout, last_line
 from leakfix.resources import Resource
-from leakfix.source import Span
 from leakfix_codemods.fastapi._injected import DEPENDS
 
 _ROUTERS = ("fastapi.FastAPI()", "fastapi.APIRouter()", "fastapi.applications.FastAPI()", "fastapi.routing.APIRouter()")
@@ -103,7 +102,7 @@ def _module_word(view: View) -> str:
 
 
 def dependency_for(view: View, session: EndpointSession) -> Dependency | None:
-    """A dependency that yields sessions made in the same way; one that could be made where several endpoints need it."""
+    """A dependency that yields sessions made in the same way, or one to be made where several endpoints need it."""
     for name in view.module.names:
         for symbol in view.names.module_name(view.module, name):
             found = view.names.function(symbol)
@@ -139,7 +138,7 @@ def _yields_same(home: View, function: FunctionInfo, view: View, session: Endpoi
     return False
 
 
-# -- the repair ---------------------------------------------------------------------------------------------------------
+# -- the repair -------------------------------------------------------------------------------------------------------
 
 
 def with_parameter(view: View, session: EndpointSession, dependency: Dependency) -> Fix | Refusal:
@@ -270,7 +269,9 @@ def _add_parameter(view: View, layout: Layout, function: FunctionInfo, text: str
     first_default = len(positional) - len(given.defaults)
     if not has_default and given.defaults:
         target = positional[first_default]
-        separator = f",{layout.newline}{layout.indent_of(target.lineno)}" if _is_own_line(function, positional) else ", "
+        separator = (
+            f",{layout.newline}{layout.indent_of(target.lineno)}" if _is_own_line(function, positional) else ", "
+        )
         layout.insert(source.offset(target.lineno, target.col_offset), text + separator)
         return
     last: ast.expr | ast.arg = given.defaults[-1] if given.defaults else positional[-1]

@@ -59,7 +59,7 @@ def _place(target: ast.expr, outer: set[str]) -> str:
 def _startup(view: View, function: FunctionInfo) -> ast.expr | None:
     for decorator in function.node.decorator_list:
         match decorator:
-            case ast.Call(func=ast.Attribute(value=app, attr="on_event"), args=[ast.Constant(value="startup")]):
+            case ast.Call(func=ast.Attribute(attr="on_event"), args=[ast.Constant(value="startup")]):
                 return decorator
     return None
 
@@ -80,7 +80,9 @@ def _is_closed(view: View, place: str, resource: Resource) -> bool:
     word = place.rpartition(".")[2]
     words = {*resource.release, *(name.rpartition(".")[2] for name in resource.release_with), "close", "aclose"}
     released = re.compile(rf"\b{re.escape(word)}\.(?:{'|'.join(sorted(words))})\(".encode())
-    handed = re.compile(rf"(?:closing|enter_context|enter_async_context|push|callback)\([^\n]*\b{re.escape(word)}\b".encode())
+    handed = re.compile(
+        rf"(?:closing|enter_context|enter_async_context|push|callback)\([^\n]*\b{re.escape(word)}\b".encode()
+    )
     alias = re.compile(rf"\b(\w+)(?:\s*:[^=\n]+)?\s*=\s*[\w.]*\b{re.escape(word)}\b\s*$".encode(), re.MULTILINE)
     for text in (view.module.source.data, *view.texts(word)):
         if released.search(text) or handed.search(text) or re.search(rf'"{re.escape(word)}"'.encode(), text):
@@ -108,9 +110,7 @@ def repair(view: View, item: Opened) -> Fix | Refusal:
 
 def _in_lifespan(view: View, layout: Layout, item: Opened, closing: str) -> Refusal | None:
     node = item.function.node
-    statement = next(
-        (s for s in node.body if isinstance(s, ast.Expr) and isinstance(s.value, ast.Yield)), None
-    )
+    statement = next((s for s in node.body if isinstance(s, ast.Expr) and isinstance(s.value, ast.Yield)), None)
     around = next((s for s in node.body if isinstance(s, ast.Try) and s.finalbody and _yields(s)), None)
     indent = layout.indent_of(node.body[0].lineno)
     unit = indent[len(layout.indent_of(node.lineno)) :] or "    "
@@ -170,7 +170,11 @@ def _as_lifespan(view: View, layout: Layout, item: Opened, closing: str) -> Refu
     separator = "" if not before else " " if before.endswith(",") else ", "
     layout.insert(end, f"{separator}lifespan=lifespan")
     first, last = first_line(node), last_line(node)
-    while last + 1 <= len(source.line_starts) and not source.line_text(last + 1).strip() and last + 1 < len(source.line_starts):
+    while (
+        last + 1 <= len(source.line_starts)
+        and not source.line_text(last + 1).strip()
+        and last + 1 < len(source.line_starts)
+    ):
         last += 1
     layout.delete(first, last)
     return None
@@ -190,4 +194,3 @@ def _application(view: View, item: Opened) -> tuple[ast.Name | None, ast.Call | 
 
 def _event(function: FunctionInfo) -> bool:
     return any("on_event" in ast.unparse(decorator) for decorator in function.node.decorator_list)
-

@@ -11,8 +11,8 @@ Every request keeps a connection until the cyclic garbage collector runs. Under 
 
 How it is repaired
 ------------------
-The session becomes a parameter: ``db: Session = Depends(get_db)``, written as the file writes its others (``Annotated``,
-an alias of it, or a default). FastAPI closes it after the response, so that what the endpoint returns can still be
+The session becomes a parameter: ``db: Session = Depends(get_db)``, written as the file writes its others
+(``Annotated``, an alias of it, or a default). FastAPI closes it after the response, so that what the endpoint returns can still be
 turned into an answer. Where several endpoints of a file need it and the factory stands there, a dependency is made
 beside the factory.
 
@@ -23,7 +23,6 @@ a dependency would hold the connection all that time. So it is where other code 
 bring a session, where the dependency does more than open and close, and where the endpoint opens it under a condition.
 """
 
-import ast
 from collections.abc import Iterator
 from functools import partial
 

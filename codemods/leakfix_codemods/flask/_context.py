@@ -49,15 +49,15 @@ def mentions(view: View, function: FunctionInfo, name: str) -> bool:
 
 
 def reads(view: View, function: FunctionInfo, name: str) -> Iterator[ast.expr]:
-    """Where a function reads an attribute of ``g``: ``g.x``, ``g.pop("x", ...)``, ``g.get("x")``, ``getattr(g, "x")``."""
+    """Where a function reads an attribute of ``g``: ``g.x``, ``g.pop("x")``, ``g.get("x")``, ``getattr(g, "x")``."""
     for node in ast.walk(function.node):
         match node:
             case ast.Attribute(value=value, attr=attribute, ctx=ast.Load()) if attribute == name:
                 if view.is_a(value, function, *G):
                     yield node
-            case ast.Call(
-                func=ast.Attribute(value=value, attr=method), args=[ast.Constant(value=attribute), *_]
-            ) if method in _READERS and attribute == name and view.is_a(value, function, *G):
+            case ast.Call(func=ast.Attribute(value=value, attr=method), args=[ast.Constant(value=attribute), *_]) if (
+                method in _READERS and attribute == name and view.is_a(value, function, *G)
+            ):
                 yield node
             case ast.Call(func=ast.Name(id="getattr"), args=[value, ast.Constant(value=attribute), *_]):
                 if attribute == name and view.is_a(value, function, *G):
@@ -109,7 +109,13 @@ def with_teardown(view: View, after: ast.stmt, name: str, body: list[str]) -> La
     hook = "teardown_appcontext" if whole else "teardown_app_request"
     layout = view.layout()
     unit = unit_of(view)
-    lines = ["", "", f"@{application.id}.{hook}", f"def {name}(error):", *(f"{unit}{line}" if line else "" for line in body)]
+    lines = [
+        "",
+        "",
+        f"@{application.id}.{hook}",
+        f"def {name}(error):",
+        *(f"{unit}{line}" if line else "" for line in body),
+    ]
     last = after.end_lineno or after.lineno
     if not isinstance(after, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         following = next((node for node in view.tree.body if node.lineno > last), None)

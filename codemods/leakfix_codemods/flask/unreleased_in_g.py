@@ -13,8 +13,8 @@ after as many requests as the pool has slots all others wait.
 
 How it is repaired
 ------------------
-The function that ``teardown_appcontext`` calls takes the attribute out of ``g`` and releases it. Where there is none and
-the application is made in the same file, one is added behind the function that opens the connection, for review: work
+The function that ``teardown_appcontext`` calls takes the attribute out of ``g`` and releases it. Where there is none
+and the application is made in the same file, one is added behind the function that opens the connection, for review: work
 that is not committed when the request ends is rolled back then, as it should be.
 
 When it is left alone
@@ -218,9 +218,7 @@ def _popped(text: str, name: str) -> str:
     return text if "," in text else f"{text[:-1]}, None)"
 
 
-def _taken(
-    view: View, item: Stored, teardown: FunctionInfo, indent: str, name: str, code: str
-) -> list[str]:
+def _taken(view: View, item: Stored, teardown: FunctionInfo, indent: str, name: str, code: str) -> list[str]:
     unit = _unit(view, teardown, indent)
     return [f'{indent}{name} = {_g(view, teardown)}.pop("{item.name}", None)', *_closing(indent, unit, name, code)]
 

@@ -17,8 +17,8 @@ applications. Offered for review: what no request commits is rolled back from th
 
 When it is left alone
 ---------------------
-``remove()`` or ``close()`` is called on it anywhere in the project; programs without Flask; applications made in another
-file: where the teardown belongs is for the project to say.
+``remove()`` or ``close()`` is called on it anywhere in the project; programs without Flask; applications made in
+another file: where the teardown belongs is for the project to say.
 """
 
 import ast
@@ -36,7 +36,9 @@ def find(view: View) -> Iterator[Match]:
     """Module-level registries that nothing removes."""
     for statement in view.tree.body:
         match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as made) if view.is_a(made, None, *REGISTRIES):
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as made) if view.is_a(
+                made, None, *REGISTRIES
+            ):
                 if _serves_flask(view, name) and not _is_removed(view, name):
                     message = f"{name} keeps the session of each thread open after the request"
                     yield Match(made, message, partial(repair, view, statement, name), held="forever")

@@ -27,7 +27,15 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Match, PatternCodemod, View
-from leakfix.patterns.caches import MOST_ENTRIES, bound, calls_itself, is_cleared, keeps_self, parameters, unbounded_caches
+from leakfix.patterns.caches import (
+    MOST_ENTRIES,
+    bound,
+    calls_itself,
+    is_cleared,
+    keeps_self,
+    parameters,
+    unbounded_caches,
+)
 from leakfix.patterns.domain import is_open_parameter
 from leakfix.project.kinds import is_test
 

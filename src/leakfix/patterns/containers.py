@@ -14,7 +14,9 @@ from leakfix.patterns.domain import is_open_parameter, says_closed, says_open
 from leakfix.patterns.view import View
 
 _EMPTY = re.compile(r"(?:\w+\.)?(?:dict|defaultdict|OrderedDict|list|set)")
-_TIME = re.compile(r"time|expir|ttl|age|stamp|now|date|fresh|stale|valid|old|until|cooldown|interval|window", re.IGNORECASE)
+_TIME = re.compile(
+    r"time|expir|ttl|age|stamp|now|date|fresh|stale|valid|old|until|cooldown|interval|window", re.IGNORECASE
+)
 _EMPTYING = frozenset({"clear", "popitem", "popleft"})
 _SHRINKING = frozenset({"pop", "discard", "remove"})
 _FILLING = frozenset({"append", "add", "setdefault", "update", "extend", "insert", "appendleft"})
@@ -74,15 +76,25 @@ def containers(view: View) -> list[Container]:
 
 def _refer(items: list[Container], node: ast.expr, function: FunctionInfo | None, plain: bool, base: str = "") -> None:
     for item in items:
-        if plain and item.kind == "module" and not _is_shadowed(item.name, function):
+        if _means_plainly(item, function) if plain else _means_as_attribute(item, function, base):
             item.references.append((node, function))
-        elif plain and item.kind == "default" and function is item.holder:
-            item.references.append((node, function))
-        elif plain and item.kind == "class" and function is None:
-            item.references.append((node, function))
-        elif not plain and item.owner is not None and (base in ("self", "cls") or base == item.owner.node.name):
-            if base == item.owner.node.name or _owner_of(function) is item.owner:
-                item.references.append((node, function))
+
+
+def _means_plainly(item: Container, function: FunctionInfo | None) -> bool:
+    match item.kind:
+        case "module":
+            return not _is_shadowed(item.name, function)
+        case "default":
+            return function is item.holder
+        case "class":
+            return function is None
+    return False
+
+
+def _means_as_attribute(item: Container, function: FunctionInfo | None, base: str) -> bool:
+    if item.owner is None:
+        return False
+    return base == item.owner.node.name or (base in ("self", "cls") and _owner_of(function) is item.owner)
 
 
 def _owner_of(function: FunctionInfo | None) -> ClassInfo | None:
@@ -160,7 +172,7 @@ def _last_word(node: ast.expr) -> str:
     return getattr(node, "attr", getattr(node, "id", ""))
 
 
-# -- what fills it ------------------------------------------------------------------------------------------------------
+# -- what fills it ----------------------------------------------------------------------------------------------------
 
 
 def fills(view: View, container: Container) -> Iterator[Fill]:
@@ -205,7 +217,7 @@ def _filled_by_callee(view: View, container: Container, node: ast.expr, function
                     return
 
 
-# -- what empties it ----------------------------------------------------------------------------------------------------
+# -- what empties it --------------------------------------------------------------------------------------------------
 
 
 def is_emptied(view: View, container: Container) -> bool:
@@ -221,7 +233,9 @@ def is_emptied(view: View, container: Container) -> bool:
 
 def _emptied_in(text: bytes, name: bytes) -> bool:
     name = re.escape(name)
-    patterns = rb"\bNAME\.(?:clear|pop|popitem|discard|remove)\b|\bdel\s+[\w.]*\bNAME\b|len\([\w.]*\bNAME\)|\bNAME\s*=[^=]"
+    patterns = (
+        rb"\bNAME\.(?:clear|pop|popitem|discard|remove)\b|\bdel\s+[\w.]*\bNAME\b|len\([\w.]*\bNAME\)|\bNAME\s*=[^=]"
+    )
     patterns = patterns.replace(b"NAME", name)
     return re.search(patterns, text) is not None
 
@@ -243,11 +257,11 @@ def _empties(
         case (ast.Assign() | ast.AugAssign()) as statement, _ if node is not container.node:
             target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
             return target is node and function is not None and function is not container.holder
-        case (ast.Tuple() | ast.List()), ast.Assign():
+        case ((ast.Tuple() | ast.List()), ast.Assign()):
             return isinstance(getattr(node, "ctx", None), ast.Store)
         case ast.Attribute(), _ if isinstance(getattr(node, "ctx", None), ast.Store):
             return True
-        case (ast.Return() | ast.Yield()), _:
+        case ((ast.Return() | ast.Yield()), _):
             return container.kind == "instance" and not container.is_mapping
     return isinstance(getattr(node, "ctx", None), ast.Del)
 
@@ -266,7 +280,7 @@ def _only_when_asked(view: View, node: ast.AST, function: FunctionInfo | None, f
     return False
 
 
-# -- keys ---------------------------------------------------------------------------------------------------------------
+# -- keys -------------------------------------------------------------------------------------------------------------
 
 
 def open_key(view: View, fill: Fill, memo: bool) -> str:

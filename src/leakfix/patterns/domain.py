@@ -1,4 +1,4 @@
-"""Whether the values of a parameter or key come from an open domain (ids, texts, whatever requests say) or a closed one.
+"""Whether the values of a parameter or key come from an open domain (ids, texts, what requests say) or a closed one.
 
 Nothing in Python says so; people's names do. Types decide first, then the words of a name; what is unknown is closed.
 """
@@ -14,24 +14,29 @@ from leakfix.languages.python.names import Place
 from leakfix.patterns.view import View
 
 _OPEN = frozenset(
-    "id ids pk uid uuid guid key user users username userid email mail phone token session sid request req ip addr address "
-    "url uri href query sql question prompt text message msg content body slug title path page search term keyword keywords "
-    "date day when timestamp lat lon lng latitude longitude number order customer client account item product sku isbn room "
-    "chat channel guild member tenant org organization organisation company hash digest checksum host hostname domain symbol "
-    "ticker city street zip zipcode postcode postal document doc word phrase sentence input string payload params args kwargs "
-    "name data value code tag topic author ticket invoice payment card cart device sensor track song movie book article post "
-    "comment thread conversation visitor subscriber contact lead shipment coordinate coords point tile job task".split()
+    "id ids pk uid uuid guid key user users username userid email mail phone token session sid request req ip "
+    "addr address url uri href query sql question prompt text message msg content body slug title path page "
+    "search term keyword keywords date day when timestamp lat lon lng latitude longitude number order customer "
+    "client account item product sku isbn room chat channel guild member tenant org organization organisation "
+    "company hash digest checksum host hostname domain symbol ticker city street zip zipcode postcode postal "
+    "document doc word phrase sentence input string payload params args kwargs name data value code tag topic "
+    "author ticket invoice payment card cart device sensor track song movie book article post comment thread "
+    "conversation visitor subscriber contact lead shipment coordinate coords point tile job task".split()
 )
-AMBIGUOUS = frozenset("path title name data value code tag string key item path job task number domain args kwargs params".split())
+AMBIGUOUS = frozenset(
+    "path title name data value code tag string key item path job task number domain args kwargs params".split()
+)
 _CLOSED = frozenset(
-    "size type kind lang language locale mode level env environment cls klass class model module func function fn method "
-    "font color colour ext extension suffix version dtype backend driver dialect engine format fmt unit tz timezone encoding "
-    "charset field fields column columns table template schema config settings option options setting filename filepath file "
-    "fname dirname dir directory folder package pkg import plugin app application theme icon style script platform arch os "
-    "signature annotation callable obj cfg registry loader parser namespace attr attribute property operator precision scale "
-    "width height depth strategy algorithm mimetype media urlconf resource currency country region role permission status "
-    "state flag verbose debug dry strict default base root interpreter python compiler target shape ndim axis weekday month "
-    "category feature metric provider service alias regex regexp syntax offset seconds kw characters merge delta char component tool db database dsn api warehouse deployment option".split()
+    "size type kind lang language locale mode level env environment cls klass class model module func function "
+    "fn method font color colour ext extension suffix version dtype backend driver dialect engine format fmt "
+    "unit tz timezone encoding charset field fields column columns table template schema config settings "
+    "option options setting filename filepath file fname dirname dir directory folder package pkg import "
+    "plugin app application theme icon style script platform arch os signature annotation callable obj cfg "
+    "registry loader parser namespace attr attribute property operator precision scale width height depth "
+    "strategy algorithm mimetype media urlconf resource currency country region role permission status state "
+    "flag verbose debug dry strict default base root interpreter python compiler target shape ndim axis "
+    "weekday month category feature metric provider service alias regex regexp syntax offset seconds kw "
+    "characters merge delta char component tool db database dsn api warehouse deployment".split()
 )
 _READS_FILES = re.compile(r"\b(open|read_text|read_bytes|exists|isfile|isdir|listdir|stat|getmtime)\b")
 _PLAIN = (

@@ -56,9 +56,7 @@ def _within(body: list[ast.stmt], inner: bool) -> Iterator[ast.stmt]:
             yield from _within(case.body, deeper)
 
 
-def entered_instead(
-    view: View, function: FunctionInfo, taking: ast.Call, call: ast.Call
-) -> tuple[Edit, ...] | Refusal:
+def entered_instead(view: View, function: FunctionInfo, taking: ast.Call, call: ast.Call) -> tuple[Edit, ...] | Refusal:
     """``with contextmanager(generator)() as x:`` for ``x = next(generator())``.
 
     The scope is found as for the resource itself: a call that is known to acquire it stands in for the generator until
@@ -107,7 +105,11 @@ def why_not_entered(info: FunctionInfo) -> str:
     """What in a generator function would behave otherwise if it were entered; "" where nothing would."""
     name = info.node.name
     yields = [node for node in own_nodes(info.node) if isinstance(node, ast.Yield)]
-    if len(yields) != 1 or info.node.decorator_list or not isinstance(info.node.body[-1], ast.Try | ast.With | ast.AsyncWith):
+    if (
+        len(yields) != 1
+        or info.node.decorator_list
+        or not isinstance(info.node.body[-1], ast.Try | ast.With | ast.AsyncWith)
+    ):
         return f"{name}() is no plain generator with one yield inside what cleans up"
     last: ast.stmt = info.node.body[-1]
     while isinstance(last, ast.Try | ast.With | ast.AsyncWith):

@@ -9,20 +9,28 @@ from dataclasses import dataclass
 
 from leakfix.finding import Fix, Refusal, Safety, Step
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
+from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import MOST_ENTRIES, parameters
 from leakfix.patterns.containers import Container, Fill, containers, fills, is_emptied, open_key, recomputes
-from leakfix.languages.python.names import Place
 from leakfix.patterns.view import View
 from leakfix.project.kinds import is_test
 from leakfix.repairs.python.layout import Layout
 
 _CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
-_LONG_LIVED = re.compile(r"(?:Cache|Service|Manager|Adapter|Bot|Client|Server|Provider|Repository|Store|Registry|Backend)$")
+_LONG_LIVED = re.compile(
+    r"(?:Cache|Service|Manager|Adapter|Bot|Client|Server|Provider|Repository|Store|Registry|Backend)$"
+)
 _IDENTITY = re.compile(r"(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|create_task)\(")
-_OF_ITS_KIND = re.compile(r"(?:Client|Session|Engine|Connection|Pool|sessionmaker|create_\w*(?:engine|pool|client)|connect)\(")
-_REGISTERS = re.compile(r"regist|subscrib|install|load|init|setup|configure|__set_name__|__new__|^add_|^on_|connect|discover")
+_OF_ITS_KIND = re.compile(
+    r"(?:Client|Session|Engine|Connection|Pool|sessionmaker|create_\w*(?:engine|pool|client)|connect)\("
+)
+_REGISTERS = re.compile(
+    r"regist|subscrib|install|load|init|setup|configure|__set_name__|__new__|^add_|^on_|connect|discover"
+)
 _CHANGES = frozenset("append add update extend insert remove discard pop setdefault popleft appendleft".split())
-_ROUTES = frozenset("route get post put patch delete head options websocket api_route before_request after_request".split())
+_ROUTES = frozenset(
+    "route get post put patch delete head options websocket api_route before_request after_request".split()
+)
 _EMPTY = tuple(b"=" + gap + form for gap in (b" ", b"") for form in (b"{}", b"[]", b"dict()", b"list()", b"set()"))
 _EMPTY_CALLS = (b"defaultdict(", b"OrderedDict()")
 _NAME = re.compile(rb"[ \t]*(?:self\.|cls\.)?(\w+)")
@@ -132,7 +140,15 @@ def _is_decorator(function: FunctionInfo) -> bool:
     at: FunctionInfo | None = function
     while at is not None:
         inner = {item.name for item in ast.walk(at.node) if isinstance(item, ast.FunctionDef | ast.ClassDef)}
-        given = {argument.arg for argument in parameters(at)} & {"fn", "func", "f", "function", "cls", "klass", "handler"}
+        given = {argument.arg for argument in parameters(at)} & {
+            "fn",
+            "func",
+            "f",
+            "function",
+            "cls",
+            "klass",
+            "handler",
+        }
         for node in ast.walk(at.node):
             if isinstance(node, ast.Return) and isinstance(node.value, ast.Name):
                 if node.value.id in given or (node.value.id in inner and at is not function):
@@ -156,7 +172,9 @@ def _is_long_lived(view: View, container: Container) -> bool:
     name = container.owner.node.name
     if _LONG_LIVED.search(name) or _runs_for_ever(container):
         return True
-    made = re.compile(rf"^\w+[ \t]*(?::[^=\n]+)?=[ \t]*(?:\w+\.)*{name}\(|def [^\n]*=\s*{name}\(".encode(), re.MULTILINE)
+    made = re.compile(
+        rf"^\w+[ \t]*(?::[^=\n]+)?=[ \t]*(?:\w+\.)*{name}\(|def [^\n]*=\s*{name}\(".encode(), re.MULTILINE
+    )
     return any(made.search(text) for text in (view.module.source.data, *view.texts(name)))
 
 
@@ -187,9 +205,13 @@ def guarded(view: View, found: Growing) -> Fix | Refusal:
     """A bound before every statement that adds an entry."""
     container = found.container
     if not container.is_mapping:
-        return Refusal(f"what {container.name} holds is not computed again: how much of it to keep is for you to decide")
+        return Refusal(
+            f"what {container.name} holds is not computed again: how much of it to keep is for you to decide"
+        )
     if not found.computed:
-        return Refusal(f"an entry of {container.name} that goes is not computed again: which to drop is for you to decide")
+        return Refusal(
+            f"an entry of {container.name} that goes is not computed again: which to drop is for you to decide"
+        )
     if any(_IDENTITY.search(ast.unparse(fill.value)) for fill in found.fills if fill.value is not None):
         return Refusal(f"what {container.name} holds may be in use when it goes: which to drop is for you to decide")
     if any(_is_state(view, container, fill) for fill in found.fills):
@@ -213,7 +235,11 @@ def _is_state(view: View, container: Container, fill: Fill) -> bool:
                 return True
             if isinstance(above, ast.Subscript) and isinstance(above.ctx, ast.Store | ast.Del):
                 return True
-            if isinstance(above, ast.Attribute) and above.attr in _CHANGES and isinstance(view.parents[above], ast.Call):
+            if (
+                isinstance(above, ast.Attribute)
+                and above.attr in _CHANGES
+                and isinstance(view.parents[above], ast.Call)
+            ):
                 return True
     given = {argument.arg for argument in parameters(fill.function)} - {"self", "cls"}
     return fill.value is None or given.isdisjoint(_names_behind(fill, fill.value, 0))
@@ -232,7 +258,9 @@ def _names_behind(fill: Fill, value: ast.expr, depth: int) -> set[str]:
 
 def _guard(view: View, layout: Layout, container: Container, fill: Fill) -> str:
     statement = fill.statement
-    if not isinstance(statement, ast.Assign | ast.Expr | ast.Return | ast.AnnAssign) or not layout.stands_alone(statement):
+    if not isinstance(statement, ast.Assign | ast.Expr | ast.Return | ast.AnnAssign) or not layout.stands_alone(
+        statement
+    ):
         return "it is filled in a statement that cannot be preceded by another"
     target = next((node for node, _ in container.references if _within(view, node, statement)), None)
     if target is None:

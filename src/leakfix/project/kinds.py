@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_TESTING = re.compile(r"(?:^|/)(?:tests?|testing|testsuite|conftest\.py|benchmarks?|examples?|docs?)(?:/|$)|(?:^|/)test_[^/]*$|_tests?\.py$")
+_TESTING = re.compile(
+    r"(?:^|/)(?:tests?|testing|testsuite|conftest\.py|benchmarks?|examples?|docs?)(?:/|$)|(?:^|/)test_[^/]*$|_tests?\.py$"
+)
 
 
 def is_test(path: str) -> bool:

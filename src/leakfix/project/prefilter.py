@@ -11,6 +11,7 @@ from leakfix.resources import ResourceTable
 
 _BEFORE_TYPE = re.compile(rb"(?:->|(?<![\"'])[ \t]*:|[\[|])[ \t]*[\"']?(?:\w+\.)*\Z")
 _LONGEST_BEFORE = 60
+_BOM = b"\xef\xbb\xbf"
 
 
 class _Word:
@@ -98,10 +99,13 @@ class Triggers:
             for word in words:
                 self._words.setdefault(word.encode(), []).append(rule)
             if shape:
-                self._shapes[rule] = re.compile(shape.encode(), re.MULTILINE).search if isinstance(shape, str) else shape
+                self._shapes[rule] = (
+                    re.compile(shape.encode(), re.MULTILINE).search if isinstance(shape, str) else shape
+                )
 
     def of(self, data: bytes) -> list[str]:
         """The rules whose words, and shape, stand in a file's text."""
+        data = data.removeprefix(_BOM)
         near = {rule: None for word, rules in self._words.items() if word in data for rule in rules}
         return [rule for rule in near if rule not in self._shapes or self._shapes[rule](data)]
 

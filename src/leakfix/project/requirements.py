@@ -14,6 +14,7 @@ _DECLARING = re.compile(
 )
 _PYTHON = re.compile(r"""(?:requires-python|python_requires|^python)\s*=\s*["'][^"'\d]*(\d+\.\d+)""", re.MULTILINE)
 _FOLDERS = ("", "requirements", "reqs")
+_ANY = 1_000_000
 _MOST_BYTES = 4_000_000
 
 Version = tuple[int, ...]
@@ -84,10 +85,20 @@ def _bounds(text: str, package: str) -> list[Version | None]:
     clause = r"[=<>~!]=?=?[ \t]*[\w.*]+[ \t]*,?[ \t]*"
     for match in re.finditer(rf"(?im)(?<![\w.-]){name}(?:\[[^\]]*\])?[ \t]*((?:{clause})+)", text):
         upper = re.findall(r"(===|==|~=|<=|<)[ \t]*([\w.]+)", match.group(1))
-        found.append(min((_numbers(version) for _, version in upper), default=None))
+        found.append(min((_highest_of(sign, _numbers(version)) for sign, version in upper), default=None))
     for match in re.finditer(rf'(?im)^name = "{name}"\s*\nversion = "([\w.]+)"', text):
         found.append(_numbers(match.group(1)))
     return found
+
+
+def _highest_of(sign: str, version: Version) -> Version:
+    """The highest version a bound lets through: below 1.2 that is a 1.1 of whatever number."""
+    if sign != "<":
+        return version
+    parts = list(version)
+    while parts and parts[-1] == 0:
+        parts.pop()
+    return (*parts[:-1], parts[-1] - 1, _ANY) if parts else (0,)
 
 
 def _numbers(version: str) -> Version:

@@ -12,6 +12,7 @@ _PLAIN_TYPES = frozenset(
     "Mapped Optional Union Annotated Final int str float bool bytes date datetime time timedelta "
     "Decimal UUID None".split()
 )
+_EAGER = ("joined", "selectin", "subquery", "immediate", False)
 
 
 def plain_attributes(names: Names, module: Module, resource: Resource) -> frozenset[str]:
@@ -29,6 +30,28 @@ def plain_attributes(names: Names, module: Module, resource: Resource) -> frozen
                 elif bindings and any(_is_column(binding, resource) for binding in bindings):
                     columns.add(name)
     return frozenset(columns - relations)
+
+
+def lazy_attributes(names: Names, module: Module, resource: Resource) -> frozenset[str]:
+    """Attributes of the classes a module can see that are loaded when they are read, and always so."""
+    lazy: set[str] = set()
+    others: set[str] = set()
+    for seen in _visible(names, module) if resource.relations else ():
+        for info in seen.classes.values():
+            for name, entries in info.attributes.items():
+                bindings = [binding for binding, function in entries if function is None]
+                if any(_is_relation(binding, resource) for binding in bindings):
+                    (others if any(_is_eager(binding) for binding in bindings) else lazy).add(name)
+                elif bindings:
+                    others.add(name)
+    return frozenset(lazy - others)
+
+
+def _is_eager(binding: Binding) -> bool:
+    match binding:
+        case Value(expression=ast.Call(keywords=keywords)):
+            return any(k.arg == "lazy" and getattr(k.value, "value", "") in _EAGER for k in keywords)
+    return False
 
 
 def plain_classes(names: Names, module: Module, resource: Resource) -> frozenset[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from leakfix.languages.python.modules import own_nodes
 from leakfix.languages.python.names import Place
+from leakfix.repairs.python.columns import lazy_attributes
 from leakfix.repairs.python.lasting import Need, Needs
 from leakfix.repairs.python.subject import Subject, Wrong
 
@@ -17,6 +18,7 @@ _READING = frozenset(
     "error exception".split()
 )
 _REREADING = frozenset("refresh expunge expunge_all make_transient".split())
+_LOADING_AHEAD = frozenset("joinedload selectinload subqueryload immediateload contains_eager joinedload_all".split())
 _KEYED = frozenset("sorted max min map filter sort groupby reduce key".split())
 
 
@@ -83,9 +85,24 @@ def _leaving(
     if need is Need.LOADED:
         return
     if subject.resource.objects:
+        _require_no_lazy_reader(subject)
         yield f"what is {how} at line {node.lineno} outlives the {noun}: no lazy attribute of it may be read later"
     else:
         yield f"what is {how} at line {node.lineno} must not need the {noun} any more"
+
+
+def _require_no_lazy_reader(subject: Subject) -> None:
+    """Raise Wrong where a caller in the project reads what would have to be loaded then."""
+    if not _LOADING_AHEAD.isdisjoint(subject.module.words_in(subject.function)):
+        return
+    lazy = lazy_attributes(subject.names, subject.module, subject.resource)
+    for module, caller in subject.callers() if lazy else ():
+        for node in ast.walk(caller.node):
+            if isinstance(node, ast.Attribute) and node.attr in lazy and isinstance(node.ctx, ast.Load):
+                raise Wrong(
+                    f"{caller.node.name}() reads {node.attr!r} of what is returned ({module.path}:{node.lineno}), "
+                    f"which is loaded only then: the {subject.resource.noun} must still be open"
+                )
 
 
 def _released_before(subject: Subject, node: ast.stmt, name: str) -> bool:

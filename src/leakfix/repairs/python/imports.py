@@ -135,7 +135,7 @@ def _add_first(module: Module, layout: Layout, text: str) -> None:
 
 
 def forget_import(module: Module, layout: Layout, name: str) -> None:
-    """Take a name out of the one-line ``from ... import`` that binds it; left alone where that is laid out otherwise."""
+    """Take a name out of the one-line ``from ... import`` that binds it, where that is laid out so."""
     for node in _first_block(module.tree):
         bound = [alias.asname or alias.name for alias in node.names]
         if name not in bound or not isinstance(node, ast.ImportFrom) or node.lineno != node.end_lineno:
@@ -152,7 +152,9 @@ def forget_import(module: Module, layout: Layout, name: str) -> None:
             end = node.names[at + 1].col_offset
         else:
             start = node.names[at - 1].end_col_offset or 0
-        inserted = [edit for edit in layout.edits if edit.start == edit.end and line + start <= edit.start <= line + end]
+        inserted = [
+            edit for edit in layout.edits if edit.start == edit.end and line + start <= edit.start <= line + end
+        ]
         for edit in inserted:  # a name that was added beside it takes its place
             layout.edits.remove(edit)
         text = b"".join(edit.text for edit in inserted).decode()

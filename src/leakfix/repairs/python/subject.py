@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -60,6 +60,8 @@ class Subject:
     """Other acquisitions of the same resource in the function."""
     via_factory: bool = False
     never_released: bool = False
+    callers: Callable[[], Iterable[tuple[Module, FunctionInfo]]] = tuple
+    """The functions of the project that call this one, or return what it returns to theirs."""
     layout: Layout = field(init=False)
 
     def __post_init__(self) -> None:

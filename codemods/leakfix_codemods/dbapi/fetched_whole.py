@@ -1,0 +1,202 @@
+"""A loop over ``cursor.fetchall()`` of a whole table.
+
+What leaks
+----------
+``for row in cursor.fetchall():``, also over a variable that is used for nothing else, where the statement is a
+constant ``SELECT`` without ``WHERE``, ``LIMIT``, grouping or aggregate, in functions that are made for many rows:
+commands, tasks, exports, generators.
+
+Why it hurts
+------------
+All rows are made and kept until the loop is over, so memory follows the size of the table. Drivers that fetch from the
+server as they go (sqlite3, oracledb, pyodbc, server-side cursors) need not hold more than one block; the others hold
+the answer once instead of twice.
+
+How it is repaired
+------------------
+The loop goes over the cursor itself, ``for row in cursor:`` (PEP 249, "Optional DB API Extensions"), which gives the
+same rows in the same order. It is safe with sqlite3, psycopg2, psycopg and Django's cursors where the loop only works
+on the row; else it is offered for review: the answer stays open while the loop runs.
+
+When it is left alone
+---------------------
+Statements with a condition, statements put together at run time, results used again, drivers whose cursors cannot be
+iterated. No repair where the loop uses the cursor or its connection: on one connection, a second statement may end
+the first.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
+from leakfix.languages.python.modules import FunctionInfo, own_nodes
+from leakfix.patterns.batches import is_batch
+from leakfix.project.kinds import is_test
+from leakfix.repairs.python.layout import first_line, last_line
+from leakfix.source import Span
+
+_PLAIN = r"sqlite3|psycopg2|psycopg|django\.db"
+_ITERATED = re.compile(
+    rf"(?:{_PLAIN}|pymysql|MySQLdb|mysql\.connector|pyodbc|oracledb|cx_Oracle|pg8000|pymssql)\."
+    r"(?!.*(?:async|Async)).*(?:cursor|chunked_cursor|execute|Cursor)\(\)"
+)
+_SURE = re.compile(rf"(?:{_PLAIN})\..*")
+_WHOLE = re.compile(r"\s*SELECT\b(?!\s+TOP\b).*\bFROM\s+[\w.\"`\[\]]+", re.IGNORECASE | re.DOTALL)
+_PART = re.compile(
+    r"\b(?:WHERE|LIMIT|FETCH\s+FIRST|HAVING|GROUP\s+BY|DISTINCT|JOIN|UNION|WITH|information_schema|sqlite_\w+|pg_\w+|"
+    r"sys\w*\.\w+|v\$\w+)\b|\b(?:count|sum|min|max|avg)\s*\(",
+    re.IGNORECASE,
+)
+_HARMLESS = frozenset(
+    "print len str int float bool round abs min max sum isinstance repr dict list tuple set zip enumerate sorted range "
+    "append add write writerow get strip split join format lower upper replace isoformat startswith endswith items "
+    "keys values update info debug encode decode dumps loads".split()
+)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """``cursor.fetchall()``, the loop over it, and the assignment between them where there is one."""
+
+    call: ast.Call
+    cursor: ast.expr
+    loop: ast.For
+    assignment: ast.Assign | None
+    driver: str
+
+
+def find(view: View) -> Iterator[Match]:
+    """Whole tables fetched for one loop."""
+    if is_test(view.module.path):
+        return
+    for function in view.functions:
+        loops = [node for node in view.own(function) if isinstance(node, ast.For)]
+        for loop in loops if is_batch(view, function) else ():
+            found = _fetched(view, function, loop)
+            if found is not None and _selects_all(view, found):
+                yield Match(
+                    found.call,
+                    "all rows of the table are kept in memory until the loop is over",
+                    partial(repair, view, function, found),
+                    held="until-unreferenced",
+                )
+
+
+def _fetched(view: View, function: FunctionInfo, loop: ast.For) -> Fetched | None:
+    call: ast.expr | None = loop.iter
+    assignment = None
+    if isinstance(loop.iter, ast.Name):
+        uses = view.uses(loop.iter.id, function)
+        stored = [view.parents[use] for use in uses if isinstance(use.ctx, ast.Store)]
+        if len(uses) != 2 or len(stored) != 1 or not isinstance(stored[0], ast.Assign) or len(stored[0].targets) != 1:
+            return None
+        assignment, call = stored[0], stored[0].value
+    match call:
+        case ast.Call(func=ast.Attribute(value=cursor, attr="fetchall"), args=[], keywords=[]):
+            drivers = [name for name in view.of(cursor, function) if _ITERATED.fullmatch(name)]
+            return Fetched(call, cursor, loop, assignment, drivers[0]) if drivers else None
+    return None
+
+
+def _selects_all(view: View, found: Fetched) -> bool:
+    """Whether the last thing the cursor was given is a constant statement that selects a whole table."""
+    if isinstance(found.cursor, ast.Call):
+        return _is_whole(found.cursor)
+    if not isinstance(found.cursor, ast.Name):
+        return False
+    suite, at = _where(view, found.assignment or found.loop)
+    for statement in reversed(suite[:at]):
+        match statement:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="execute")) as call):
+                if name == found.cursor.id:
+                    return _is_whole(call)
+        if _mentions(statement, {found.cursor.id}):
+            return False
+    return False
+
+
+def _is_whole(call: ast.Call) -> bool:
+    match call:
+        case ast.Call(func=ast.Attribute(attr="execute"), args=[ast.Constant(value=str() as text)], keywords=[]):
+            return _WHOLE.match(text) is not None and _PART.search(text) is None
+    return False
+
+
+def _where(view: View, statement: ast.stmt) -> tuple[list[ast.stmt], int]:
+    for name in ("body", "orelse", "finalbody"):
+        suite = getattr(view.parents[statement], name, None)
+        if isinstance(suite, list) and statement in suite:
+            return suite, suite.index(statement)
+    return [], 0
+
+
+def _mentions(node: ast.AST, names: set[str]) -> bool:
+    return any(ast.unparse(item) in names for item in ast.walk(node) if isinstance(item, ast.Name | ast.Attribute))
+
+
+def repair(view: View, function: FunctionInfo, found: Fetched) -> Fix | Refusal:
+    """Let the loop read from the cursor."""
+    connections = _connections(view, function, found)
+    if any(_mentions(statement, connections) for statement in [*found.loop.body, *found.loop.orelse]):
+        return Refusal("the loop uses the cursor or its connection: a second statement may end the first")
+    layout = view.layout()
+    if found.assignment is not None:
+        suite, at = _where(view, found.assignment)
+        if found.loop not in suite:
+            return Refusal("the rows are fetched in another block than the loop")
+        between = suite[at + 1 : suite.index(found.loop)]
+        if any(_mentions(statement, connections) for statement in between):
+            return Refusal("the cursor or its connection is used between fetching and the loop")
+        if between and not all(isinstance(item, ast.Assign | ast.Expr) for item in between):
+            return Refusal("other statements stand between fetching and the loop")
+        if not layout.stands_alone(found.assignment):
+            return Refusal("fetching shares its line with other statements")
+        layout.delete(first_line(found.assignment), last_line(found.assignment))
+        layout.replace(layout.span(found.loop.iter), layout.text(found.cursor))
+    else:
+        end = layout.span(found.call).end
+        layout.replace(Span(layout.span(found.cursor).end, end), "")
+    doubt = _doubt(found)
+    check = f"{doubt}: the answer stays open while the loop runs" if doubt else ""
+    return Fix("read the rows one by one", Safety.REVIEW if doubt else Safety.SAFE, tuple(layout.edits), check)
+
+
+def _connections(view: View, function: FunctionInfo, found: Fetched) -> set[str]:
+    """How the function spells the cursor, what it came from, and every name for them."""
+    spelled = {ast.unparse(found.cursor)}
+    node: ast.expr = found.cursor
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        spelled.add(ast.unparse(node.func.value))
+    for item in own_nodes(function.node):
+        match item:
+            case ast.Assign(targets=[target], value=value) | ast.withitem(context_expr=value, optional_vars=target):
+                if target is not None and ast.unparse(target) in spelled:
+                    spelled |= {ast.unparse(n) for n in ast.walk(value) if isinstance(n, ast.Name | ast.Attribute)}
+    return spelled
+
+
+def _doubt(found: Fetched) -> str:
+    """What in a loop may outlive or disturb the open answer; "" where nothing does."""
+    if _SURE.fullmatch(found.driver) is None:
+        return "the driver may want the whole answer read before anything else"
+    for statement in found.loop.body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Break | ast.Return | ast.Yield | ast.YieldFrom | ast.Await | ast.Raise):
+                return "the loop can be left early, or others run meanwhile"
+            if isinstance(node, ast.Call):
+                word = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                if word not in _HARMLESS:
+                    return f"{word or 'what'}() is called in the loop"
+    return ""
+
+
+CODEMOD = PatternCodemod(
+    find=find,
+    words=(".fetchall()",),
+    shape=r"(?i)\bselect\b",
+    noun="rows",
+    repairs="for row in cursor:",
+)

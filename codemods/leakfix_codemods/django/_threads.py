@@ -1,0 +1,126 @@
+"""Where code hands a function to a thread, an executor or a scheduler."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from leakfix.codemod import View
+from leakfix.languages.python.modules import FunctionInfo, Module
+from leakfix.languages.python.names import Names
+from leakfix.project.mentions import project_root
+
+_EXECUTORS = frozenset({"concurrent.futures.ThreadPoolExecutor()", "concurrent.futures.thread.ThreadPoolExecutor()"})
+_EXECUTOR_NAME = re.compile(r"executor|thread_?pool", re.IGNORECASE)
+_ELSEWHERE = {
+    "Thread": rb"target\s*=\s*([\w.]+)",
+    "Timer": rb"Timer\([^,()]*,\s*([\w.]+)",
+    "ThreadPoolExecutor": rb"\.(?:submit|map)\(\s*([\w.]+)",
+    "add_job": rb"add_job\)?\(\s*(?:func\s*=\s*)?([\w.]+)",
+    "schedule": rb"\.do\(\s*([\w.]+)",
+}
+_HANDED_ON: WeakKeyDictionary[Names, dict[tuple[str, str], set[bytes]]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Start:
+    """A function that is run elsewhere: "in its own thread" or "by a worker", and the expression that names it."""
+
+    module: Module
+    function: FunctionInfo
+    how: str
+    target: ast.expr | None
+
+
+def starts(view: View) -> dict[str, list[Start]]:
+    """The functions of a file that the project runs in other threads, by their qualified names."""
+    found: dict[str, list[Start]] = {}
+    for start in (*_starts_in(view), *_starts_elsewhere(view)):
+        if start.module is view.module and isinstance(start.function.node, ast.FunctionDef):
+            found.setdefault(start.function.qualname, []).append(start)
+    return found
+
+
+def _starts_elsewhere(view: View) -> Iterator[Start]:
+    """What other files start of this one; only those are parsed whose text hands on a name it defines."""
+    own = {function.node.name.encode() for function in view.functions}
+    for word, pattern in _ELSEWHERE.items():
+        if _handed_on(view, word, pattern) & own:
+            for other in view.others(word):
+                if _names(pattern, other.source.data) & own:
+                    yield from _starts_in(view.elsewhere(other))
+
+
+def _handed_on(view: View, word: str, pattern: bytes) -> set[bytes]:
+    """The names that files of the project hand on, kept as long as what the project's names were found to mean."""
+    known = _HANDED_ON.setdefault(view.names, {})
+    key = (project_root(view.module.path), word)
+    if key not in known:
+        texts = (view.module.source.data, *view.texts(word))
+        known[key] = set[bytes]().union(*(_names(pattern, text) for text in texts))
+    return known[key]
+
+
+def _names(pattern: bytes, text: bytes) -> set[bytes]:
+    return {match.group(1).rpartition(b".")[2] for match in re.finditer(pattern, text)}
+
+
+def _starts_in(view: View) -> Iterator[Start]:
+    for call in view.calls:
+        function = view.function_of(call)
+        for how, target in _targets(view, function, call):
+            while (
+                isinstance(target, ast.Call) and view.is_a(target.func, function, "functools.partial") and target.args
+            ):
+                target = target.args[0]
+            for name in view.of(target, function):
+                found = view.names.function(name)
+                if found is not None:
+                    yield Start(*found, how, target)
+    for function in view.functions:
+        if any(_schedules(view, decorator, function.parent) for decorator in function.node.decorator_list):
+            yield Start(view.module, function, "by a worker", None)
+    for info in view.module.classes.values():
+        run = info.methods.get("run")
+        if run is not None and "threading.Thread" in view.names.outside_bases(view.module, info):
+            yield Start(view.module, run, "in its own thread", None)
+
+
+def _schedules(view: View, decorator: ast.expr, function: FunctionInfo | None) -> bool:
+    if not isinstance(decorator, ast.Call):
+        return False
+    if isinstance(decorator.func, ast.Attribute) and decorator.func.attr == "scheduled_job":
+        return True
+    return view.is_a(decorator.func, function, "schedule.repeat")
+
+
+def _targets(view: View, function: FunctionInfo | None, call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+    method = call.func
+    if isinstance(method, ast.Call) and len(method.args) == 1:  # sync_to_async(scheduler.add_job)(f)
+        method = method.args[0]
+    words = {word.arg: word.value for word in call.keywords}
+    match getattr(method, "attr", getattr(method, "id", "")):
+        case "Thread" | "Timer" if view.is_a(method, function, "threading.Thread", "threading.Timer"):
+            target = words.get("target", words.get("function", call.args[1] if len(call.args) > 1 else None))
+            if target is not None:
+                yield "in its own thread", target
+        case "submit" | "map" if (
+            call.args and isinstance(method, ast.Attribute) and _is_executor(view, method, function)
+        ):
+            yield "by a worker", call.args[0]
+        case "add_job" if isinstance(method, ast.Attribute) and "sched" in ast.unparse(method.value).lower():
+            if call.args or "func" in words:
+                yield "by a worker", call.args[0] if call.args else words["func"]
+        case "do" if call.args and any(name.startswith("schedule.") for name in view.of(method, function)):
+            yield "by a worker", call.args[0]
+
+
+def _is_executor(view: View, method: ast.Attribute, function: FunctionInfo | None) -> bool:
+    names = view.of(method.value, function)
+    if names:
+        return bool(_EXECUTORS & set(names))
+    text = ast.unparse(method.value)
+    return method.attr == "submit" and _EXECUTOR_NAME.search(text) is not None and "process" not in text.lower()

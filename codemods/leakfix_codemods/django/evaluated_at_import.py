@@ -1,0 +1,222 @@
+"""Rows kept for as long as the process runs: a queryset at module level that is evaluated.
+
+What leaks
+----------
+``ALL = list(Model.objects.all())`` or a comprehension over a queryset where a module or class is defined; and a
+queryset kept there (or on an object made there) that functions go through, measure or test.
+
+Why it hurts
+------------
+A queryset keeps the rows it fetched ("QuerySets and caching", Django's documentation). One that lives as long as the
+process keeps them all, and never sees a row that is added, changed or deleted later. Rows fetched by an import also
+need the database when the module is loaded: ``migrate`` on an empty one fails.
+
+How it is repaired
+------------------
+Where it is used, the queryset is asked again: ``for row in ACTIVE.all():``. Every use then sees the rows as they are,
+which is why it is offered for review. Lists made by an import are for you to put into a function.
+
+When it is left alone
+---------------------
+Querysets that are only refined, counted or sliced, which fills no cache; ``queryset =`` of views and forms, which
+take copies; names that are set again; scripts that set Django up themselves, and migrations.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, Step, View
+from leakfix.languages.python.modules import ClassInfo, FunctionInfo, local_bindings
+from leakfix.languages.python.names import Place
+from leakfix.patterns.caches import parameters
+from leakfix.project.kinds import is_test
+from leakfix_codemods.django._orm import is_of_django, nodes_of
+from leakfix_codemods.django._querysets import links, manager_of
+
+_LISTS = frozenset("list set tuple dict sorted frozenset".split())
+_FILLS = frozenset({*_LISTS, *"len sum bool max min any all enumerate zip map filter iter".split()})
+_SCRIPT = re.compile(rb"django\.setup\(\)|call_command\(|if __name__ == ['\"]__main__['\"]")
+_NOT_A_MODULE = re.compile(r"(?:^|/)migrations/")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A queryset that lives as long as the process: its name, its owner where it is an attribute, and its chain."""
+
+    name: str
+    owner: ClassInfo | None
+    chain: ast.expr
+    statement: ast.stmt
+
+
+def find(view: View) -> Iterator[Match]:
+    """Querysets evaluated once for the whole process."""
+    path = view.module.path
+    if is_test(path) or _NOT_A_MODULE.search(path) or _SCRIPT.search(view.module.source.data):
+        return
+    for statement in view.tree.body:
+        yield from _at_import(view, statement)
+    for kept in _kept(view):
+        uses = list(_evaluating(view, kept))
+        if uses:
+            yield Match(
+                kept.chain,
+                "the rows are kept for as long as the process runs, and never looked up again",
+                partial(repair, view, kept, uses),
+                held="forever",
+                steps=tuple(Step(use.lineno, "fills its cache, or is served from it") for use in uses),
+            )
+
+
+# -- evaluated by the import itself ------------------------------------------------------------------------------------
+
+
+def _at_import(view: View, statement: ast.stmt) -> Iterator[Match]:
+    if isinstance(statement, ast.ClassDef | ast.Try | ast.If):
+        for inner in statement.body:
+            yield from _at_import(view, inner)
+    elif isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+        for node in nodes_of([ast.Expr(statement.value)]):
+            source = _evaluated(view, node)
+            if source is not None:
+                assert isinstance(node, ast.expr)
+                yield Match(
+                    node,
+                    "the rows are fetched when the module is imported, and kept for as long as the process runs",
+                    lambda: Refusal("make it a function that asks when it is called (fields take one as choices)"),
+                    held="forever",
+                )
+                return
+
+
+def _evaluated(view: View, node: ast.AST) -> ast.expr | None:
+    match node:
+        case ast.Call(func=ast.Name(id=word), args=[source, *_]) if word in _LISTS and _is_queryset(view, source):
+            return source
+        case (
+            ast.ListComp(generators=[first, *_])
+            | ast.SetComp(generators=[first, *_])
+            | ast.DictComp(generators=[first, *_])
+        ) if _is_queryset(view, first.iter):
+            return first.iter
+    return None
+
+
+def _is_queryset(view: View, node: ast.expr, function: FunctionInfo | None = None) -> bool:
+    while isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+        node = node.value
+    manager = manager_of(node) if links(node) else None
+    return manager is not None and is_of_django(view.names, Place(view.module, function), manager)
+
+
+# -- evaluated by the functions that use it ----------------------------------------------------------------------------
+
+
+def _kept(view: View) -> Iterator[Kept]:
+    for statement in view.tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if _is_queryset(view, value):
+                if len(view.module.names.get(name, ())) == 1:
+                    yield Kept(name, None, value, statement)
+    for info in view.module.classes.values():
+        for statement in info.node.body:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value) if _is_queryset(view, value):
+                    yield Kept(name, info, value, statement)
+        start = info.methods.get("__init__")
+        for node in view.own(start) if start is not None else ():
+            match node:
+                case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)], value=value):
+                    if start is not None and _is_queryset(view, value, start) and not _varies(value, start):
+                        kept = Kept(name, info, value, node)
+                        if any(_evaluating(view, kept)) and _is_made_at_import(view, info):
+                            yield kept
+
+
+def _varies(value: ast.expr, function: FunctionInfo) -> bool:
+    given = {argument.arg for argument in parameters(function)}
+    return any(isinstance(node, ast.Name) and node.id in given for node in ast.walk(value))
+
+
+def _is_made_at_import(view: View, info: ClassInfo) -> bool:
+    """Whether a module keeps an object of the class."""
+    name = re.escape(info.node.name)
+    made = re.compile(rf"^\w+[ \t]*(?::[^=\n]+)?=[ \t]*(?:\w+\.)*{name}\(".encode(), re.MULTILINE)
+    return any(made.search(text) for text in (view.module.source.data, *view.texts(info.node.name)))
+
+
+def _evaluating(view: View, kept: Kept) -> Iterator[ast.expr]:
+    """Where functions of the file go through a kept queryset; nothing where it is ever set to something else."""
+    found: list[ast.expr] = []
+    for function in view.functions:
+        for node in view.own(function):
+            if not _refers(node, kept, function):
+                continue
+            assert isinstance(node, ast.expr)
+            if not isinstance(getattr(node, "ctx", None), ast.Load):
+                if view.statement_of(node) is not kept.statement:
+                    return
+            elif _fills(view, node):
+                found.append(node)
+    for function in view.functions:
+        for node in view.own(function):
+            if isinstance(node, ast.Global | ast.Nonlocal) and kept.owner is None and kept.name in node.names:
+                return
+    yield from found
+
+
+def _refers(node: ast.AST, kept: Kept, function: FunctionInfo) -> bool:
+    match node:
+        case ast.Name(id=name):
+            return kept.owner is None and name == kept.name and not _is_local(name, function)
+        case ast.Attribute(value=ast.Name(id=base), attr=name) if kept.owner is not None and name == kept.name:
+            owner = function.owner
+            return base == kept.owner.node.name or (base in ("self", "cls") and owner is kept.owner)
+    return False
+
+
+def _is_local(name: str, function: FunctionInfo | None) -> bool:
+    while function is not None:
+        if name in local_bindings(function.node) or any(item.arg == name for item in parameters(function)):
+            return True
+        function = function.parent
+    return False
+
+
+def _fills(view: View, node: ast.expr) -> bool:
+    """Whether a use fetches all rows and keeps them in the queryset."""
+    parent = view.parents[node]
+    match parent:
+        case ast.For(iter=source) | ast.comprehension(iter=source, is_async=0) if source is node:
+            return True
+        case ast.Call(func=ast.Name(id=word), args=given) if node in given:
+            return word in _FILLS
+        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test) if test is node:
+            return True
+        case ast.UnaryOp(op=ast.Not()) | ast.BoolOp() | ast.Starred():
+            return True
+        case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[source]) if source is node:
+            return True
+    return False
+
+
+def repair(view: View, kept: Kept, uses: list[ast.expr]) -> Fix | Refusal:
+    """Ask again at every use."""
+    layout = view.layout()
+    for use in uses:
+        layout.insert(layout.span(use).end, ".all()")
+    check = "that every use may see the rows as they are by then, at the price of a query"
+    return Fix("ask the database at every use", Safety.REVIEW, tuple(layout.edits), check)
+
+
+CODEMOD = PatternCodemod(
+    find=find,
+    words=(".objects", "_default_manager"),
+    shape=r"^(?: {4}|\t)?[\w.: \[\]]+=.*\.(?:objects|_default_manager)\b|^(?: {4}|\t)?\w+ = .*[\[({]\s*$|"
+    r"self\.\w+ = .*\.objects\b",
+    noun="queryset",
+    repairs="ask again at each use: QUERYSET.all()",
+)

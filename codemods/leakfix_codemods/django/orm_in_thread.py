@@ -1,0 +1,166 @@
+"""ORM use in a thread that Django does not look after: nobody closes the thread's connection.
+
+What leaks
+----------
+A function that runs in a ``threading.Thread`` or ``Timer``, in an executor, or as a job of APScheduler or
+``schedule``, asks the database through Django and never closes the connection; and a command whose loop never ends.
+Functions are followed three calls deep, also into other files.
+
+Why it hurts
+------------
+Connections belong to threads ("each thread maintains its own connection", Django's documentation, "Databases").
+Django closes them when a request begins and ends, which never happens in such a thread: ``CONN_MAX_AGE`` is not
+looked at, and the connection of a thread that has ended stays open until the cyclic collector runs. Those of a worker
+or an endless loop stay open for ever, broken ones included.
+
+How it is repaired
+------------------
+A thread's function closes its connections in a ``finally``: ``connections.close_all()`` closes those of the thread
+that calls it. What workers run calls ``close_old_connections()`` before and after, as Django does around a request,
+and an endless loop does so at the head of each round. Offered for review: connections that other code keeps for the
+same thread are closed, too.
+
+When it is left alone
+---------------------
+The function, a decorator of it or something it calls closes connections. Loops that end when there is nothing left.
+No repair where the function is used in other ways as well: called directly, it would close the connection of its
+caller. Tests, coroutines and generators.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Step, View
+from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.names import Place
+from leakfix.project.kinds import is_test
+from leakfix.repairs.python.imports import imported
+from leakfix_codemods.django._blocks import body_of, is_laid_out, put_in_try
+from leakfix_codemods.django._orm import closes, first_query, is_generator, nodes_of
+from leakfix_codemods.django._threads import Start, starts
+
+_COMMANDS = re.compile(r"(?:^|/)management/commands/[^/]+$")
+_WORTH = re.compile(
+    rb"\.objects\b|_default_manager|\brepeat\(|scheduled_job|add_job|(?:Thread|Timer)\(|\.submit\(|while (?:True|1)\b"
+)
+_WAITS = frozenset("sleep wait listen poll blpop brpop get_message receive recv accept".split())
+_KEPT_OPEN = re.compile(r"\batomic\b|\bcursor\(|\bset_autocommit\b|\.a?iterator\(")
+
+
+def find(view: View) -> Iterator[Match]:
+    """Functions with queries that run outside Django's care, and endless loops of commands."""
+    if is_test(view.module.path):
+        return
+    started = starts(view)
+    for function in view.functions:
+        place = Place(view.module, function)
+        begun = started.get(function.qualname, [])
+        if (not begun and not _COMMANDS.search(view.module.path)) or not isinstance(function.node, ast.FunctionDef):
+            continue
+        loop = _endless_loop(view, function)
+        used = first_query(view.names, place, loop.body if loop else function.node.body) if loop or begun else None
+        if used is None or is_generator(function) or closes(view.names, place):
+            continue
+        own = bool(begun) and all(start.how == "in its own thread" for start in begun)
+        if loop:
+            message = "the loop never ends, and nothing closes a connection that is too old or broken"
+        else:
+            message = f"{function.node.name}() runs {begun[0].how}, and nothing closes the connection this opens there"
+        yield Match(
+            _marked(view, used),
+            message,
+            partial(repair, view, function, begun, loop),
+            held="until-gc" if own and not loop else "forever",
+            steps=(Step(function.node.lineno, f"{function.node.name}() runs outside any request"),),
+            identity=function.qualname,
+        )
+
+
+def _marked(view: View, used: ast.expr) -> ast.expr | ast.stmt:
+    statement = view.statement_of(used)
+    return statement if isinstance(statement, ast.Expr | ast.Assign | ast.Return | ast.AnnAssign) else used
+
+
+def _endless_loop(view: View, function: FunctionInfo) -> ast.While | None:
+    """The loop of a function that asks the database and goes on until the process ends."""
+    for node in view.own(function):
+        if isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value:
+            inside = list(nodes_of(node.body))
+            leaves = any(isinstance(item, ast.Break | ast.Return) for item in inside)
+            waits = any(getattr(item, "attr", getattr(item, "id", "")) in _WAITS for item in inside)
+            if (waits or not leaves) and first_query(view.names, Place(view.module, function), node.body) is not None:
+                return node
+    return None
+
+
+def repair(view: View, function: FunctionInfo, begun: list[Start], loop: ast.While | None) -> Fix | Refusal:
+    """Close the thread's connections when its work, or a round of it, is done."""
+    layout = view.layout()
+    if loop is not None:
+        if _KEPT_OPEN.search(ast.unparse(function.node)):
+            return Refusal(
+                "a transaction or cursor may be open from round to round: where to close is for you to decide"
+            )
+        if not is_laid_out(layout, loop.body[:1]):
+            return Refusal("the loop stands on one line")
+        name = imported(view.module, layout, "django.db", "close_old_connections")
+        line = loop.body[0].lineno
+        layout.add_before(line, f"{layout.indent_of(line)}{name}()")
+        check = "that no cursor or transaction is kept open from one round to the next"
+        return Fix("close old connections in each round", Safety.REVIEW, tuple(layout.edits), check)
+    reason = _why_not_alone(view, function, begun)
+    if reason:
+        return Refusal(reason)
+    body = body_of(function.node)
+    if not is_laid_out(layout, body):
+        return Refusal("the function's statements share a line")
+    if all(start.how == "in its own thread" for start in begun):
+        name = imported(view.module, layout, "django.db", "connections")
+        put_in_try(view, layout, body, "", ("finally:", f"{name}.close_all()"))
+        check = "that nothing this thread starts goes on using its connections"
+        return Fix("close the thread's connections when it ends", Safety.REVIEW, tuple(layout.edits), check)
+    name = imported(view.module, layout, "django.db", "close_old_connections")
+    put_in_try(view, layout, body, f"{name}()", ("finally:", f"{name}()"))
+    check = "that the worker's connections are not used in a transaction round this"
+    return Fix("close old connections before and after", Safety.REVIEW, tuple(layout.edits), check)
+
+
+def _why_not_alone(view: View, function: FunctionInfo, begun: list[Start]) -> str:
+    """Who else uses a function that is started; "" where nobody does."""
+    said = " ".join(ast.unparse(item) for item in function.node.decorator_list)
+    if re.search(r"\b(?:\w*task|receiver|actor|job)\b", said.replace("scheduled_job", "")):
+        return f"{function.node.name}() is also run by what decorates it, perhaps within a transaction"
+    known = {id(start.target) for start in begun}
+    wanted, word = view.symbol(function), function.node.name
+    if word == "run" and function.owner is not None:
+        return ""
+    for other in view.mentioning(word):
+        for node in ast.walk(other.tree):
+            match node:
+                case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()) if name == word:
+                    at = other.function_of(node)
+                    names = other.of(node, at)
+                    unsure = not names and isinstance(node, ast.Attribute)
+                    if id(node) not in known and (wanted in names or unsure):
+                        where = f"{at.node.name}()" if at is not None else other.module.path
+                        return (
+                            f"{word}() is also used in {where}: called there, it would close that thread's connection"
+                        )
+    return ""
+
+
+def may_ask(data: bytes) -> bool:
+    """Whether a file's text names Django or a manager, and has a function for others to start, or starts one."""
+    return (b"django" in data or b".objects" in data) and _WORTH.search(data) is not None
+
+
+CODEMOD = PatternCodemod(
+    find=find,
+    words=(".objects", "_default_manager", "schedule", "Thread", "Timer", "add_job", "management"),
+    shape=may_ask,
+    noun="connection",
+    repairs="connections.close_all() in a finally; close_old_connections() around the work",
+    category=Category.LEAK,
+)

@@ -1,0 +1,235 @@
+"""A transaction begun by ``set_autocommit(False)`` that some path never ends.
+
+What leaks
+----------
+``transaction.set_autocommit(False)``, or ``connection.set_autocommit(False)``, in a function without a
+``set_autocommit(True)`` in a ``finally``: an early return or an exception leaves the connection as it is.
+
+Why it hurts
+------------
+The connection stays in manual transactions: whatever the thread writes later is not committed, the next ``atomic``
+included, and the open transaction holds its locks. "You must ensure that no transaction is active" before autocommit
+is turned on again (Django's documentation, "Database transactions"): psycopg2 refuses it in a transaction, SQLite
+and MySQL commit instead.
+
+How it is repaired
+------------------
+Where the statements up to ``commit()`` stand in a ``try`` whose handler rolls back and raises again, they move into
+``with transaction.atomic():``, which does the same. Else they move into a ``try`` that rolls back when something is
+raised, and turns autocommit on again in its ``finally``. No commit moves. Both are offered for review: a failure now
+ends the transaction where it was left open.
+
+When it is left alone
+---------------------
+Autocommit is turned on again in a ``finally``, by a caller or another function of the class; ``AUTOCOMMIT`` set for a
+whole process. No repair where a path returns without ``commit()`` or ``rollback()``: turning autocommit on would
+commit what it wrote, or fail.
+"""
+
+import ast
+from collections.abc import Iterator
+from functools import partial
+
+from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
+from leakfix.languages.python.modules import FunctionInfo
+from leakfix.project.kinds import is_test
+from leakfix.repairs.python.imports import imported
+from leakfix.repairs.python.layout import last_line
+from leakfix_codemods.django._blocks import is_laid_out, put_in_try, unit
+from leakfix_codemods.django._orm import nodes_of
+
+_OWNERS = ("django.db.transaction", "django.db.connection", "django.db.connections[]")
+_ENDS = frozenset({"commit", "rollback"})
+_TELLS = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
+
+
+def find(view: View) -> Iterator[Match]:
+    """``set_autocommit(False)`` without a sure ``set_autocommit(True)``."""
+    if is_test(view.module.path):
+        return
+    for function in view.functions:
+        begun = [node for node in view.own(function) if _sets(view, function, node, False)]
+        if not begun or any(_is_sure(node, view, function) for node in view.own(function)):
+            continue
+        turned_on = [node for node in view.own(function) if _sets(view, function, node, True)]
+        if not turned_on and _ends_elsewhere(view, function):
+            continue
+        assert isinstance(begun[0], ast.Call)
+        yield Match(
+            begun[0],
+            "some path leaves the connection in a manual transaction",
+            partial(repair, view, function, begun[0]),
+            severity=Severity.WARNING if turned_on else Severity.ERROR,
+            held="forever",
+            identity=f"{function.qualname} {ast.unparse(begun[0])}",
+        )
+
+
+def _sets(view: View, function: FunctionInfo, node: ast.AST, on: bool) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(value=owner, attr="set_autocommit"), args=[ast.Constant(value=value), *_]):
+            return value is on and any(name in _OWNERS for name in view.of(owner, function))
+    return False
+
+
+def _is_sure(node: ast.AST, view: View, function: FunctionInfo) -> bool:
+    """Whether a ``finally`` sets autocommit again, to whatever."""
+    return isinstance(node, ast.Try) and any(
+        isinstance(item, ast.Attribute) and item.attr == "set_autocommit" for item in nodes_of(node.finalbody)
+    )
+
+
+def _ends_elsewhere(view: View, function: FunctionInfo) -> bool:
+    """Whether it is one half of a pair: another function of the file turns autocommit on again, or nothing commits."""
+    others = any(_sets(view, other, node, True) for other in view.functions for node in view.own(other))
+    own = view.own(function)
+    return others or not any(isinstance(node, ast.Attribute) and node.attr in _ENDS for node in own)
+
+
+def repair(view: View, function: FunctionInfo, begun: ast.Call) -> Fix | Refusal:
+    """End the transaction on every path."""
+    statement = view.statement_of(begun)
+    suite = _suite(view, statement)
+    if not isinstance(statement, ast.Expr) or suite is None:
+        return Refusal("set_autocommit() is called within a larger statement")
+    if len(begun.args) > 1 or begun.keywords:
+        return Refusal("set_autocommit() is given more than a value")
+    rest = suite[suite.index(statement) + 1 :]
+    until = next((at for at, item in enumerate(rest) if _is_call(item, "set_autocommit")), None)
+    region, ending = (rest, None) if until is None else (rest[:until], rest[until])
+    if until is None and statement not in function.node.body:
+        return Refusal("what follows the block may still belong to the transaction")
+    layout = view.layout()
+    if not region or not is_laid_out(layout, [statement, *rest]):
+        return Refusal("the statements of the transaction share a line")
+    if any(isinstance(item, ast.Yield | ast.YieldFrom | ast.Await) for item in nodes_of(region)):
+        return Refusal("the transaction stays open while others run")
+    owner = ast.unparse(begun.func.value)  # type: ignore[attr-defined]
+    return _as_atomic(view, statement, region, ending, owner) or _as_try(view, region, ending, owner)
+
+
+def _suite(view: View, statement: ast.stmt) -> list[ast.stmt] | None:
+    for name in ("body", "orelse", "finalbody", "handlers"):
+        suite = getattr(view.parents[statement], name, None)
+        if isinstance(suite, list) and statement in suite:
+            return suite
+    return None
+
+
+def _is_call(statement: ast.stmt, *words: str) -> bool:
+    match statement:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=word))):
+            return word in words
+    return False
+
+
+def _as_atomic(view: View, begun: ast.stmt, region: list[ast.stmt], ending: ast.stmt | None, owner: str) -> Fix | None:
+    """``with transaction.atomic():`` where it does exactly what stands there."""
+    match region:
+        case [ast.Try(body=[*work, commit], handlers=[handler], orelse=[], finalbody=[]) as block, *rest]:
+            turned_on = ending
+        case _:
+            return None
+    if _is_call(commit, "set_autocommit") and len(work) > 1 and ending is None:
+        turned_on, commit, work = commit, work[-1], work[:-1]
+    elif rest:
+        return None
+    match handler:
+        case ast.ExceptHandler(type=kind, body=[undo, ast.Raise(exc=None)]) if _is_call(undo, "rollback"):
+            every = kind is None or ast.unparse(kind) in ("Exception", "BaseException")
+        case _:
+            return None
+    if not every or not work or turned_on is None or not _is_call(commit, "commit"):
+        return None
+    if ast.unparse(commit) != f"{owner}.commit()" or _leaves_or_ends(work):
+        return None
+    layout = view.layout()
+    until = last_line(ending if ending is not None else block)
+    lost = [block.lineno, *range(commit.lineno, until + 1)]
+    if owner not in ("transaction", "connection") or any("#" in layout.source.line_text(line) for line in lost):
+        return None
+    if not is_laid_out(layout, [*block.body, *([ending] if ending is not None else [])]):
+        return None
+    spelled = imported(view.module, layout, "django.db", "transaction")
+    layout.replace(layout.span(begun), f"with {spelled}.atomic():")
+    layout.delete(block.lineno, block.lineno)
+    layout.delete(commit.lineno, until)
+    check = "that nothing called in the block commits, rolls back or sets autocommit itself"
+    return Fix("let transaction.atomic() end the transaction", Safety.REVIEW, tuple(layout.edits), check)
+
+
+def _leaves_or_ends(work: list[ast.stmt]) -> bool:
+    words = {*_ENDS, "set_autocommit", "savepoint", "savepoint_commit", "savepoint_rollback", "on_commit", "close"}
+    return any(
+        isinstance(node, ast.Return | ast.Break | ast.Continue)
+        or (isinstance(node, ast.Attribute) and node.attr in words)
+        for node in nodes_of(work)
+    )
+
+
+def _as_try(view: View, region: list[ast.stmt], ending: ast.stmt | None, owner: str) -> Fix | Refusal:
+    """A ``try`` round the transaction that rolls back what fails, and turns autocommit on again."""
+    reason = _why_open(view, region)
+    if reason:
+        return Refusal(reason)
+    layout = view.layout()
+    undone = ("except BaseException:", f"{owner}.rollback()\nraise")
+    if ending is None:
+        put_in_try(view, layout, region, "", undone, ("finally:", f"{owner}.set_autocommit(True)"))
+    else:
+        put_in_try(view, layout, region, "", undone, ("finally:", ""))
+        base = layout.indent_of(ending.lineno)
+        layout.indent(ending.lineno, last_line(ending), unit(view, base), base)
+    check = "that what is written before a failure is to be rolled back, and that no caller ends the transaction"
+    return Fix("roll back failures and turn autocommit on again", Safety.REVIEW, tuple(layout.edits), check)
+
+
+def _why_open(view: View, region: list[ast.stmt]) -> str:
+    """Which way out of the statements leaves the transaction open; "" where none does."""
+    for node in nodes_of(region):
+        if isinstance(node, ast.Return | ast.Break | ast.Continue) and not _is_ended_before(view, node):
+            loop = next(view.loops_round(node), None) if not isinstance(node, ast.Return) else None
+            if loop is None or loop.lineno < region[0].lineno:
+                return f"the way out at line {node.lineno} neither commits nor rolls back: which is for you to decide"
+    if _ends(region):
+        return ""
+    return "what comes last neither commits nor rolls back: turning autocommit on would commit on some databases"
+
+
+def _ends(suite: list[ast.stmt]) -> bool:
+    """Whether statements leave no transaction open at their end."""
+    *before, last = suite
+    match last:
+        case ast.Raise() | ast.Return():
+            return True
+        case ast.Expr() if _is_call(last, *_ENDS):
+            return True
+        case ast.Expr() if _is_call(last, "set_autocommit", *_TELLS):
+            return bool(before) and _ends(before)
+        case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=finalbody):
+            ways = [finalbody] if finalbody else [orelse or body, *(handler.body for handler in handlers)]
+            return all(map(_ends, ways))
+        case ast.If(body=body, orelse=[_, *_] as orelse):
+            return _ends(body) and _ends(orelse)
+        case ast.With(body=body):
+            return _ends(body)
+    return False
+
+
+def _is_ended_before(view: View, leaving: ast.stmt) -> bool:
+    """Whether the statement before a ``return`` ends the transaction, and what is returned starts none."""
+    suite = _suite(view, leaving) or []
+    at = suite.index(leaving) if leaving in suite else 0
+    if isinstance(leaving, ast.Return) and leaving.value is not None:
+        if any(isinstance(node, ast.Call | ast.Attribute | ast.Subscript) for node in ast.walk(leaving.value)):
+            return False
+    return at > 0 and _ends(suite[:at])
+
+
+CODEMOD = PatternCodemod(
+    find=find,
+    words=("set_autocommit",),
+    noun="transaction",
+    repairs="with transaction.atomic():, or set_autocommit(True) in a finally",
+    category=Category.LEAK,
+)

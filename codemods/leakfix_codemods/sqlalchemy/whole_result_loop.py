@@ -1,0 +1,293 @@
+"""A loop over all rows of a table, made into a list first.
+
+What leaks
+----------
+``for user in session.query(User).all():`` and ``session.scalars(select(User)).all()``, ``.execute(...).fetchall()``,
+``session.exec(...).all()`` of SQLModel, used for one loop and nothing else, without a condition or with a fixed one, in
+functions that are made for many rows: commands, tasks, exports, generators.
+
+Why it hurts
+------------
+All rows are fetched and turned into objects before the loop sees one, and live until it is over: memory follows the
+size of the table.
+
+How it is repaired
+------------------
+``.yield_per(1000)``, for a ``select`` ``.execution_options(yield_per=1000)``: rows come in blocks, from a server-side
+cursor where the driver has one ("Fetching Large Result Sets with Yield Per", SQLAlchemy's documentation; the option
+since 1.4.40). Safe where only columns are selected and the loop only works on the row; else offered for review, because
+relationships that are loaded in the loop need the connection that is reading.
+
+When it is left alone
+---------------------
+Joins, of which a ``Query`` drops repeated objects and ``yield_per`` does not (run on 2.1); limits, conditions on a
+variable, results that are used again, ``unique()``. No repair where the loop commits, or uses the session otherwise;
+with ``joinedload`` and ``subqueryload``, and with relationships declared to be loaded so, which ``yield_per`` refuses
+(``InvalidRequestError``).
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
+from leakfix.languages.python.modules import ClassInfo, FunctionInfo, Module, Value
+from leakfix.patterns.batches import is_batch
+from leakfix.project.kinds import is_test
+from leakfix.project.requirements import only_before
+from leakfix.source import Span
+
+BLOCK = 1000
+_REFINING = frozenset({"filter", "filter_by", "where", "order_by", "options", "execution_options"})
+_ENTRIES = frozenset({"execute", "scalars", "exec"})
+_LISTS = frozenset({"all", "fetchall"})
+_EAGER = frozenset({"joinedload", "subqueryload", "contains_eager", "joinedload_all", "subqueryload_all"})
+_ADDS = frozenset({"add", "add_all"})
+_HARMLESS = frozenset(
+    "print len str int float bool round abs min max sum isinstance repr dict list tuple set zip enumerate sorted range "
+    "append write writerow get strip split join format lower upper replace isoformat startswith endswith items keys "
+    "values info debug encode decode dumps loads _asdict".split()
+)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A result made into a list: the call that does, what it selects, and the loop over it.
+
+    statement: the ``select(...)`` chain, or None for a ``Query``. inside: the expression without the list.
+    """
+
+    call: ast.Call
+    inside: ast.expr
+    selected: list[ast.expr]
+    chain: list[ast.Call]
+    statement: ast.expr | None
+    session: str
+    node: ast.For | ast.comprehension
+
+
+def find(view: View) -> Iterator[Match]:
+    """Lists of whole tables that feed one loop."""
+    if is_test(view.module.path):
+        return
+    for function in view.functions:
+        if not is_batch(view, function) or isinstance(function.node, ast.AsyncFunctionDef):
+            continue
+        for node in view.own(function):
+            if isinstance(node, ast.For | ast.comprehension):
+                found = _whole(view, function, node)
+                if found is not None:
+                    yield Match(
+                        found.call,
+                        "all rows of the table are kept in memory until the loop is over",
+                        partial(repair, view, function, found),
+                        held="until-unreferenced",
+                    )
+
+
+def _whole(view: View, function: FunctionInfo, node: ast.For | ast.comprehension) -> Whole | None:
+    call: ast.expr = node.iter
+    if isinstance(call, ast.Name) and isinstance(node, ast.For):
+        uses = view.uses(call.id, function)
+        stored = [view.parents[use] for use in uses if isinstance(use.ctx, ast.Store)]
+        if (
+            len(uses) != 2
+            or len(stored) != 1
+            or not isinstance(stored[0], ast.Assign)
+            or _next(view, stored[0]) is not node
+        ):
+            return None
+        call = stored[0].value
+    match call:
+        case ast.Call(func=ast.Attribute(value=inside, attr=word), args=[], keywords=[]) if word in _LISTS:
+            return _of_query(view, function, call, inside, node) or _of_select(view, function, call, inside, node)
+    return None
+
+
+def _next(view: View, statement: ast.stmt) -> ast.stmt | None:
+    suite = getattr(view.parents[statement], "body", None)
+    if isinstance(suite, list) and statement in suite[:-1]:
+        following: ast.stmt = suite[suite.index(statement) + 1]
+        return following
+    return None
+
+
+def _of_query(
+    view: View, function: FunctionInfo, call: ast.Call, inside: ast.expr, node: ast.For | ast.comprehension
+) -> Whole | None:
+    chain, root = _chain(inside)
+    match root:
+        case ast.Call(func=ast.Attribute(value=session, attr="query"), args=[_, *_] as selected, keywords=[]):
+            if _is_of_one(selected) and all(_is_fixed(item, selected) for item in chain[:-1]):
+                found = Whole(call, inside, selected, chain, None, ast.unparse(session), node)
+                return found if _is_sqlalchemys(view, function, root, found) else None
+    return None
+
+
+def _is_sqlalchemys(view: View, function: FunctionInfo, root: ast.Call, found: Whole) -> bool:
+    model = _model(view, function, found)
+    names = [*view.of(root.func, function), *(view.names.outside_bases(*model) if model is not None else ())]
+    data = view.module.source.data
+    return any("sqlalchemy" in name or "sqlmodel" in name for name in names) or b"sqlalchemy" in data
+
+
+def _of_select(
+    view: View, function: FunctionInfo, call: ast.Call, inside: ast.expr, node: ast.For | ast.comprehension
+) -> Whole | None:
+    match inside:
+        case ast.Call(func=ast.Attribute(value=ast.Call() as executed, attr="scalars"), args=[], keywords=[]):
+            pass
+        case ast.Call() as executed:
+            pass
+        case _:
+            return None
+    match executed:
+        case ast.Call(func=ast.Attribute(value=session, attr=word), args=[statement], keywords=[]) if word in _ENTRIES:
+            chain, root = _chain(statement)
+            if root is not None and _selects(view, function, root) and root.args and _is_of_one(root.args):
+                if all(_is_fixed(item, root.args) for item in chain[:-1]):
+                    return Whole(call, inside, root.args, chain, statement, ast.unparse(session), node)
+    return None
+
+
+def _chain(node: ast.expr) -> tuple[list[ast.Call], ast.Call | None]:
+    """The calls ``x(...).where(...).order_by(...)`` from the end back to ``x(...)``, and that one."""
+    found: list[ast.Call] = []
+    while isinstance(node, ast.Call):
+        found.append(node)
+        if not isinstance(node.func, ast.Attribute) or node.func.attr not in _REFINING:
+            return found, node
+        node = node.func.value
+    return [], None
+
+
+def _selects(view: View, function: FunctionInfo, root: ast.Call) -> bool:
+    return view.is_a(
+        root.func,
+        function,
+        "sqlalchemy.select",
+        "sqlmodel.select",
+        "sqlalchemy.future.select",
+        "sqlalchemy.sql.select",
+        "sqlmodel.sql.expression.select",
+        "sqlalchemy.sql.expression.select",
+    )
+
+
+def _is_of_one(selected: list[ast.expr]) -> bool:
+    """Whether all that is selected belongs to one class, so that no row comes twice: the class, or columns of it."""
+    roots = {node.id for item in selected for node in ast.walk(item) if isinstance(node, ast.Name)}
+    return len(roots) == 1 and all(isinstance(item, ast.Name | ast.Attribute) for item in selected)
+
+
+def _is_fixed(call: ast.Call, selected: list[ast.expr]) -> bool:
+    """Whether a call narrows by nothing but constants compared with columns of the class."""
+    if isinstance(call.func, ast.Attribute) and call.func.attr not in ("filter", "filter_by", "where"):
+        return call.func.attr != "execution_options"
+    (root,) = {node.id for item in selected for node in ast.walk(item) if isinstance(node, ast.Name)}
+    for given in [*call.args, *(word.value for word in call.keywords)]:
+        if any(isinstance(item, ast.Name) and item.id != root for item in ast.walk(given)):
+            return False
+    return not any(word.arg is None or word.arg in ("id", "pk", "uuid") for word in call.keywords)
+
+
+# -- repair ------------------------------------------------------------------------------------------------------------
+
+
+def repair(view: View, function: FunctionInfo, found: Whole) -> Fix | Refusal:
+    """Let the rows come in blocks."""
+    if found.statement is not None and only_before(view.module.path, "sqlalchemy 1.4.40"):
+        return Refusal("the option yield_per came with SQLAlchemy 1.4.40")
+    model = _model(view, function, found)
+    eager = _eager(found) or (model is not None and _loads_at_once(*model))
+    if eager:
+        return Refusal(f"yield_per does not go with {eager}")
+    body: list[ast.AST] = [*found.node.body] if isinstance(found.node, ast.For) else [view.parents[found.node]]
+    reason = _uses_session(body, found)
+    if reason:
+        return Refusal(reason)
+    layout = view.layout()
+    end = layout.span(found.call).end
+    if found.statement is None:
+        layout.replace(Span(layout.span(found.inside).end, end), f".yield_per({BLOCK})")
+    else:
+        layout.insert(layout.span(found.statement).end, f".execution_options(yield_per={BLOCK})")
+        layout.replace(Span(layout.span(found.inside).end, end), "")
+    doubt = _doubt(found, body, model)
+    check = f"{doubt}: the connection is reading until the loop is over" if doubt else ""
+    return Fix("fetch the rows in blocks", Safety.REVIEW if doubt else Safety.SAFE, tuple(layout.edits), check)
+
+
+def _model(view: View, function: FunctionInfo, found: Whole) -> tuple[Module, ClassInfo] | None:
+    root = found.selected[0]
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    return next((info for name in view.of(root, function) if (info := view.names.class_(name))), None)
+
+
+def _eager(found: Whole) -> str:
+    for call in found.chain:
+        for node in ast.walk(call):
+            word = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+            if word in _EAGER:
+                return f"{word}()"
+    return ""
+
+
+def _loads_at_once(module: Module, info: ClassInfo) -> str:
+    """A relationship of the class that is loaded in the same query, or by repeating it."""
+    for name, bindings in info.attributes.items():
+        for binding, _ in bindings:
+            if isinstance(binding, Value):
+                for node in ast.walk(binding.expression):
+                    match node:
+                        case ast.keyword(arg="lazy", value=ast.Constant(value="joined" | "subquery" | False)):
+                            return f"{name}, which is loaded at once"
+                        case ast.Constant(value="joined" | "subquery"):
+                            return f"{name}, which is loaded at once"
+    return ""
+
+
+def _uses_session(body: list[ast.AST], found: Whole) -> str:
+    for root in body:
+        for node in ast.walk(root):
+            if isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) == found.session:
+                if isinstance(found.node, ast.comprehension) and _within(found.node.iter, node):
+                    continue
+                if not _only_adds(root, node):
+                    return "the loop uses the session: a driver may not take a second statement while it is reading"
+            if isinstance(node, ast.Attribute) and node.attr in ("commit", "rollback", "flush"):
+                return f"{node.attr}() is called in the loop, which would end the reading"
+    return ""
+
+
+def _within(outer: ast.AST, node: ast.AST) -> bool:
+    return any(item is node for item in ast.walk(outer))
+
+
+def _only_adds(root: ast.AST, node: ast.AST) -> bool:
+    return any(isinstance(item, ast.Attribute) and item.value is node and item.attr in _ADDS for item in ast.walk(root))
+
+
+def _doubt(found: Whole, body: list[ast.AST], model: tuple[Module, ClassInfo] | None) -> str:
+    """What in a loop may need the connection, or outlive the reading; "" where nothing does."""
+    columns = all(isinstance(item, ast.Attribute) for item in found.selected)
+    for root in body:
+        for node in ast.walk(root):
+            if isinstance(node, ast.Break | ast.Return | ast.Yield | ast.YieldFrom | ast.Await | ast.Raise):
+                return "the loop can be left early, or others run meanwhile"
+            if isinstance(node, ast.Call) and not _within(found.node.iter, node):
+                word = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                if word not in _HARMLESS:
+                    return f"{word or 'what'}() is called in the loop"
+    return "" if columns else "relationships that the loop reads"
+
+
+CODEMOD = PatternCodemod(
+    find=find,
+    words=(".all()", ".fetchall()"),
+    shape=r"\bsqlalchemy\b|\bsqlmodel\b|\.query\(",
+    noun="rows",
+    repairs=".yield_per(1000)",
+)
