@@ -21,6 +21,7 @@ from leakfix.languages.python.project import Modules, Unparsable
 from leakfix.project.discover import discover, is_whole
 from leakfix.project.files import read_file
 from leakfix.project.imports import Imports
+from leakfix.project.kinds import is_test
 from leakfix.project.mentions import Mentions
 from leakfix.project.prefilter import Prefilter, Triggers
 from leakfix.project.suppressions import Suppressions, suppressions
@@ -171,7 +172,8 @@ class _Run:
                     names[codemod.resource] = (name, Category(codemod.category))
                 elif codemod.pattern is not None:
                     self.patterns[name] = codemod.pattern
-        self.triggers = Triggers({name: (item.words, item.shape) for name, item in self.patterns.items()})
+        plain = {name: item for name, item in self.patterns.items() if not item.refines}
+        self.triggers = Triggers({name: (item.words, item.shape) for name, item in plain.items()})
         self.rules = Rules(names)
         self.analysis = Analysis(self.table, self.rules, Modules(read_file), Mentions(config))
         self.imports = ImportIndex()
@@ -202,7 +204,7 @@ class _Run:
                 roots = [r for r in self.prefilter.roots(imports) if not self._is_own(path, r.decode())]
                 if self.prefilter.passes(data, imports, roots):
                     self._open(item, data)
-                item.matches = bool(self.triggers.of(data))
+                item.matches = not is_test(path) and bool(self.triggers.of(data))
             if item != _Indexed(path):
                 found.append(item)
         return found
@@ -278,7 +280,9 @@ class _Run:
 
     def _patterns_for(self, module: Module) -> dict[str, PatternCodemod]:
         """The patterns worth asking: those without words are for every file that acquires something."""
-        triggered = {name for name, item in self.patterns.items() if not item.words}
+        if is_test(module.path):  # lives no longer than one run
+            return {}
+        triggered = {name for name, item in self.patterns.items() if item.refines or not item.words}
         triggered.update(self.triggers.of(module.source.data))
         return {name: item for name, item in self.patterns.items() if name in triggered}
 

@@ -94,8 +94,10 @@ def _only_for(view: View, function: FunctionInfo, name: ast.Name) -> tuple[ast.e
         elif not _asks_again(view, use, name):
             return None
     loop = view.parents[name]
+    while isinstance(loop, ast.Call):
+        loop = view.parents[loop]
     outer = view.parents[loop] if isinstance(loop, ast.comprehension) else loop
-    if isinstance(outer, ast.expr) and loop is not outer.generators[0]:  # type: ignore[attr-defined]
+    if loop is not outer and loop is not getattr(outer, "generators", [None])[0]:
         return None
     if made is None or next(view.loops_round(outer), None) is not None:
         return None

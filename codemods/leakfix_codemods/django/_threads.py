@@ -15,8 +15,9 @@ from leakfix.project.mentions import project_root
 
 _EXECUTORS = frozenset({"concurrent.futures.ThreadPoolExecutor()", "concurrent.futures.thread.ThreadPoolExecutor()"})
 _EXECUTOR_NAME = re.compile(r"executor|thread_?pool", re.IGNORECASE)
+_MANAGER = re.compile(rb"\.objects\b|\b_default_manager\b")
 _ELSEWHERE = {
-    "Thread": rb"target\s*=\s*([\w.]+)",
+    "Thread": rb"Thread\([^()]*?target\s*=\s*([\w.]+)",
     "Timer": rb"Timer\([^,()]*,\s*([\w.]+)",
     "ThreadPoolExecutor": rb"\.(?:submit|map)\(\s*([\w.]+)",
     "add_job": rb"add_job\)?\(\s*(?:func\s*=\s*)?([\w.]+)",
@@ -27,7 +28,7 @@ _HANDED_ON: WeakKeyDictionary[Names, dict[tuple[str, str], set[bytes]]] = WeakKe
 
 @dataclass(frozen=True)
 class Start:
-    """A function that is run elsewhere: "in its own thread" or "by a worker", and the expression that names it."""
+    """A function that is run elsewhere: "in its own thread" or "in a worker", and the expression that names it."""
 
     module: Module
     function: FunctionInfo
@@ -46,7 +47,9 @@ def starts(view: View) -> dict[str, list[Start]]:
 
 def _starts_elsewhere(view: View) -> Iterator[Start]:
     """What other files start of this one; only those are parsed whose text hands on a name it defines."""
-    own = {function.node.name.encode() for function in view.functions}
+    if _MANAGER.search(view.module.source.data) is None:
+        return  # a function that only calls others is looked for where it is started, not everywhere
+    own = {function.node.name.encode() for function in view.functions if not function.node.name.startswith("__")}
     for word, pattern in _ELSEWHERE.items():
         if _handed_on(view, word, pattern) & own:
             for other in view.others(word):
@@ -82,7 +85,7 @@ def _starts_in(view: View) -> Iterator[Start]:
                     yield Start(*found, how, target)
     for function in view.functions:
         if any(_schedules(view, decorator, function.parent) for decorator in function.node.decorator_list):
-            yield Start(view.module, function, "by a worker", None)
+            yield Start(view.module, function, "in a worker", None)
     for info in view.module.classes.values():
         run = info.methods.get("run")
         if run is not None and "threading.Thread" in view.names.outside_bases(view.module, info):
@@ -110,12 +113,12 @@ def _targets(view: View, function: FunctionInfo | None, call: ast.Call) -> Itera
         case "submit" | "map" if (
             call.args and isinstance(method, ast.Attribute) and _is_executor(view, method, function)
         ):
-            yield "by a worker", call.args[0]
+            yield "in a worker", call.args[0]
         case "add_job" if isinstance(method, ast.Attribute) and "sched" in ast.unparse(method.value).lower():
             if call.args or "func" in words:
-                yield "by a worker", call.args[0] if call.args else words["func"]
+                yield "in a worker", call.args[0] if call.args else words["func"]
         case "do" if call.args and any(name.startswith("schedule.") for name in view.of(method, function)):
-            yield "by a worker", call.args[0]
+            yield "in a worker", call.args[0]
 
 
 def _is_executor(view: View, method: ast.Attribute, function: FunctionInfo | None) -> bool:

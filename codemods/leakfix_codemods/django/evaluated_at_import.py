@@ -13,8 +13,9 @@ need the database when the module is loaded: ``migrate`` on an empty one fails.
 
 How it is repaired
 ------------------
-Where it is used, the queryset is asked again: ``for row in ACTIVE.all():``. Every use then sees the rows as they are,
-which is why it is offered for review. Lists made by an import are for you to put into a function.
+Where it is used, the queryset is asked again: ``ACTIVE.all()``, and ``for row in ACTIVE.iterator(chunk_size=2000):``
+where a loop only works on its row, which keeps none. Every use then sees the rows as they are, which is why it is
+offered for review. Lists made by an import are for you to put into a function.
 
 When it is left alone
 ---------------------
@@ -33,8 +34,18 @@ from leakfix.languages.python.modules import ClassInfo, FunctionInfo, local_bind
 from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import parameters
 from leakfix.project.kinds import is_test
+from leakfix.project.requirements import only_before
 from leakfix_codemods.django._orm import is_of_django, nodes_of
-from leakfix_codemods.django._querysets import links, manager_of
+from leakfix_codemods.django._querysets import (
+    bound_names,
+    closes_connection,
+    links,
+    manager_of,
+    prefetches,
+    why_not_plain,
+)
+
+CHUNK = 2000
 
 _LISTS = frozenset("list set tuple dict sorted frozenset".split())
 _FILLS = frozenset({*_LISTS, *"len sum bool max min any all enumerate zip map filter iter".split()})
@@ -204,12 +215,28 @@ def _fills(view: View, node: ast.expr) -> bool:
 
 
 def repair(view: View, kept: Kept, uses: list[ast.expr]) -> Fix | Refusal:
-    """Ask again at every use."""
+    """Ask again at every use; loops get their rows in chunks, where nothing in them may change those to come."""
     layout = view.layout()
     for use in uses:
-        layout.insert(layout.span(use).end, ".all()")
+        layout.insert(layout.span(use).end, f".iterator(chunk_size={CHUNK})" if _streams(view, kept, use) else ".all()")
     check = "that every use may see the rows as they are by then, at the price of a query"
     return Fix("ask the database at every use", Safety.REVIEW, tuple(layout.edits), check)
+
+
+def _streams(view: View, kept: Kept, use: ast.expr) -> bool:
+    """Whether a use is a loop that only works on the row it is at."""
+    loop, function = view.parents[use], view.function_of(use)
+    if only_before(view.module.path, "django 2.0") or prefetches(kept.chain) or function is None:
+        return False
+    body: list[ast.stmt] = []
+    match loop, view.parents[loop]:
+        case ast.For(body=statements), _:
+            body = statements
+        case ast.comprehension(), ast.GeneratorExp(elt=element, generators=[_]):
+            body = [ast.Expr(element)]
+        case _:
+            return False
+    return not closes_connection(body) and not why_not_plain(view, function, kept.chain, body, bound_names(loop.target))
 
 
 CODEMOD = PatternCodemod(
@@ -218,5 +245,5 @@ CODEMOD = PatternCodemod(
     shape=r"^(?: {4}|\t)?[\w.: \[\]]+=.*\.(?:objects|_default_manager)\b|^(?: {4}|\t)?\w+ = .*[\[({]\s*$|"
     r"self\.\w+ = .*\.objects\b",
     noun="queryset",
-    repairs="ask again at each use: QUERYSET.all()",
+    repairs="ask again at each use: QUERYSET.all(), .iterator(chunk_size=2000)",
 )

@@ -32,7 +32,6 @@ from functools import partial
 from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.patterns.batches import is_batch
-from leakfix.project.kinds import is_test
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._querysets import closes_connection, prefetches, why_not_plain
@@ -42,8 +41,6 @@ CHUNK = 2000
 
 def find(view: View) -> Iterator[Match]:
     """Loops over whole querysets in functions that are made for many rows."""
-    if is_test(view.module.path):
-        return
     for function in view.functions:
         batch = is_batch(view, function)
         for feed in feeds(view, function):
@@ -82,7 +79,7 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
 CODEMOD = PatternCodemod(
     find=find,
     words=(".objects", "_default_manager"),
-    shape=r"\bfor\b|\blist\(|\bset\(|\bsum\(",
+    shape=r"(?:\bin|=|\()\s*[\w.]+\.(?:objects|_default_manager)\b",
     noun="queryset",
     repairs=".iterator(chunk_size=2000)",
 )

@@ -12,9 +12,9 @@ Every request keeps a connection until the cyclic garbage collector runs. Under 
 How it is repaired
 ------------------
 The session becomes a parameter: ``db: Session = Depends(get_db)``, written as the file writes its others
-(``Annotated``, an alias of it, or a default). FastAPI closes it after the response, so that what the endpoint returns can still be
-turned into an answer. Where several endpoints of a file need it and the factory stands there, a dependency is made
-beside the factory.
+(``Annotated``, an alias of it, or a default). FastAPI closes it after the response, so that what the endpoint returns
+can still be turned into an answer. Where several endpoints of a file need it and the factory stands there, a
+dependency is made beside the factory.
 
 When it is left alone
 ---------------------

@@ -14,8 +14,8 @@ after as many requests as the pool has slots all others wait.
 How it is repaired
 ------------------
 The function that ``teardown_appcontext`` calls takes the attribute out of ``g`` and releases it. Where there is none
-and the application is made in the same file, one is added behind the function that opens the connection, for review: work
-that is not committed when the request ends is rolled back then, as it should be.
+and the application is made in the same file, one is added behind the function that opens the connection, for review:
+work that is not committed when the request ends is rolled back then, as it should be.
 
 When it is left alone
 ---------------------

@@ -21,8 +21,9 @@ relationships that are loaded in the loop need the connection that is reading.
 When it is left alone
 ---------------------
 Joins, of which a ``Query`` drops repeated objects and ``yield_per`` does not (run on 2.1); limits, conditions on a
-variable, results that are used again, ``unique()``. No repair where the loop commits, or uses the session otherwise;
-with ``joinedload`` and ``subqueryload``, and with relationships declared to be loaded so, which ``yield_per`` refuses
+variable, results that are used again, ``unique()``, searches, lists. No repair where the loop uses the session, commits
+or reads a relationship; where it changes every row, as the session keeps those until it is flushed; and with
+``joinedload``, ``subqueryload`` and relationships declared to be loaded so, which ``yield_per`` refuses
 (``InvalidRequestError``).
 """
 
@@ -75,7 +76,7 @@ def find(view: View) -> Iterator[Match]:
         if not is_batch(view, function) or isinstance(function.node, ast.AsyncFunctionDef):
             continue
         for node in view.own(function):
-            if isinstance(node, ast.For | ast.comprehension):
+            if isinstance(node, ast.For | ast.comprehension) and _goes_through(view, node):
                 found = _whole(view, function, node)
                 if found is not None:
                     yield Match(
@@ -84,6 +85,16 @@ def find(view: View) -> Iterator[Match]:
                         partial(repair, view, function, found),
                         held="until-unreferenced",
                     )
+
+
+def _goes_through(view: View, node: ast.For | ast.comprehension) -> bool:
+    """Whether a loop goes on to its end and makes no list: a search, or a list of all rows, would gain nothing."""
+    if isinstance(node, ast.comprehension):
+        return isinstance(view.parents[node], ast.GeneratorExp)
+    for item in (item for statement in node.body for item in ast.walk(statement)):
+        if isinstance(item, ast.Return) or (isinstance(item, ast.Break) and next(view.loops_round(item)) is node):
+            return False
+    return True
 
 
 def _whole(view: View, function: FunctionInfo, node: ast.For | ast.comprehension) -> Whole | None:
@@ -207,6 +218,15 @@ def repair(view: View, function: FunctionInfo, found: Whole) -> Fix | Refusal:
     reason = _uses_session(body, found)
     if reason:
         return Refusal(reason)
+    if isinstance(found.node, ast.For) and _changes_every_row(found.node):
+        return Refusal(
+            "every row is changed, and the session keeps what is changed until it is flushed: do it in parts"
+        )
+    related = _reads_related(found, body, model[1]) if model is not None else ""
+    if related:
+        return Refusal(
+            f"the loop loads {related} of each row: a driver may not take a second statement while it is reading"
+        )
     layout = view.layout()
     end = layout.span(found.call).end
     if found.statement is None:
@@ -259,6 +279,30 @@ def _uses_session(body: list[ast.AST], found: Whole) -> str:
                     return "the loop uses the session: a driver may not take a second statement while it is reading"
             if isinstance(node, ast.Attribute) and node.attr in ("commit", "rollback", "flush"):
                 return f"{node.attr}() is called in the loop, which would end the reading"
+    return ""
+
+
+def _changes_every_row(loop: ast.For) -> bool:
+    """Whether a loop sets an attribute of each row, under no condition."""
+    for statement in loop.body:
+        match statement:
+            case ast.Assign(targets=[ast.Attribute(value=target)]) | ast.AugAssign(target=ast.Attribute(value=target)):
+                if ast.unparse(target) == ast.unparse(loop.target):
+                    return True
+    return False
+
+
+def _reads_related(found: Whole, body: list[ast.AST], info: ClassInfo) -> str:
+    """A relationship of the class that a loop reads of its row; "" where there is none."""
+    row = found.node.target.id if isinstance(found.node.target, ast.Name) else ""
+    for root in body:
+        for node in ast.walk(root):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == row:
+                for binding, _ in info.attributes.get(node.attr, ()):
+                    if isinstance(binding, Value) and isinstance(binding.expression, ast.Call):
+                        made = binding.expression.func
+                        if getattr(made, "attr", getattr(made, "id", "")).lower() == "relationship":
+                            return node.attr
     return ""
 
 

@@ -75,6 +75,7 @@ def repair(view: View, function: FunctionInfo, loop: ast.AsyncFor) -> Fix | Refu
 CODEMOD = PatternCodemod(
     find=find,
     words=("async for",),
+    shape=r"async for +\w*(?:sess|conn|db|cur|pool|tx|trans|client)\w*.* in ",
     noun="generator",
     repairs="async with aclosing(...) round the loop",
     category=Category.LEAK,

@@ -26,15 +26,12 @@ from functools import partial
 from leakfix.codemod import Match, PatternCodemod, View
 from leakfix.patterns.caches import MOST_OBJECTS, bound, is_cleared, keeps_self, unbounded_caches
 from leakfix.patterns.domain import is_enum
-from leakfix.project.kinds import is_test
 
 CHECK = "whether cached_property, or a cache on the object, says it better: up to 128 objects still stay alive"
 
 
 def find(view: View) -> Iterator[Match]:
     """Unbounded caches on methods."""
-    if is_test(view.module.path):
-        return
     for found in unbounded_caches(view):
         owner = found.function.owner
         if owner is None or not keeps_self(found.function) or is_cleared(view, found.function):
@@ -54,7 +51,7 @@ def find(view: View) -> Iterator[Match]:
 CODEMOD = PatternCodemod(
     find=find,
     words=("functools",),
-    shape=r"lru_cache\(\s*(?:maxsize\s*=\s*)?None|\bcache\b(?!\s*=)",
+    shape=r"lru_cache\(\s*(?:maxsize\s*=\s*)?None|@(?:\w+\.)?cache\b|import.*\bcache as\b|=\s*(?:\w+\.)?cache\(\w",
     noun="cache",
     repairs="lru_cache(maxsize=128)",
 )

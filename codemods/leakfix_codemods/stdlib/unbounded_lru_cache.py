@@ -37,15 +37,12 @@ from leakfix.patterns.caches import (
     unbounded_caches,
 )
 from leakfix.patterns.domain import is_open_parameter
-from leakfix.project.kinds import is_test
 
 CHECK = "that 4,096 entries are enough, and that computing a value again gives the same"
 
 
 def find(view: View) -> Iterator[Match]:
     """Unbounded caches on functions with a parameter of an open domain."""
-    if is_test(view.module.path):
-        return
     reported = set()
     for found in unbounded_caches(view):
         function = found.function
@@ -67,7 +64,7 @@ def find(view: View) -> Iterator[Match]:
 CODEMOD = PatternCodemod(
     find=find,
     words=("functools",),
-    shape=r"lru_cache\(\s*(?:maxsize\s*=\s*)?None|\bcache\b(?!\s*=)",
+    shape=r"lru_cache\(\s*(?:maxsize\s*=\s*)?None|@(?:\w+\.)?cache\b|import.*\bcache as\b|=\s*(?:\w+\.)?cache\(\w",
     noun="cache",
     repairs="lru_cache(maxsize=4096)",
 )

@@ -13,7 +13,6 @@ from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import MOST_ENTRIES, parameters
 from leakfix.patterns.containers import Container, Fill, containers, fills, is_emptied, open_key, recomputes
 from leakfix.patterns.view import View
-from leakfix.project.kinds import is_test
 from leakfix.repairs.python.layout import Layout
 
 _CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
@@ -33,11 +32,12 @@ _ROUTES = frozenset(
 )
 _EMPTY = tuple(b"=" + gap + form for gap in (b" ", b"") for form in (b"{}", b"[]", b"dict()", b"list()", b"set()"))
 _EMPTY_CALLS = (b"defaultdict(", b"OrderedDict()")
-_NAME = re.compile(rb"[ \t]*(?:self\.|cls\.)?(\w+)")
+_NAME = re.compile(rb"[ \t]*(?:self\.|cls\.|def .*?[(,] *)?(\w+)")
 
 
 def may_grow(data: bytes) -> bool:
-    """Whether a file's text has a container that begins empty and is called a cache, or asked before it is filled.
+    """Whether a file's text has a container that begins empty, is called a cache or asked before it is filled, and of
+    which nothing that empties it is in sight.
 
     Asked of every file there is, so it looks for plain text before it looks for anything else.
     """
@@ -46,16 +46,41 @@ def may_grow(data: bytes) -> bool:
         at = data.find(form)
         while at >= 0:
             line = data[data.rfind(b"\n", 0, at) + 1 : at]
-            lowered = line.lower()
-            if b"cache" in lowered or b"memo" in lowered:
-                return True
             name = _NAME.match(line)
             if name is not None and name[1] not in seen:
-                if (name.start(1) == 0 or b"." in line) and _is_asked_and_filled(data, name[1]):
-                    return True
                 seen.add(name[1])
+                if _is_suspect(data, line, name):
+                    return True
             at = data.find(form, at + 1)
     return False
+
+
+_SERVING = re.compile(rb"while (?:True|1)\b[\s\S]*?(?:await |sleep\()")
+
+
+def _is_suspect(data: bytes, line: bytes, match: re.Match[bytes]) -> bool:
+    """Whether a container that begins in a line may be filled for ever; a local variable of a function may not."""
+    name, top = match[1], match.start(1) == 0
+    own = b"." in line[: match.end(1)]
+    if not _is_left_full(data, name):
+        return False
+    if _called_cache(line):
+        return top or own or b"." + name in data or b"def " in line
+    if not (top or own) or not _is_asked_and_filled(data, name):
+        return False
+    return top or b" not in self." + name + b":" in data or _SERVING.search(data) is not None
+
+
+def _called_cache(line: bytes) -> bool:
+    lowered = line.lower()
+    return b"cache" in lowered or b"memo" in lowered
+
+
+def _is_left_full(data: bytes, name: bytes) -> bool:
+    """Whether a name is used again, and nowhere in a way that is sure to empty or to measure it."""
+    if data.count(name) < 2:
+        return False
+    return not any(form in data for form in (name + b".clear(", name + b".popitem(", b"len(" + name + b")"))
 
 
 def _is_asked_and_filled(data: bytes, name: bytes) -> bool:
@@ -84,8 +109,6 @@ class Growing:
 
 def growing(view: View) -> Iterator[Growing]:
     """The containers of a file that are sure to grow."""
-    if is_test(view.module.path):
-        return
     for container in containers(view):
         found = _grown(view, container)
         if found is None or is_emptied(view, container):
