@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -89,6 +89,7 @@ class Analysis:
         self.modules = modules
         self.unanalysed: set[tuple[str, int, str]] = set()
         """Path, line and name of functions that were too large."""
+        self._last_view: View | None = None
         self.program = PythonProgram(modules)
         self.summaries = Summaries(self.program, table)
         self.learn(exports)
@@ -268,18 +269,24 @@ class Analysis:
 
     def matches(self, module: Module, patterns: Mapping[str, PatternCodemod]) -> Iterator[Matched]:
         """What some patterns report of a file."""
-        view = View(
-            module,
-            self.program.names,
-            self._others,
-            self.mentions.texts,
-            self._acquired,
-            self.summaries.fresh,
-            self._scoped,
-        )
+        view = self._view(module)
         for rule, codemod in patterns.items():
             for match in codemod.find(view):
                 yield self._matched(view, rule, codemod, match)
+
+    def _view(self, module: Module) -> View:
+        """One view of a file for all who ask one after the other."""
+        if self._last_view is None or self._last_view.module is not module:
+            self._last_view = View(
+                module,
+                self.program.names,
+                self._others,
+                self.mentions,
+                self._acquired,
+                self.summaries.fresh,
+                self._scoped,
+            )
+        return self._last_view
 
     def _matched(self, view: View, rule: str, codemod: PatternCodemod, match: Match) -> Matched:
         source, node = view.module.source, match.node
@@ -316,8 +323,10 @@ class Analysis:
         )
         return Matched(finding, match, view.module)
 
-    def _others(self, word: str, path: str) -> Iterator[Module]:
+    def _others(self, word: str, path: str, worth: Callable[[bytes], bool] | None = None) -> Iterator[Module]:
         for other in self.mentions.of(word, path):
+            if worth is not None and not worth(self.modules.read(other)):
+                continue
             module = self.modules.load(other)
             if module is not None:
                 yield module

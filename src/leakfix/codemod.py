@@ -45,12 +45,14 @@ class PatternCodemod:
     """Report (and repair) places that a function finds: caches, result sets, settings, whatever is no lifetime.
 
     find: yields the places of one file.
-    words: a file is parsed only where one of them stands in its text; without any, those files are looked at that
-        acquire a resource of the tables.
-    shape: a regular expression that must be found, too (multi-line), or a question to the bytes; asked where a word
-        stands.
+    imports: a file is parsed only where it imports one of these packages, which costs nothing to know,
+    words: or where one of these stands in its text; without either, those files are looked at that acquire a resource
+        of the tables.
+    shape: a regular expression that must be found, too (multi-line), or a question to the bytes and the path; asked
+        where an import or a word is there.
     noun: what the finding is about, in a word or two.
     repairs: one line for the table of rules.
+    asks: words that it seeks in the project's other files, so that all are sought in one pass.
     refines: says of leaks that are found anyway how they are best repaired in some setting: a place counts only where
         a leak is reported, and where the repair holds it is reported instead.
     """
@@ -58,7 +60,9 @@ class PatternCodemod:
     find: Callable[[View], Iterator[Match]]
     noun: str
     repairs: str
+    imports: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
-    shape: str | Callable[[bytes], bool] = ""
+    shape: str | Callable[[bytes, str], bool] = ""
     category: Category = Category.GROWTH
+    asks: tuple[str, ...] = ()
     refines: bool = False

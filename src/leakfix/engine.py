@@ -173,9 +173,10 @@ class _Run:
                 elif codemod.pattern is not None:
                     self.patterns[name] = codemod.pattern
         plain = {name: item for name, item in self.patterns.items() if not item.refines}
-        self.triggers = Triggers({name: (item.words, item.shape) for name, item in plain.items()})
+        self.triggers = Triggers({name: (item.imports, item.words, item.shape) for name, item in plain.items()})
+        asked = [word for item in self.patterns.values() for word in item.asks]
         self.rules = Rules(names)
-        self.analysis = Analysis(self.table, self.rules, Modules(read_file), Mentions(config))
+        self.analysis = Analysis(self.table, self.rules, Modules(read_file), Mentions(config, asked))
         self.imports = ImportIndex()
 
     def leave_out_released(self, words: set[str]) -> None:
@@ -204,7 +205,7 @@ class _Run:
                 roots = [r for r in self.prefilter.roots(imports) if not self._is_own(path, r.decode())]
                 if self.prefilter.passes(data, imports, roots):
                     self._open(item, data)
-                item.matches = not is_test(path) and bool(self.triggers.of(data))
+                item.matches = not is_test(path) and bool(self.triggers.of(data, path, imports))
             if item != _Indexed(path):
                 found.append(item)
         return found
@@ -282,8 +283,8 @@ class _Run:
         """The patterns worth asking: those without words are for every file that acquires something."""
         if is_test(module.path):  # lives no longer than one run
             return {}
-        triggered = {name for name, item in self.patterns.items() if item.refines or not item.words}
-        triggered.update(self.triggers.of(module.source.data))
+        triggered = {name for name, item in self.patterns.items() if item.refines or not (item.words or item.imports)}
+        triggered.update(self.triggers.of(module.source.data, module.path, Imports.of(module.source.data)))
         return {name: item for name, item in self.patterns.items() if name in triggered}
 
     def _refined(

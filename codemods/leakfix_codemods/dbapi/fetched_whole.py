@@ -33,7 +33,7 @@ from functools import partial
 
 from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
-from leakfix.patterns.batches import is_batch
+from leakfix.patterns.batches import is_batch, may_be_batch
 from leakfix.project.kinds import is_test
 from leakfix.repairs.python.layout import first_line, last_line
 from leakfix.source import Span
@@ -66,6 +66,8 @@ class Fetched:
     loop: ast.For
     assignment: ast.Assign | None
     driver: str
+
+_SELECTS = re.compile(rb"(?i)\bselect\b")
 
 
 def find(view: View) -> Iterator[Match]:
@@ -193,10 +195,15 @@ def _doubt(found: Fetched) -> str:
     return ""
 
 
+def may_loop(data: bytes, path: str) -> bool:
+    """Whether a file's text selects something in a function made for many rows."""
+    return _SELECTS.search(data) is not None and may_be_batch(data, path)
+
+
 CODEMOD = PatternCodemod(
     find=find,
     words=(".fetchall()",),
-    shape=r"(?i)\bselect\b",
+    shape=may_loop,
     noun="rows",
     repairs="for row in cursor:",
 )

@@ -6,12 +6,10 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
+from functools import partial
 
 from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo, Module
-from leakfix.languages.python.names import Names
-from leakfix.project.mentions import project_root
 
 _EXECUTORS = frozenset({"concurrent.futures.ThreadPoolExecutor()", "concurrent.futures.thread.ThreadPoolExecutor()"})
 _EXECUTOR_NAME = re.compile(r"executor|thread_?pool", re.IGNORECASE)
@@ -23,7 +21,7 @@ _ELSEWHERE = {
     "add_job": rb"add_job\)?\(\s*(?:func\s*=\s*)?([\w.]+)",
     "schedule": rb"\.do\(\s*([\w.]+)",
 }
-_HANDED_ON: WeakKeyDictionary[Names, dict[tuple[str, str], set[bytes]]] = WeakKeyDictionary()
+HANDING_ON = tuple(_ELSEWHERE)
 
 
 @dataclass(frozen=True)
@@ -50,21 +48,26 @@ def _starts_elsewhere(view: View) -> Iterator[Start]:
     if _MANAGER.search(view.module.source.data) is None:
         return  # a function that only calls others is looked for where it is started, not everywhere
     own = {function.node.name.encode() for function in view.functions if not function.node.name.startswith("__")}
+    parts = view.module.path.removesuffix("/__init__.py").removesuffix(".py").split("/")
+    stem = parts[-1].encode()
     for word, pattern in _ELSEWHERE.items():
         if _handed_on(view, word, pattern) & own:
-            for other in view.others(word):
-                if _names(pattern, other.source.data) & own:
-                    yield from _starts_in(view.elsewhere(other))
+            worth = partial(_hands_on, pattern, own, stem)
+            for other in view.others(word, worth):
+                yield from _starts_in(view.elsewhere(other))
+
+
+def _hands_on(pattern: bytes, own: set[bytes], stem: bytes, text: bytes) -> bool:
+    return stem in text and not own.isdisjoint(_names(pattern, text))
 
 
 def _handed_on(view: View, word: str, pattern: bytes) -> set[bytes]:
-    """The names that files of the project hand on, kept as long as what the project's names were found to mean."""
-    known = _HANDED_ON.setdefault(view.names, {})
-    key = (project_root(view.module.path), word)
-    if key not in known:
-        texts = (view.module.source.data, *view.texts(word))
-        known[key] = set[bytes]().union(*(_names(pattern, text) for text in texts))
-    return known[key]
+    """The names that files of the project hand on."""
+    elsewhere = view.once(
+        f"django: what is handed to {word}",
+        lambda: set[bytes]().union(*(_names(pattern, text) for text in view.texts(word))),
+    )
+    return elsewhere | _names(pattern, view.module.source.data)
 
 
 def _names(pattern: bytes, text: bytes) -> set[bytes]:

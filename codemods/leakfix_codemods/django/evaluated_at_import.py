@@ -241,8 +241,9 @@ def _streams(view: View, kept: Kept, use: ast.expr) -> bool:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=(".objects", "_default_manager"),
-    shape=r"^(?: {4}|\t)?[\w.: \[\]]+=.*\.(?:objects|_default_manager)\b|^(?: {4}|\t)?\w+ = .*[\[({]\s*$|"
+    words=(".objects",),
+    shape=r"^(?: {4}|\t)?\w+(?:\s*:[^=\n]+)?\s*=[^=\n]*\.(?:objects|_default_manager)\b|"
+    r"^(?: {4}|\t)?\w+ = [^\n]*[\[({][ \t]*\n(?:[^\n]*\n){0,3}?[^\n]*\.(?:objects|_default_manager)\b|"
     r"self\.\w+ = .*\.objects\b",
     noun="queryset",
     repairs="ask again at each use: QUERYSET.all(), .iterator(chunk_size=2000)",

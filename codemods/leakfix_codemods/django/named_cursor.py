@@ -64,7 +64,7 @@ def repair(view: View, call: ast.Call, method: ast.Attribute) -> Fix | Refusal:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=("django",),
+    imports=("django",),
     shape=r"\.cursor\([ \t\r\n]*[\w'\"]",
     noun="cursor",
     repairs="connection.chunked_cursor()",

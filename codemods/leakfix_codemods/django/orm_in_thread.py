@@ -39,11 +39,12 @@ from leakfix.project.kinds import is_test
 from leakfix.repairs.python.imports import imported
 from leakfix_codemods.django._blocks import body_of, is_laid_out, put_in_try
 from leakfix_codemods.django._orm import closes, first_query, is_generator, nodes_of
-from leakfix_codemods.django._threads import Start, starts
+from leakfix_codemods.django._threads import HANDING_ON, Start, starts
 
 _COMMANDS = re.compile(r"(?:^|/)management/commands/[^/]+$")
 _WORTH = re.compile(
-    rb"\.objects\b|_default_manager|\brepeat\(|scheduled_job|add_job|(?:Thread|Timer)\(|\.submit\(|while (?:True|1)\b"
+    rb"\brepeat\(|scheduled_job|add_job|(?:Thread|Timer)\(|\.submit\(|"
+    rb"def \w*(?:job|task|thread|worker|schedul|periodic|cron|run_|process_|in_background)\w*\("
 )
 _WAITS = frozenset("sleep wait listen poll blpop brpop get_message receive recv accept".split())
 _KEPT_OPEN = re.compile(r"\batomic\b|\bcursor\(|\bset_autocommit\b|\.a?iterator\(")
@@ -151,16 +152,20 @@ def _why_not_alone(view: View, function: FunctionInfo, begun: list[Start]) -> st
     return ""
 
 
-def may_ask(data: bytes) -> bool:
+def may_ask(data: bytes, path: str) -> bool:
     """Whether a file's text names Django or a manager, and has a function for others to start, or starts one."""
-    return (b"django" in data or b".objects" in data) and _WORTH.search(data) is not None
+    if _COMMANDS.search(path) is not None:
+        return b"while" in data
+    return _WORTH.search(data) is not None
 
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=(".objects", "_default_manager", "schedule", "Thread", "Timer", "add_job", "management"),
+    imports=("schedule", "apscheduler"),
+    words=(".objects",),
     shape=may_ask,
     noun="connection",
     repairs="connections.close_all() in a finally; close_old_connections() around the work",
     category=Category.LEAK,
+    asks=HANDING_ON,
 )

@@ -228,7 +228,8 @@ def _is_ended_before(view: View, leaving: ast.stmt) -> bool:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=("set_autocommit",),
+    imports=("django",),
+    shape=r"set_autocommit",
     noun="transaction",
     repairs="with transaction.atomic():, or set_autocommit(True) in a finally",
     category=Category.LEAK,

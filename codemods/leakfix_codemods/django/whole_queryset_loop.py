@@ -26,17 +26,19 @@ by key, conditions on a variable, which mostly select few rows. ``prefetch_relat
 ``iterator`` ignores there, and loops that close the connection.
 """
 
+import re
 from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo
-from leakfix.patterns.batches import is_batch
+from leakfix.patterns.batches import is_batch, may_be_batch
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._querysets import closes_connection, prefetches, why_not_plain
 
 CHUNK = 2000
+_USES = re.compile(rb"(?:\bin|=|\()\s*[\w.]+\.(?:objects|_default_manager)\b")
 
 
 def find(view: View) -> Iterator[Match]:
@@ -76,10 +78,15 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
     return Fix("fetch the rows in chunks", Safety.REVIEW if doubt else Safety.SAFE, tuple(layout.edits), check)
 
 
+def may_loop(data: bytes, path: str) -> bool:
+    """Whether a file's text uses a manager in a function made for many rows."""
+    return _USES.search(data) is not None and may_be_batch(data, path)
+
+
 CODEMOD = PatternCodemod(
     find=find,
-    words=(".objects", "_default_manager"),
-    shape=r"(?:\bin|=|\()\s*[\w.]+\.(?:objects|_default_manager)\b",
+    words=(".objects",),
+    shape=may_loop,
     noun="queryset",
     repairs=".iterator(chunk_size=2000)",
 )

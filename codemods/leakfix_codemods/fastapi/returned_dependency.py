@@ -31,14 +31,17 @@ from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safet
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.separate import line_edits
-from leakfix_codemods.fastapi._injected import callers, users
+from leakfix_codemods.fastapi._injected import callers, given_names, users, word_of
 
 _LATER = (b"StreamingResponse", b"BackgroundTask", b"EventSourceResponse")
 
 
 def find(view: View) -> Iterator[Match]:
     """Dependencies that return what they opened."""
+    given = given_names(view)
     for function in view.functions:
+        if word_of(function).encode() not in given:
+            continue
         returns = [node for node in view.own(function) if isinstance(node, ast.Return) and node.value is not None]
         if not returns or any(isinstance(node, ast.Yield | ast.YieldFrom) for node in view.own(function)):
             continue
@@ -86,4 +89,5 @@ CODEMOD = PatternCodemod(
     noun="dependency",
     repairs="a dependency that yields inside a scope",
     category=Category.LEAK,
+    asks=("Depends", "Security"),
 )

@@ -45,7 +45,7 @@ def find(view: View) -> Iterator[Match]:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=("fastapi",),
+    imports=("fastapi",),
     noun="session",
     repairs="db: Session = Depends(get_db)",
     category=Category.LEAK,

@@ -43,8 +43,8 @@ def find(view: View) -> Iterator[Match]:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=("lifespan", "startup"),
-    shape=r"asynccontextmanager|on_event|add_event_handler|on_startup",
+    imports=("fastapi", "starlette"),
+    shape=r"on_event\(\s*.startup|lifespan\s*=\s*\w|def \w*lifespan",
     noun="resource",
     repairs="a lifespan that closes what it opened",
     category=Category.LEAK,

@@ -279,8 +279,8 @@ def _added(view: View, item: Stored, code: str) -> Fix | Refusal:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=("flask",),
-    shape=r"\bg\b",
+    imports=("flask", "quart"),
+    shape=r"\bg\.\w+\s*=[^=]|\.teardown_",
     noun="connection",
     repairs="released in teardown_appcontext",
     category=Category.LEAK,

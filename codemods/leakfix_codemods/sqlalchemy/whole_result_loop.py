@@ -28,13 +28,14 @@ or reads a relationship; where it changes every row, as the session keeps those 
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
 from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
 from leakfix.languages.python.modules import ClassInfo, FunctionInfo, Module, Value
-from leakfix.patterns.batches import is_batch
+from leakfix.patterns.batches import is_batch, may_be_batch
 from leakfix.project.kinds import is_test
 from leakfix.project.requirements import only_before
 from leakfix.source import Span
@@ -66,6 +67,10 @@ class Whole:
     statement: ast.expr | None
     session: str
     node: ast.For | ast.comprehension
+
+_USES = re.compile(rb"\bsqlalchemy\b|\bsqlmodel\b|\.query\(")
+_LOOPS = re.compile(rb"(?:\bin\b[^\n]*|^[ \t]*)\.(?:all|fetchall)\(\)", re.MULTILINE)
+_KEPT = re.compile(rb"(\w+) = [^\n]*\.(?:all|fetchall)\(\)")
 
 
 def find(view: View) -> Iterator[Match]:
@@ -328,10 +333,21 @@ def _doubt(found: Whole, body: list[ast.AST], model: tuple[Module, ClassInfo] | 
     return "" if columns else "relationships that the loop reads"
 
 
+def may_loop(data: bytes, path: str) -> bool:
+    """Whether a file's text loops over a whole result in a function made for many rows."""
+    asks = b"query(" in data or b"select(" in data
+    if not asks or _USES.search(data) is None:
+        return False
+    looped = _LOOPS.search(data) is not None or any(
+        b"in " + name + b":" in data or b"in " + name + b")" in data for name in _KEPT.findall(data)
+    )
+    return looped and may_be_batch(data, path)
+
+
 CODEMOD = PatternCodemod(
     find=find,
     words=(".all()", ".fetchall()"),
-    shape=r"\bsqlalchemy\b|\bsqlmodel\b|\.query\(",
+    shape=may_loop,
     noun="rows",
     repairs=".yield_per(1000)",
 )

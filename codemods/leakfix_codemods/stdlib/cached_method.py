@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Match, PatternCodemod, View
-from leakfix.patterns.caches import MOST_OBJECTS, bound, is_cleared, keeps_self, unbounded_caches
+from leakfix.patterns.caches import MOST_OBJECTS, bound, is_cleared, keeps_self, may_be_unbounded, unbounded_caches
 from leakfix.patterns.domain import is_enum
 
 CHECK = "whether cached_property, or a cache on the object, says it better: up to 128 objects still stay alive"
@@ -50,8 +50,9 @@ def find(view: View) -> Iterator[Match]:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=("functools",),
-    shape=r"lru_cache\(\s*(?:maxsize\s*=\s*)?None|@(?:\w+\.)?cache\b|import.*\bcache as\b|=\s*(?:\w+\.)?cache\(\w",
+    imports=("functools",),
+    shape=may_be_unbounded,
     noun="cache",
+    asks=("cache_clear",),
     repairs="lru_cache(maxsize=128)",
 )

@@ -48,7 +48,7 @@ def find(view: View) -> Iterator[Match]:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=("{}", "[]", "dict(", "Dict(", "list(", "set("),
+    words=("= {}", "ict(", "ache={}", "= set()"),
     shape=may_grow,
     noun="cache",
     repairs="a bound on the number of entries, the oldest going first",

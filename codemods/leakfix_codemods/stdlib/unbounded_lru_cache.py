@@ -33,6 +33,7 @@ from leakfix.patterns.caches import (
     calls_itself,
     is_cleared,
     keeps_self,
+    may_be_unbounded,
     parameters,
     unbounded_caches,
 )
@@ -63,8 +64,9 @@ def find(view: View) -> Iterator[Match]:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=("functools",),
-    shape=r"lru_cache\(\s*(?:maxsize\s*=\s*)?None|@(?:\w+\.)?cache\b|import.*\bcache as\b|=\s*(?:\w+\.)?cache\(\w",
+    imports=("functools",),
+    shape=may_be_unbounded,
     noun="cache",
+    asks=("cache_clear",),
     repairs="lru_cache(maxsize=4096)",
 )

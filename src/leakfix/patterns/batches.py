@@ -18,7 +18,18 @@ _EXPORTS = re.compile(
     r"(?:^|_)(?:export|dump|backup|backfill|reindex|rebuild|recompute|recalculate|recount|migrate|csv|stream|send|mail|"
     r"mailing|digest|notify|sync|archive|purge|cleanup|import|populate|forwards?|backwards?|upgrade|report)(?:_|$)"
 )
+_BATCHES = re.compile(
+    rb"\byield\b|\bwriterows?\(|\bStreaming|\bschema_editor\b|async for |"
+    rb"@(?:\w+\.)*(?:shared_task|task|periodic_task|job|db_task|db_periodic_task|cron|schedule|scheduled_job|actor)\b|"
+    rb"def (?:\w+_)?(?:export|dump|backup|backfill|reindex|rebuild|recompute|recalculate|recount|migrate|csv|stream|"
+    rb"send|mail|mailing|digest|notify|sync|archive|purge|cleanup|import|populate|forwards?|backwards?|upgrade|report)[_(]"
+)
 _WRITES_ROWS = frozenset({"writerow", "writerows"})
+
+
+def may_be_batch(data: bytes, path: str) -> bool:
+    """Whether a file may hold such a function, by its path and text."""
+    return _COMMANDS.search(path) is not None or _TASKS.search(path) is not None or _BATCHES.search(data) is not None
 
 
 def is_batch(view: View, function: FunctionInfo | None) -> bool:

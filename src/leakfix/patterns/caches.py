@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leakfix.finding import Fix, Safety
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
+from leakfix.patterns.domain import says_closed
 from leakfix.patterns.view import View
 from leakfix.repairs.python.imports import forget_import, imported
 
@@ -54,6 +56,29 @@ def _size(view: View, made: ast.expr, function: FunctionInfo | None) -> ast.expr
         return None
     sizes = [*made.args[:1], *(word.value for word in made.keywords if word.arg == "maxsize")]
     return sizes[0] if sizes and isinstance(sizes[0], ast.Constant) and sizes[0].value is None else None
+
+
+_DECORATED = re.compile(
+    rb"^[ \t]*@(?:\w+\.)?(?:lru_cache\(\s*(?:maxsize\s*=\s*)?None[^\n]*|cache[ \t]*(?:#[^\n]*)?)\r?\n"
+    rb"(?:[ \t]*[@#][^\n]*\n)*[ \t]*(?:async )?def \w+\(\s*([^)\s,:]*)\s*([,):]?)",
+    re.MULTILINE,
+)
+_OTHERWISE = re.compile(
+    rb"lru_cache\(\s*\n|import[^\n]*\bcache as\b|=\s*(?:\w+\.)?(?:cache\(\w|lru_cache\(\s*(?:maxsize\s*=\s*)?None)"
+)
+
+
+def may_be_unbounded(data: bytes, path: str) -> bool:
+    """Whether a file's text has a cache without a bound on something that takes arguments."""
+    if _OTHERWISE.search(data) is not None:
+        return True
+    return any(_may_be_open(first, after) for first, after in _DECORATED.findall(data))
+
+
+def _may_be_open(first: bytes, after: bytes) -> bool:
+    """Whether the first parameter after a decorator leaves it open that the cache grows."""
+    name = first.decode("utf-8", "replace")
+    return bool(name) and (after != b")" or (name != "cls" and not says_closed(name)))
 
 
 def parameters(function: FunctionInfo) -> list[ast.arg]:

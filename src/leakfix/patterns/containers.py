@@ -226,7 +226,7 @@ def is_emptied(view: View, container: Container) -> bool:
     for node, function in container.references:
         if _empties(view, container, node, function, filling):
             return True
-    if container.kind in ("module", "class"):
+    if container.kind in ("module", "class") and not container.name.startswith("_"):
         return any(_emptied_in(text, container.name.encode()) for text in view.texts(container.name))
     return False
 

@@ -6,12 +6,14 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from leakfix.finding import Fix, Refusal, Safety, Step
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import MOST_ENTRIES, parameters
 from leakfix.patterns.containers import Container, Fill, containers, fills, is_emptied, open_key, recomputes
+from leakfix.patterns.domain import says_closed
 from leakfix.patterns.view import View
 from leakfix.repairs.python.layout import Layout
 
@@ -30,19 +32,20 @@ _CHANGES = frozenset("append add update extend insert remove discard pop setdefa
 _ROUTES = frozenset(
     "route get post put patch delete head options websocket api_route before_request after_request".split()
 )
-_EMPTY = tuple(b"=" + gap + form for gap in (b" ", b"") for form in (b"{}", b"[]", b"dict()", b"list()", b"set()"))
-_EMPTY_CALLS = (b"defaultdict(", b"OrderedDict()")
+_EMPTY = (b"= {}", b"ache={}", b"= set()", b"ict(")
+_EXPIRY = re.compile(rb"time\(\)|\bnow\(|expir|\bttl\b|monotonic")
+_NEAR = 500  # characters; a cache is filled right after it was asked
 _NAME = re.compile(rb"[ \t]*(?:self\.|cls\.|def .*?[(,] *)?(\w+)")
 
 
-def may_grow(data: bytes) -> bool:
+def may_grow(data: bytes, path: str) -> bool:
     """Whether a file's text has a container that begins empty, is called a cache or asked before it is filled, and of
     which nothing that empties it is in sight.
 
     Asked of every file there is, so it looks for plain text before it looks for anything else.
     """
     seen: set[bytes] = set()
-    for form in (*_EMPTY, *_EMPTY_CALLS):
+    for form in _EMPTY:
         at = data.find(form)
         while at >= 0:
             line = data[data.rfind(b"\n", 0, at) + 1 : at]
@@ -62,11 +65,9 @@ def _is_suspect(data: bytes, line: bytes, match: re.Match[bytes]) -> bool:
     """Whether a container that begins in a line may be filled for ever; a local variable of a function may not."""
     name, top = match[1], match.start(1) == 0
     own = b"." in line[: match.end(1)]
-    if not _is_left_full(data, name):
-        return False
     if _called_cache(line):
-        return top or own or b"." + name in data or b"def " in line
-    if not (top or own) or not _is_asked_and_filled(data, name):
+        return (top or own or b"." + name in data or b"def " in line) and _is_left_full(data, name)
+    if not (top or own) or not _is_asked_and_filled(data, name) or not _is_left_full(data, name):
         return False
     return top or b" not in self." + name + b":" in data or _SERVING.search(data) is not None
 
@@ -80,16 +81,47 @@ def _is_left_full(data: bytes, name: bytes) -> bool:
     """Whether a name is used again, and nowhere in a way that is sure to empty or to measure it."""
     if data.count(name) < 2:
         return False
-    return not any(form in data for form in (name + b".clear(", name + b".popitem(", b"len(" + name + b")"))
+    if any(form in data for form in (name + b".clear(", name + b".popitem(", b"len(" + name + b")")):
+        return False
+    if name + b".pop(" in data or b"del " + name in data or b"del self." + name in data:
+        return _EXPIRY.search(data) is not None
+    written = list(_keys_written(data, name + b"["))
+    return not written or not all(_is_closed_key(key) for key in written)
+
+
+def _keys_written(data: bytes, opening: bytes) -> Iterator[bytes]:
+    at = data.find(opening)
+    while at >= 0:
+        end = data.find(b"]", at)
+        if data[end + 1 : end + 4].startswith((b" = ", b"=")) and data[end + 1 : end + 4] != b" ==":
+            yield data[at + len(opening) : end]
+        at = data.find(opening, at + 1)
+
+
+@lru_cache(maxsize=4096)
+def _is_closed_key(key: bytes) -> bool:
+    """Whether a key is a constant, or a name that tells of a closed domain."""
+    text = key.decode("utf-8", "replace")
+    if text[:1] in "\"'0123456789":
+        return text.count(text[0]) == 2 or text.isdigit()
+    return text.isidentifier() and (text.isupper() or says_closed(text))
 
 
 def _is_asked_and_filled(data: bytes, name: bytes) -> bool:
+    """Whether an entry is looked for and made where it is missing, within a few lines."""
     if name + b".setdefault(" in data:
         return True
-    asked = any(form + name in data for form in (b" in ", b" in self.", b" in cls.")) or name + b".get(" in data
-    if not (asked or b"KeyError" in data or name + b".add(" in data) or name + b"[" not in data:
-        return False
-    return re.search(rb"\b" + name + rb"\[[^\]\n]+\][ \t]*=[^=]", data) is not None
+    asking = (b" in " + name, b" in self." + name, b" in cls." + name, name + b".get(", name + b"[")
+    for form in asking if name + b"[" in data or name + b".add(" in data else ():
+        at = data.find(form)
+        while at >= 0:
+            near = data[at + len(form) : at + _NEAR]
+            if form is not asking[-1] or b"except KeyError" in near:
+                fill = near.find(name + b"[")
+                if (fill >= 0 and b"] = " in near[fill:].partition(b"\n")[0]) or name + b".add(" in near:
+                    return True
+            at = data.find(form, at + 1)
+    return False
 
 
 @dataclass(frozen=True)
@@ -198,7 +230,7 @@ def _is_long_lived(view: View, container: Container) -> bool:
     made = re.compile(
         rf"^\w+[ \t]*(?::[^=\n]+)?=[ \t]*(?:\w+\.)*{name}\(|def [^\n]*=\s*{name}\(".encode(), re.MULTILINE
     )
-    return any(made.search(text) for text in (view.module.source.data, *view.texts(name)))
+    return made.search(view.module.source.data) is not None
 
 
 def _runs_for_ever(container: Container) -> bool:

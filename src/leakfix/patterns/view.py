@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from leakfix.finding import Fix, Refusal, Severity, Step
-from leakfix.languages.python.modules import FunctionInfo, Module, Scoped, own_nodes
+from leakfix.languages.python.modules import FunctionInfo, Module, Scoped, own_nodes, parents_of
 from leakfix.languages.python.names import Names, Place
+from leakfix.project.mentions import Fact, Mentions
 from leakfix.repairs.python.layout import Layout
 from leakfix.resources import Resource
 from leakfix.source import SourceFile
@@ -40,7 +41,7 @@ class View:
     """A parsed file with what its expressions mean.
 
     seek: the project's other files than that of a path in whose text a word stands, parsed.
-    texts_with: the bytes of the same files, which cost far less.
+    mentions: the bytes of the same files, which cost far less.
     acquired: the resource that a call acquires, where the call stands in a function.
     fresh: the resource that a function of the project, by its symbolic name, makes and returns.
     scoped: the file after the leaks in one of its functions were repaired, or why that cannot be done.
@@ -48,8 +49,8 @@ class View:
 
     module: Module
     names: Names
-    seek: Callable[[str, str], Iterator[Module]]
-    texts_with: Callable[[str, str], Iterator[bytes]]
+    seek: Callable[[str, str, Callable[[bytes], bool] | None], Iterator[Module]]
+    mentions: Mentions
     acquired: Callable[[Module, FunctionInfo | None, ast.Call], Resource | None]
     fresh: Callable[[str], Resource | None]
     scoped: Callable[[SourceFile, str], SourceFile | Refusal]
@@ -80,12 +81,12 @@ class View:
     @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
         """The node each node stands in."""
-        return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+        return dict(parents_of(self.tree))
 
     @cached_property
     def calls(self) -> list[ast.Call]:
         """Every call of the file."""
-        return [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
+        return [node for node in self.parents if isinstance(node, ast.Call)]
 
     def function_of(self, node: ast.AST) -> FunctionInfo | None:
         """The innermost function a node stands in; its decorators, defaults and annotations stand outside."""
@@ -113,13 +114,17 @@ class View:
                 yield parent
             parent = self.parents.get(parent)
 
-    def others(self, word: str) -> Iterator[Module]:
-        """The project's other files in whose text a word stands."""
-        return self.seek(word, self.module.path)
+    def others(self, word: str, worth: Callable[[bytes], bool] | None = None) -> Iterator[Module]:
+        """The project's other files in whose text a word stands, and that are worth it by their bytes."""
+        return self.seek(word, self.module.path, worth)
 
     def texts(self, word: str) -> Iterator[bytes]:
         """The bytes of the project's other files in which a word stands."""
-        return self.texts_with(word, self.module.path)
+        return self.mentions.texts(word, self.module.path)
+
+    def once(self, key: str, compute: Callable[[], Fact]) -> Fact:
+        """A fact about the project that does not depend on this file, computed once for all."""
+        return self.mentions.once(key, self.module.path, compute)
 
     def symbol(self, function: FunctionInfo) -> str:
         """The symbolic name of a function of the file."""

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
+from typing import TypeVar, cast
 
 from leakfix.config import Config
 from leakfix.project.discover import ROOT_MARKS, discover, displayed
 from leakfix.project.files import read_file
 
+Fact = TypeVar("Fact")
+
 
 class Mentions:
-    """Looks words up in all files of the project a file belongs to; each project is listed, each word sought, once."""
+    """Looks words up in all files of the project a file belongs to; each project is listed, each word sought, once.
 
-    def __init__(self, config: Config, read: Callable[[str], bytes] = read_file) -> None:
+    together: words that are sought in one pass as soon as one of them is asked for.
+    """
+
+    def __init__(
+        self, config: Config, together: Collection[str] = (), read: Callable[[str], bytes] = read_file
+    ) -> None:
         self._config = config
+        self._together = frozenset(together)
         self._read = read
         self._files: dict[str, Sequence[str]] = {}
+        self._facts: dict[tuple[str, str], object] = {}
         self._found: dict[tuple[str, str], list[str]] = {}
+
+    def once(self, key: str, path: str, compute: Callable[[], Fact]) -> Fact:
+        """A fact about the other files of a project, computed when it is first asked for."""
+        place = (project_root(path), key)
+        if place not in self._facts:
+            self._facts[place] = compute()
+        return cast(Fact, self._facts[place])
 
     def texts(self, word: str, path: str) -> Iterator[bytes]:
         """The bytes of the files that ``of`` names."""
@@ -31,27 +49,34 @@ class Mentions:
         """The files beside ``path``, of its project, in whose text a word stands, sorted."""
         root = project_root(path)
         if (root, word) not in self._found:
-            self._found[root, word] = self._seek(root, word)
+            words = self._together if word in self._together else (word,)
+            for sought, files in self._seek(root, words).items():
+                self._found[root, sought] = files
         return [found for found in self._found[root, word] if found != path]
 
-    def _seek(self, root: str, word: str) -> list[str]:
+    def _seek(self, root: str, words: Iterable[str]) -> dict[str, list[str]]:
         if root not in self._files:
             self._files[root] = discover([displayed(root)], self._config).files
-        plain, pattern = word.encode(), re.compile(rb"\b" + re.escape(word.encode()) + rb"\b")
-        found = []
+        patterns = [(word, word.encode(), re.compile(rb"\b" + re.escape(word.encode()) + rb"\b")) for word in words]
+        found: dict[str, list[str]] = {word: [] for word, _, _ in patterns}
         for path in self._files[root]:
             try:
                 data = self._read(path)
             except OSError:
                 continue
-            if plain in data and pattern.search(data):
-                found.append(path)
+            for word, plain, pattern in patterns:
+                if plain in data and pattern.search(data):
+                    found[word].append(path)
         return found
 
 
 def project_root(path: str) -> str:
     """The folder of the project a file belongs to: the outermost with a mark below its repository, else its own."""
-    folder = os.path.dirname(os.path.abspath(path))
+    return _root_of(os.path.dirname(os.path.abspath(path)))
+
+
+@lru_cache(maxsize=65536)
+def _root_of(folder: str) -> str:
     best = folder
     while True:
         if any(os.path.exists(os.path.join(folder, mark)) for mark in ROOT_MARKS):

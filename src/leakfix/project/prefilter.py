@@ -88,26 +88,35 @@ class Prefilter:
         return any(self._words[root].tell(data, rest) for root in roots)
 
 
-class Triggers:
-    """Which patterns a file is worth parsing for. Plain words are sought first: that is what makes it quick."""
+Shape = str | Callable[[bytes, str], bool]
 
-    def __init__(self, patterns: Mapping[str, tuple[Iterable[str], str | Callable[[bytes], bool]]]) -> None:
-        """Take in words (one must stand in the file) and a shape (a regular expression, or a question) by rule."""
+
+class Triggers:
+    """Which patterns a file is worth parsing for. What it imports is known; plain words are sought before shapes."""
+
+    def __init__(self, patterns: Mapping[str, tuple[Iterable[str], Iterable[str], Shape]]) -> None:
+        """Take in, by rule: packages or words one of which must be there, and a shape (a regular expression, "")."""
+        self._packages: dict[bytes, list[str]] = {}
         self._words: dict[bytes, list[str]] = {}
-        self._shapes: dict[str, Callable[[bytes], object]] = {}
-        for rule, (words, shape) in patterns.items():
+        self._shapes: dict[str, re.Pattern[bytes] | Callable[[bytes, str], bool]] = {}
+        for rule, (packages, words, shape) in patterns.items():
+            for package in packages:
+                self._packages.setdefault(package.encode(), []).append(rule)
             for word in words:
                 self._words.setdefault(word.encode(), []).append(rule)
             if shape:
-                self._shapes[rule] = (
-                    re.compile(shape.encode(), re.MULTILINE).search if isinstance(shape, str) else shape
-                )
+                self._shapes[rule] = re.compile(shape.encode(), re.MULTILINE) if isinstance(shape, str) else shape
 
-    def of(self, data: bytes) -> list[str]:
-        """The rules whose words, and shape, stand in a file's text."""
+    def of(self, data: bytes, path: str, imports: Imports) -> list[str]:
+        """The rules whose packages or words, and whose shape, a file has."""
         data = data.removeprefix(_BOM)
-        near = {rule: None for word, rules in self._words.items() if word in data for rule in rules}
-        return [rule for rule in near if rule not in self._shapes or self._shapes[rule](data)]
+        near = {rule: None for package in imports.roots & self._packages.keys() for rule in self._packages[package]}
+        near |= {rule: None for word, rules in self._words.items() if word in data for rule in rules}
+        return [rule for rule in near if rule not in self._shapes or self._has(rule, data, path)]
+
+    def _has(self, rule: str, data: bytes, path: str) -> bool:
+        shape = self._shapes[rule]
+        return shape.search(data) is not None if isinstance(shape, re.Pattern) else shape(data, path)
 
 
 def _is_annotation(data: bytes, match: re.Match[bytes]) -> bool:

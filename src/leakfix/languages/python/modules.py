@@ -183,6 +183,15 @@ def own_nodes(root: ast.AST) -> list[ast.AST]:
     return kept
 
 
+def parents_of(root: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
+    """Every node below ``root`` with the one it stands in, in the order of the source; contexts left out."""
+    stack = [(child, root) for child in _children(root)]
+    while stack:
+        pair = stack.pop()
+        yield pair
+        stack += [(child, pair[0]) for child in _children(pair[0])]
+
+
 def _own_nodes(root: ast.AST) -> list[ast.AST]:
     found: list[ast.AST] = []
     stack = _children(root)
