@@ -90,6 +90,8 @@ class Analysis:
         self.unanalysed: set[tuple[str, int, str]] = set()
         """Path, line and name of functions that were too large."""
         self._last_view: View | None = None
+        self.failed: dict[tuple[str, str], str] = {}
+        """What codemods raised, by file and rule."""
         self.program = PythonProgram(modules)
         self.summaries = Summaries(self.program, table)
         self.learn(exports)
@@ -271,8 +273,13 @@ class Analysis:
         """What some patterns report of a file."""
         view = self._view(module)
         for rule, codemod in patterns.items():
-            for match in codemod.find(view):
-                yield self._matched(view, rule, codemod, match)
+            try:
+                for match in codemod.find(view):
+                    yield self._matched(view, rule, codemod, match)
+            except RecursionError:
+                raise
+            except Exception as error:  # a codemod may be anybody's; one that fails must not take the others along
+                self.failed[module.path, rule] = f"{type(error).__name__}: {error}"
 
     def _view(self, module: Module) -> View:
         """One view of a file for all who ask one after the other."""

@@ -28,6 +28,7 @@ from leakfix.project.suppressions import Suppressions, suppressions
 from leakfix.project.workers import Workers
 from leakfix.registry import Registry
 from leakfix.repairs.python.separate import line_edits, separated
+from leakfix.repairs.python.subject import Refused
 from leakfix.source import SourceFile, Span, UndecodableSource
 from leakfix.verify import verified, verified_pattern
 
@@ -259,6 +260,8 @@ class _Run:
             result.errors.append("nested too deeply; not analysed")
         for _, line, name in sorted(item for item in self.analysis.unanalysed if item[0] == path):
             result.errors.append(f"line {line}: {name} is too large or has too many paths; not analysed")
+        for (_, rule), what in sorted(item for item in self.analysis.failed.items() if item[0][0] == path):
+            result.errors.append(f"{rule} failed and said nothing of this file: {what}")
         if result.findings:
             result.source = module.source
         return result
@@ -312,7 +315,12 @@ class _Run:
 
     def with_answer(self, matched: Matched, patterns: Mapping[str, PatternCodemod]) -> Finding:
         """The finding of a pattern with its verified repair, or with the reason why there is none."""
-        answer = matched.match.repair()
+        try:
+            answer = matched.match.repair()
+        except Refused as refused:
+            answer = Refusal(str(refused))
+        except RecursionError:
+            answer = Refusal("nested too deeply to be edited safely")
         if isinstance(answer, Fix):
             answer = verified_pattern(self.analysis, matched, answer, patterns)
         if isinstance(answer, Refusal):

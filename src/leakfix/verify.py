@@ -49,9 +49,9 @@ def verified_pattern(
     if isinstance(module, Refusal):
         return module
     again = analysis.with_module(module)
-    before = {item.finding.fingerprint for item in analysis.matches(matched.module, patterns)}
-    after = {item.finding.fingerprint for item in again.matches(module, patterns)}
-    if matched.finding.fingerprint in after:
+    before = Counter(map(_place, analysis.matches(matched.module, patterns)))
+    after = Counter(map(_place, again.matches(module, patterns)))
+    if after[_place(matched)] >= before[_place(matched)]:
         return Refusal("the repaired code would be reported again")
     if after - before:
         return Refusal("the repaired code would be reported for something else")
@@ -59,6 +59,12 @@ def verified_pattern(
     if any(item.finding.fingerprint not in leaks for item in again.leaks(module)):
         return Refusal("the repair would open a leak")
     return fix
+
+
+def _place(matched: Matched) -> tuple[str, str, str]:
+    """What tells a place from others, whatever stands before it: places alike are counted."""
+    finding = matched.finding
+    return finding.rule, finding.function, matched.match.identity or matched.module.source.text(finding.span)
 
 
 def _edited(analysis: Analysis, module: Module, fix: Fix) -> Module | Refusal:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.apps
 
 # Rows: the default size of a block of Django and of a named cursor of psycopg2, and what belongs to its last order.
 ROWS = 2100
-ENTRIES = 1024
+ENTRIES = 4200
 
 
 @dataclass(frozen=True)

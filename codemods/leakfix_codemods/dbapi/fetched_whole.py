@@ -67,6 +67,7 @@ class Fetched:
     assignment: ast.Assign | None
     driver: str
 
+
 _SELECTS = re.compile(rb"(?i)\bselect\b")
 
 

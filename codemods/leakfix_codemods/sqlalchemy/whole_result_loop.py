@@ -68,6 +68,7 @@ class Whole:
     session: str
     node: ast.For | ast.comprehension
 
+
 _USES = re.compile(rb"\bsqlalchemy\b|\bsqlmodel\b|\.query\(")
 _LOOPS = re.compile(rb"(?:\bin\b[^\n]*|^[ \t]*)\.(?:all|fetchall)\(\)", re.MULTILINE)
 _KEPT = re.compile(rb"(\w+) = [^\n]*\.(?:all|fetchall)\(\)")

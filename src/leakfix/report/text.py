@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from leakfix.finding import Finding, Safety, Severity
+from leakfix.finding import Category, Finding, Safety, Severity
 from leakfix.project.display import visible
 from leakfix.report.excerpt import excerpt
 from leakfix.report.style import Style, painter
@@ -58,7 +58,7 @@ def summary(report: Report) -> str:
     if not report.findings:
         return f"No leaks found: {files}.\n"
     places = len({finding.path for finding in report.findings})
-    found = f"Found {_count(len(report.findings), 'leak')} in {_count(places, 'file')}"
+    found = f"Found {_count(len(report.findings), _noun(report.findings))} in {_count(places, 'file')}"
     return f"{found} ({_fixable(report.findings)}). Looked at {files}.\n"
 
 
@@ -83,8 +83,12 @@ def repair_summary(fixed: Sequence[Finding], remaining: Sequence[Finding]) -> st
     if not fixed and not remaining:
         return "No leaks found.\n"
     places = len({finding.path for finding in fixed})
-    done = f"Fixed {_count(len(fixed), 'leak')} in {_count(places, 'file')}" if fixed else "Fixed nothing"
-    return f"{done}; {_count(len(remaining), 'leak')} left ({_fixable(remaining)}).\n" if remaining else f"{done}.\n"
+    done = f"Fixed {_count(len(fixed), _noun(fixed))} in {_count(places, 'file')}" if fixed else "Fixed nothing"
+    return (
+        f"{done}; {_count(len(remaining), _noun(remaining))} left ({_fixable(remaining)}).\n"
+        if remaining
+        else f"{done}.\n"
+    )
 
 
 def _notes(finding: Finding) -> Iterator[tuple[str, str]]:
@@ -105,6 +109,10 @@ def _fixable(findings: Iterable[Finding]) -> str:
     names = sorted((str(finding.fix.safety) if finding.fix else "") for finding in findings)
     counts = {name: len(list(group)) for name, group in groupby(names)}
     return ", ".join(f"{counts[name]} {text}" for name, text in kinds.items() if name in counts)
+
+
+def _noun(findings: Sequence[Finding]) -> str:
+    return "leak" if all(finding.category is Category.LEAK for finding in findings) else "finding"
 
 
 def _count(number: int, noun: str) -> str:

@@ -471,6 +471,9 @@ class Names:
                     return self.instance(items[0], place)
                 return tuple(f"{name}()" for name in names if not name.startswith(("builtins.", "typing.")))
             case ast.Name() | ast.Attribute():
+                alias = self._alias(annotation, place)
+                if alias is not None:
+                    return self.instance(*alias, iterates=iterates)
                 names = self.of(annotation, place)
                 return tuple(
                     f"{name}()"
@@ -478,6 +481,22 @@ class Names:
                     if not name.startswith(("builtins.", "typing.")) and not name.endswith("()")
                 )
         return ()
+
+    def _alias(self, node: ast.expr, place: Place, depth: int = 0) -> tuple[ast.expr, Place] | None:
+        """What a name for ``Annotated[T, ...]`` or ``Optional[T]`` stands for, followed through imports."""
+        if not isinstance(node, ast.Name) or depth > _MOST:
+            return None
+        for binding, at in self._bindings(node.id, place):
+            match binding:
+                case Value(expression=ast.Subscript(value=generic) as value, how="is"):
+                    if any(name in _OPTIONAL for name in self.of(generic, at)):
+                        return value, at
+                case Import(module=module, attribute=str() as name, level=level):
+                    path = self.modules.find(at.module.path, Import(module, None, level))
+                    source = self._load(path) if path else None
+                    if source is not None and source is not at.module:
+                        return self._alias(ast.Name(name, ast.Load()), Place(source, None), depth + 1)
+        return None
 
     def made_by(self, node: ast.expr, place: Place, depth: int = 0) -> list[tuple[ast.Call, Place]]:
         """The calls a name's value may come from, through imports and attributes of ``self``, and where they stand."""
