@@ -16,7 +16,9 @@ How it is repaired
 ------------------
 The loop goes over the cursor itself, ``for row in cursor:`` (PEP 249, "Optional DB API Extensions"), which gives the
 same rows in the same order. It is safe with sqlite3, psycopg2, psycopg and Django's cursors where the loop only works
-on the row; else it is offered for review: the answer stays open while the loop runs.
+on the row; else it is offered for review: the answer stays open while the loop runs. psycopg2 and psycopg fetch the
+whole answer for a cursor without a name; one that serves this statement alone gets a name, for review, because a named
+cursor needs a transaction.
 
 When it is left alone
 ---------------------
@@ -43,6 +45,7 @@ _ITERATED = re.compile(
     rf"(?:{_PLAIN}|pymysql|MySQLdb|mysql\.connector|pyodbc|oracledb|cx_Oracle|pg8000|pymssql)\."
     r"(?!.*(?:async|Async)).*(?:cursor|chunked_cursor|execute|Cursor)\(\)"
 )
+_NAMED = re.compile(r"(?:psycopg2|psycopg)\..*\.cursor\(\)")  # psycopg's documentation, "Server side cursors"
 _SURE = re.compile(rf"(?:{_PLAIN})\..*")
 _WHOLE = re.compile(r"\s*SELECT\b(?!\s+TOP\b).*\bFROM\s+[\w.\"`\[\]]+", re.IGNORECASE | re.DOTALL)
 _PART = re.compile(
@@ -164,7 +167,37 @@ def repair(view: View, function: FunctionInfo, found: Fetched) -> Fix | Refusal:
         layout.replace(Span(layout.span(found.cursor).end, end), "")
     doubt = _doubt(found)
     check = f"{doubt}: the answer stays open while the loop runs" if doubt else ""
+    opened = _opened_for_it_alone(view, function, found)
+    if opened is not None:
+        layout.insert(layout.span(opened).end - 1, f'name="{function.node.name.strip("_")}"')
+        check = f"{check}; " if check else ""
+        check += "that the connection is in a transaction: a named cursor needs one, and ends with it"
+        return Fix("fetch the rows in blocks, by a named cursor", Safety.REVIEW, tuple(layout.edits), check)
     return Fix("read the rows one by one", Safety.REVIEW if doubt else Safety.SAFE, tuple(layout.edits), check)
+
+
+def _opened_for_it_alone(view: View, function: FunctionInfo, found: Fetched) -> ast.Call | None:
+    """The ``connection.cursor()`` of a driver that fetches the whole answer unless the cursor has a name.
+
+    Only where the cursor is used for nothing but this one statement, and nothing in the file ends transactions by
+    itself.
+    """
+    if _NAMED.fullmatch(found.driver) is None or not isinstance(found.cursor, ast.Name):
+        return None
+    if b"autocommit" in view.module.source.data or b"isolation_level" in view.module.source.data:
+        return None
+    uses = [node for node in view.uses(found.cursor.id, function) if isinstance(node.ctx, ast.Load)]
+    closing = [node for node in uses if getattr(view.parents[node], "attr", "") == "close"]
+    if len(uses) - len(closing) != 2:
+        return None
+    for item in own_nodes(function.node):
+        match item:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(args=[], keywords=[]) as opened)
+                | ast.withitem(context_expr=ast.Call(args=[], keywords=[]) as opened, optional_vars=ast.Name(id=name))
+            ) if name == found.cursor.id and getattr(opened.func, "attr", "") == "cursor":
+                return opened
+    return None
 
 
 def _connections(view: View, function: FunctionInfo, found: Fetched) -> set[str]:
