@@ -88,16 +88,17 @@ def repair(view: View, statement: ast.Assign, name: str, call: ast.Call, resourc
     for node, _ in _uses(view, name):
         layout.replace(layout.span(node), f"{opening}()")
     closing = resource.release_code(name, None)
+    kept = f"{_stem(view)}_{name}"  # other files may keep something else under the plain name
     lines = [
         f"def {opening}():",
-        f'{unit}if "{name}" not in {g}:',
-        f"{unit}{unit}{g}.{name} = {layout.text(call)}",
-        f"{unit}return {g}.{name}",
+        f'{unit}if "{kept}" not in {g}:',
+        f"{unit}{unit}{g}.{kept} = {layout.text(call)}",
+        f"{unit}return {g}.{kept}",
         "",
         "",
         f"@{owner.id}.{hook}",
         f"def close_{name}(error):",
-        f'{unit}{name} = {g}.pop("{name}", None)',
+        f'{unit}{name} = {g}.pop("{kept}", None)',
         f"{unit}if {name} is not None:",
         f"{unit}{unit}{closing}",
     ]
@@ -107,6 +108,10 @@ def repair(view: View, statement: ast.Assign, name: str, call: ast.Call, resourc
     layout.replace(layout.span(statement), layout.newline.join([*blank, *lines]))
     check = "that each request commits what is to be kept, and that none needs what another did not commit"
     return Fix("one connection for each request", Safety.REVIEW, tuple(layout.edits), check)
+
+
+def _stem(view: View) -> str:
+    return view.module.path.removesuffix(".py").rpartition("/")[2]
 
 
 def _applications(view: View) -> list[ast.Name]:
@@ -138,7 +143,7 @@ def _why_not(view: View, statement: ast.Assign, name: str, resource: Resource) -
     taken = {info.node.name for info in view.functions} | set(view.module.names)
     if taken & {f"get_{name}", f"close_{name}"}:
         return f"the names get_{name} and close_{name} are taken"
-    stem = view.module.path.removesuffix(".py").rpartition("/")[2].encode()
+    stem = _stem(view).encode()
     words = (f"import {name}".encode(), f", {name}".encode(), f".{name}".encode())
     if any(stem in text and any(word in text for word in words) for text in view.texts(name)):
         return f"{name} may be used in another file"

@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, View
+from leakfix.patterns.domain import words_of
 from leakfix_codemods.flask._context import with_teardown
 
 REGISTRIES = ("sqlalchemy.orm.scoped_session()", "sqlalchemy.orm.scoping.scoped_session()")
@@ -60,7 +61,7 @@ def _is_removed(view: View, name: str) -> bool:
 
 def repair(view: View, statement: ast.Assign, name: str) -> Fix | Refusal:
     """Remove it when the application context ends."""
-    layout = with_teardown(view, statement, f"remove_{name.strip('_')}", [f"{name}.remove()"])
+    layout = with_teardown(view, statement, "_".join(["remove", *words_of(name)]), [f"{name}.remove()"])
     if isinstance(layout, Refusal):
         return layout
     check = "that every request commits what is to be kept"
