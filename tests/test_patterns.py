@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,3 +145,16 @@ def test_a_refusal_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     (finding,) = check(tmp_path, PatternCodemod(find, "name", "", words=("x",)), monkeypatch).findings
     assert (finding.refusal, finding.function) == ("it is too late", "<module>")
+
+
+def test_the_pattern_shown_to_authors_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "writing-a-codemod.md").read_text("utf-8")
+    (block,) = [part for part in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "PatternCodemod(" in part]
+    written: dict[str, object] = {}
+    exec(compile(block, "writing-a-codemod.md", "exec"), written)
+    (tmp_path / "a.py").write_text("import acmedb\n\nrows = acmedb.fetch('orders')\n")
+    pattern = written["CODEMOD"]
+    assert isinstance(pattern, PatternCodemod)
+    report = check(tmp_path, pattern, monkeypatch)
+    (repaired,) = engine.repair(report, lambda *_: True)
+    assert repaired.after.data.endswith(b"rows = acmedb.fetch('orders', limit=1000)\n")
