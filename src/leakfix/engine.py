@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import gc
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from leakfix.project.discover import discover, is_whole
 from leakfix.project.files import read_file
 from leakfix.project.imports import Imports
 from leakfix.project.kinds import is_test
-from leakfix.project.mentions import Mentions
+from leakfix.project.mentions import Mentions, project_root
 from leakfix.project.prefilter import Prefilter, Triggers
 from leakfix.project.suppressions import Suppressions, suppressions
 from leakfix.project.workers import Workers
@@ -108,6 +109,8 @@ def check(paths: Sequence[str], config: Config, registry: Registry, jobs: int | 
     errors = [FileError(path, message) for path, message in found.errors]
     named = set(found.files)
     around = [] if all(map(is_whole, paths)) else reached(found.files, run.analysis.modules, read_file)
+    if list(paths) == ["."] and project_root("_") == os.getcwd():
+        run.analysis.mentions.listed(os.getcwd(), found.files)
     with Workers(run, jobs, len(found.files)) as workers:
         indexed = workers.map(_Run.index, found.files + around)
         errors += [FileError(item.path, item.error) for item in indexed if item.error and item.path in named]

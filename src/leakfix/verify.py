@@ -55,10 +55,23 @@ def verified_pattern(
         return Refusal("the repaired code would be reported again")
     if after - before:
         return Refusal("the repaired code would be reported for something else")
-    leaks = {item.finding.fingerprint for item in analysis.leaks(matched.module)}
-    if any(item.finding.fingerprint not in leaks for item in again.leaks(module)):
+    if any(_opens_leak(analysis, again, matched.module, module, name) for name in _changed(matched.module, module)):
         return Refusal("the repair would open a leak")
     return fix
+
+
+def _changed(before: Module, after: Module) -> list[str]:
+    """The functions that are new or not what they were."""
+    return [
+        name
+        for name, info in after.functions.items()
+        if name not in before.functions or ast.dump(info.node) != ast.dump(before.functions[name].node)
+    ]
+
+
+def _opens_leak(analysis: Analysis, again: Analysis, before: Module, after: Module, name: str) -> bool:
+    known = {item.finding.fingerprint for item in analysis.leaks(before, name)} if name in before.functions else set()
+    return any(item.finding.fingerprint not in known for item in again.leaks(after, name))
 
 
 def _place(matched: Matched) -> tuple[str, str, str]:

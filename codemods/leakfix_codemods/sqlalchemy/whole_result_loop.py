@@ -70,7 +70,6 @@ class Whole:
 
 
 _USES = re.compile(rb"\bsqlalchemy\b|\bsqlmodel\b|\.query\(")
-_LOOPS = re.compile(rb"(?:\bin\b[^\n]*|^[ \t]*)\.(?:all|fetchall)\(\)", re.MULTILINE)
 _KEPT = re.compile(rb"(\w+) = [^\n]*\.(?:all|fetchall)\(\)")
 
 
@@ -334,12 +333,23 @@ def _doubt(found: Whole, body: list[ast.AST], model: tuple[Module, ClassInfo] | 
     return "" if columns else "relationships that the loop reads"
 
 
+def _is_looped(data: bytes, form: bytes) -> bool:
+    """Whether a call stands behind an ``in``, or on a line of its own."""
+    at = data.find(form)
+    while at >= 0:
+        line = data[data.rfind(b"\n", 0, at) + 1 : at]
+        if b" in " in line or not line.strip():
+            return True
+        at = data.find(form, at + 1)
+    return False
+
+
 def may_loop(data: bytes, path: str) -> bool:
     """Whether a file's text loops over a whole result in a function made for many rows."""
     asks = b"query(" in data or b"select(" in data
     if not asks or _USES.search(data) is None:
         return False
-    looped = _LOOPS.search(data) is not None or any(
+    looped = any(_is_looped(data, form) for form in (b".all()", b".fetchall()")) or any(
         b"in " + name + b":" in data or b"in " + name + b")" in data for name in _KEPT.findall(data)
     )
     return looped and may_be_batch(data, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from leakfix.finding import Fix, Safety
@@ -63,6 +63,7 @@ _DECORATED = re.compile(
     rb"(?:[ \t]*[@#][^\n]*\n)*[ \t]*(?:async )?def \w+\(\s*([^)\s,:]*)\s*([,):]?)",
     re.MULTILINE,
 )
+_CLEARED = re.compile(rb"(\w+)\.cache_clear\b")
 _OTHERWISE = re.compile(
     rb"lru_cache\(\s*\n|import[^\n]*\bcache as\b|=\s*(?:\w+\.)?(?:cache\(\w|lru_cache\(\s*(?:maxsize\s*=\s*)?None)"
 )
@@ -70,6 +71,8 @@ _OTHERWISE = re.compile(
 
 def may_be_unbounded(data: bytes, path: str) -> bool:
     """Whether a file's text has a cache without a bound on something that takes arguments."""
+    if b"lru_cache" not in data and not any(form in data for form in (b"@cache", b".cache", b"cache as", b"= cache(")):
+        return False
     if _OTHERWISE.search(data) is not None:
         return True
     return any(_may_be_open(first, after) for first, after in _DECORATED.findall(data))
@@ -103,9 +106,13 @@ def calls_itself(function: FunctionInfo) -> bool:
 
 def is_cleared(view: View, function: FunctionInfo) -> bool:
     """Whether anything in the project empties the function's cache."""
-    name = function.node.name
-    cleared = f"{name}.cache_clear".encode()
-    return cleared in view.module.source.data or any(cleared in text for text in view.texts("cache_clear"))
+    name = function.node.name.encode()
+    elsewhere = view.once("functions whose cache is cleared", lambda: _cleared(view.texts("cache_clear")))
+    return name in elsewhere or name in _cleared([view.module.source.data])
+
+
+def _cleared(texts: Iterable[bytes]) -> set[bytes]:
+    return {name for text in texts for name in _CLEARED.findall(text)}
 
 
 def bound(view: View, found: UnboundedCache, most: int, check: str) -> Fix:

@@ -84,6 +84,14 @@ class View:
         return dict(parents_of(self.tree))
 
     @cached_property
+    def _by_name(self) -> dict[str, list[ast.Name]]:
+        found: dict[str, list[ast.Name]] = {}
+        for node in self.parents:
+            if isinstance(node, ast.Name):
+                found.setdefault(node.id, []).append(node)
+        return found
+
+    @cached_property
     def calls(self) -> list[ast.Call]:
         """Every call of the file."""
         return [node for node in self.parents if isinstance(node, ast.Call)]
@@ -142,8 +150,9 @@ class View:
 
     def uses(self, name: str, function: FunctionInfo | None) -> list[ast.Name]:
         """Where a name stands in a function or in what is nested in it, or anywhere in the file."""
-        root = function.node if function is not None else self.tree
-        return [node for node in ast.walk(root) if isinstance(node, ast.Name) and node.id == name]
+        if function is None:
+            return self._by_name.get(name, [])
+        return [node for node in ast.walk(function.node) if isinstance(node, ast.Name) and node.id == name]
 
     def own(self, function: FunctionInfo) -> list[ast.AST]:
         """The nodes of a function without what is nested in it."""

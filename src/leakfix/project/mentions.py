@@ -32,6 +32,10 @@ class Mentions:
         self._facts: dict[tuple[str, str], object] = {}
         self._found: dict[tuple[str, str], list[str]] = {}
 
+    def listed(self, root: str, files: Sequence[str]) -> None:
+        """Take over a list of a project's files that was made already."""
+        self._files[root] = files
+
     def once(self, key: str, path: str, compute: Callable[[], Fact]) -> Fact:
         """A fact about the other files of a project, computed when it is first asked for."""
         place = (project_root(path), key)
