@@ -34,6 +34,7 @@ _ROUTES = frozenset(
 )
 _EMPTY = (b"= {}", b"ache={}", b"= set()", b"ict(")
 _EXPIRY = re.compile(rb"time\(\)|\bnow\(|expir|\bttl\b|monotonic")
+_MOST_VALUES = 12
 _NEAR = 500  # characters; a cache is filled right after it was asked
 _NAME = re.compile(rb"[ \t]*(?:self\.|cls\.|def .*?[(,] *)?(\w+)")
 
@@ -155,7 +156,7 @@ def _grown(view: View, container: Container) -> Growing | None:
     sure = list[Fill]()
     key, computed = "", True
     for fill in fills(view, container):
-        if fill.value is not None and _OF_ITS_KIND.search(ast.unparse(fill.value)):
+        if _made_of(fill, _OF_ITS_KIND):
             return None  # one for each tenant or server, on purpose
         if _REGISTERS.search(fill.function.node.name) or _is_decorator(fill.function):
             return None
@@ -267,7 +268,7 @@ def guarded(view: View, found: Growing) -> Fix | Refusal:
         return Refusal(
             f"an entry of {container.name} that goes is not computed again: which to drop is for you to decide"
         )
-    if any(_IDENTITY.search(ast.unparse(fill.value)) for fill in found.fills if fill.value is not None):
+    if any(_made_of(fill, _IDENTITY) for fill in found.fills):
         return Refusal(f"what {container.name} holds may be in use when it goes: which to drop is for you to decide")
     if any(_is_state(view, container, fill) for fill in found.fills):
         return Refusal(f"what {container.name} holds is not computed from its key alone: it would be lost")
@@ -298,6 +299,26 @@ def _is_state(view: View, container: Container, fill: Fill) -> bool:
                 return True
     given = {argument.arg for argument in parameters(fill.function)} - {"self", "cls"}
     return fill.value is None or given.isdisjoint(_names_behind(fill, fill.value, 0))
+
+
+def _made_of(fill: Fill, pattern: re.Pattern[str]) -> bool:
+    """Whether what is kept is made by a call of some kind, there or where its variable is bound."""
+    values = [fill.value] if fill.value is not None else []
+    for value in values:
+        if pattern.search(ast.unparse(value)):
+            return True
+        names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+        if len(values) < _MOST_VALUES:
+            values += [bound for bound in _bound_to(fill, names) if bound not in values]
+    return False
+
+
+def _bound_to(fill: Fill, names: set[str]) -> Iterator[ast.expr]:
+    for statement in own_nodes(fill.function.node):
+        if isinstance(statement, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id in names for target in statement.targets
+        ):
+            yield statement.value
 
 
 def _names_behind(fill: Fill, value: ast.expr, depth: int) -> set[str]:
