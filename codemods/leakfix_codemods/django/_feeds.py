@@ -44,6 +44,8 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
         if is_async and listed is not None:
             continue
         variables = bound_names(node.target)
+        if isinstance(node, ast.comprehension) and _keeps_rows(view.parents[node], variables):
+            continue
         if is_whole(source) and is_large(view, function, source):
             yield Feed(source, source, source, body, variables, is_async, listed)
         elif isinstance(source, ast.Name):
@@ -52,6 +54,13 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
                 value, inner = made
                 listed = value if isinstance(value, ast.Call) and inner is not None else None
                 yield Feed(value, inner or source, inner or value, body, variables, is_async, listed)
+
+
+def _keeps_rows(comprehension: ast.AST, variables: set[str]) -> bool:
+    """Whether a comprehension's result is the rows themselves, which stay either way."""
+    element = getattr(comprehension, "elt", getattr(comprehension, "value", None))
+    made = isinstance(comprehension, ast.ListComp | ast.SetComp | ast.DictComp)
+    return made and isinstance(element, ast.Name) and element.id in variables
 
 
 def _as_statement(view: View, node: ast.comprehension) -> ast.stmt:

@@ -10,12 +10,13 @@ from functools import cached_property
 
 from leakfix.languages.python.modules import ClassInfo, FunctionInfo, local_bindings, own_nodes
 from leakfix.patterns.caches import parameters
-from leakfix.patterns.domain import is_open_parameter, says_closed, says_open
+from leakfix.patterns.domain import is_open_parameter, says_closed, says_open, words_of
 from leakfix.patterns.view import View
 
 _EMPTY = re.compile(r"(?:\w+\.)?(?:dict|defaultdict|OrderedDict|list|set)")
-_TIME = re.compile(
-    r"time|expir|ttl|age|stamp|now|date|fresh|stale|valid|old|until|cooldown|interval|window", re.IGNORECASE
+_TIME = frozenset(
+    "time expires expired expiry expire expiration ttl age stamp timestamp now date fresh stale until cooldown "
+    "monotonic elapsed lifetime timeout".split()
 )
 _EMPTYING = frozenset({"clear", "popitem", "popleft"})
 _SHRINKING = frozenset({"pop", "discard", "remove"})
@@ -257,6 +258,8 @@ def _empties(
         case (ast.Assign() | ast.AugAssign()) as statement, _ if node is not container.node:
             target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
             return target is node and function is not None and function is not container.holder
+        case ((ast.Tuple() | ast.List()), ast.For()):
+            return True  # gone through together with others, as a sweep does
         case ((ast.Tuple() | ast.List()), ast.Assign()):
             return isinstance(getattr(node, "ctx", None), ast.Store)
         case ast.Attribute(), _ if isinstance(getattr(node, "ctx", None), ast.Store):
@@ -273,8 +276,7 @@ def _only_when_asked(view: View, node: ast.AST, function: FunctionInfo | None, f
     child, parent = node, view.parents.get(node)
     while parent is not None and parent is not function.node:
         if isinstance(parent, ast.If) and child in parent.body + parent.orelse:
-            said = ast.unparse(parent.test)
-            if _TIME.search(said):
+            if not _TIME.isdisjoint(words_of(ast.unparse(parent.test))):
                 return True
         child, parent = parent, view.parents.get(parent)
     return False

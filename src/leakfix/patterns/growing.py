@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from leakfix.finding import Fix, Refusal, Safety, Step
-from leakfix.languages.python.modules import FunctionInfo, own_nodes
+from leakfix.languages.python.modules import FunctionInfo, FunctionNode, own_nodes
 from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import MOST_ENTRIES, parameters
 from leakfix.patterns.containers import Container, Fill, containers, fills, is_emptied, open_key, recomputes
@@ -18,10 +18,8 @@ from leakfix.patterns.view import View
 from leakfix.repairs.python.layout import Layout
 
 _CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
-_LONG_LIVED = re.compile(
-    r"(?:Cache|Service|Manager|Adapter|Bot|Client|Server|Provider|Repository|Store|Registry|Backend)$"
-)
-_IDENTITY = re.compile(r"(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|create_task)\(")
+_LONG_LIVED = re.compile(r"(?:Manager|Adapter|Bot|Client|Server|Provider|Store|Registry|Backend)$")
+_IDENTITY = re.compile(r"\btype\(\w+,|(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|create_task)\(")
 _OF_ITS_KIND = re.compile(
     r"(?:Client|Session|Engine|Connection|Pool|sessionmaker|create_\w*(?:engine|pool|client)|connect)\("
 )
@@ -164,6 +162,8 @@ def _grown(view: View, container: Container) -> Growing | None:
         computes = recomputes(view, container, fill) and not isinstance(fill.statement, ast.AugAssign)
         memo = computes and container.is_mapping and _is_computed(fill)
         said = open_key(view, fill, memo)
+        if said == "name" and container.kind == "instance":
+            said = ""
         serves = is_handler(view, fill.function) or container.kind == "instance"
         if said and (named or memo or (computes and serves)):
             sure.append(fill)
@@ -298,7 +298,53 @@ def _is_state(view: View, container: Container, fill: Fill) -> bool:
             ):
                 return True
     given = {argument.arg for argument in parameters(fill.function)} - {"self", "cls"}
-    return fill.value is None or given.isdisjoint(_names_behind(fill, fill.value, 0))
+    if fill.value is None or _is_changed_later(view, container):
+        return True
+    behind = _names_behind(fill, fill.value, 0)
+    own = any(isinstance(n, ast.Attribute) and n.attr == container.name for n in ast.walk(fill.value))
+    return given.isdisjoint(behind) or container.name in behind or own or _makes_changing(view, fill, fill.value)
+
+
+def _is_changed_later(view: View, container: Container) -> bool:
+    """Whether an entry that was taken out into a variable is changed there."""
+    for node, function in container.references:
+        taken: ast.AST = view.parents[node]
+        while isinstance(taken, ast.Subscript | ast.Attribute | ast.Call):
+            taken = view.parents[taken]
+        if function is not None and isinstance(taken, ast.Assign) and node not in taken.targets:
+            names = {target.id for target in taken.targets if isinstance(target, ast.Name)}
+            if any(_changes(item, names) for item in own_nodes(function.node)):
+                return True
+    return False
+
+
+def _changes(item: ast.AST, names: set[str]) -> bool:
+    """Whether a node changes what one of the names holds."""
+    owner: ast.AST | None = None
+    match item:
+        case ast.Attribute(value=owner, ctx=ast.Store()):
+            pass
+        case ast.Call(func=ast.Attribute(value=owner, attr=method)) if method in _CHANGES:
+            pass
+    while isinstance(owner, ast.Attribute | ast.Subscript):
+        owner = owner.value
+    return isinstance(owner, ast.Name) and owner.id in names
+
+
+def _makes_changing(view: View, fill: Fill, value: ast.expr) -> bool:
+    """Whether what is kept is an object of the project whose methods change it."""
+    names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+    for made in (value, *_bound_to(fill, names)):
+        for name in view.of(made.func, fill.function) if isinstance(made, ast.Call) else ():
+            found = view.names.class_(name)
+            if found is not None and any(_sets(method.node) for method in found[1].methods.values()):
+                return True
+    return False
+
+
+def _sets(method: FunctionNode) -> bool:
+    stores = (n for n in own_nodes(method) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store))
+    return method.name != "__init__" and next(stores, None) is not None
 
 
 def _made_of(fill: Fill, pattern: re.Pattern[str]) -> bool:
