@@ -300,9 +300,21 @@ def _is_state(view: View, container: Container, fill: Fill) -> bool:
     given = {argument.arg for argument in parameters(fill.function)} - {"self", "cls"}
     if fill.value is None or _is_changed_later(view, container):
         return True
+    bound = list(_bound_to(fill, {node.id for node in ast.walk(fill.value) if isinstance(node, ast.Name)}))
+    grown = any(_reads(container, value) and not _looks_up(value) for value in (fill.value, *bound))
     behind = _names_behind(fill, fill.value, 0)
-    own = any(isinstance(n, ast.Attribute) and n.attr == container.name for n in ast.walk(fill.value))
-    return given.isdisjoint(behind) or container.name in behind or own or _makes_changing(view, fill, fill.value)
+    return given.isdisjoint(behind) or grown or _makes_changing(view, fill, fill.value)
+
+
+def _reads(container: Container, value: ast.expr) -> bool:
+    return any(getattr(node, "id", getattr(node, "attr", "")) == container.name for node in ast.walk(value))
+
+
+def _looks_up(value: ast.expr) -> bool:
+    """Whether a value is just an entry, as it was found."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+        return value.func.attr in ("get", "setdefault") and isinstance(value.func.value, ast.Name | ast.Attribute)
+    return isinstance(value, ast.Subscript) and isinstance(value.value, ast.Name | ast.Attribute)
 
 
 def _is_changed_later(view: View, container: Container) -> bool:
@@ -320,15 +332,18 @@ def _is_changed_later(view: View, container: Container) -> bool:
 
 def _changes(item: ast.AST, names: set[str]) -> bool:
     """Whether a node changes what one of the names holds."""
-    owner: ast.AST | None = None
     match item:
         case ast.Attribute(value=owner, ctx=ast.Store()):
-            pass
+            return _root(owner) in names
         case ast.Call(func=ast.Attribute(value=owner, attr=method)) if method in _CHANGES:
-            pass
-    while isinstance(owner, ast.Attribute | ast.Subscript):
-        owner = owner.value
-    return isinstance(owner, ast.Name) and owner.id in names
+            return _root(owner) in names
+    return False
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _makes_changing(view: View, fill: Fill, value: ast.expr) -> bool:
