@@ -131,6 +131,10 @@ def test_words_are_sought_in_the_whole_project(tmp_path: Path, monkeypatch: pyte
     assert mentions.of("word", "c.py") == ["../a.py"]
     assert mentions.of("other", "../a.py") == ["../b.py", "c.py"]
     assert list(mentions.texts("wordy", "c.py")) == [b"wordy other"]
+    listed = Mentions(Config(), together=("word", "other"), read=lambda path: pytest.fail(path))
+    files = ("../a.py", "../b.py", "c.py")
+    listed.listed(str(tmp_path), {path: listed.words_in(Path(path).read_bytes()) for path in files})
+    assert [listed.of(word, "c.py") for word in ("word", "other")] == [["../a.py"], ["../b.py"]]
     counted: list[int] = []
     for _ in range(2):
         mentions.once("fact", "c.py", lambda: counted.append(1))

@@ -86,6 +86,7 @@ class _Indexed:
     matches: bool = False
     exports: frozenset[str] = frozenset()
     released: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
     error: str | None = None
 
 
@@ -109,12 +110,13 @@ def check(paths: Sequence[str], config: Config, registry: Registry, jobs: int | 
     errors = [FileError(path, message) for path, message in found.errors]
     named = set(found.files)
     around = [] if all(map(is_whole, paths)) else reached(found.files, run.analysis.modules, read_file)
-    if list(paths) == ["."] and project_root("_") == os.getcwd():
-        run.analysis.mentions.listed(os.getcwd(), found.files)
     with Workers(run, jobs, len(found.files)) as workers:
         indexed = workers.map(_Run.index, found.files + around)
         errors += [FileError(item.path, item.error) for item in indexed if item.error and item.path in named]
         workers.each(_Run.leave_out_released, {word for item in indexed for word in item.released})
+        if list(paths) == ["."] and project_root("_") == os.getcwd():
+            words = dict.fromkeys(found.files, frozenset[str]()) | {item.path: item.words for item in indexed}
+            workers.each(_Run.mentioned, os.getcwd(), words)
         indexed += _importing(workers, indexed)
         acquire = sorted({item.path for item in indexed if (item.acquires or item.matches) and item.path in named})
         analysed = workers.map(_Run.analyse_all, acquire)
@@ -192,6 +194,10 @@ class _Run:
         }
         self.rules = self.analysis.rules = Rules(kept)
 
+    def mentioned(self, root: str, words: Mapping[str, frozenset[str]]) -> None:
+        """What the index found of the words that patterns seek in other files."""
+        self.analysis.mentions.listed(root, words)
+
     def index(self, paths: Sequence[str]) -> list[_Indexed]:
         """Read files and see which acquire something and what they export; those with nothing to say are left out."""
         found = []
@@ -209,6 +215,7 @@ class _Run:
                 roots = [r for r in self.prefilter.roots(imports) if not self._is_own(path, r.decode())]
                 if self.prefilter.passes(data, imports, roots):
                     self._open(item, data)
+                item.words = frozenset(self.analysis.mentions.words_in(data))
                 item.matches = not is_test(path) and bool(self.triggers.of(data, path, imports))
             if item != _Indexed(path):
                 found.append(item)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import TypeVar, cast
@@ -14,6 +14,7 @@ from leakfix.project.discover import ROOT_MARKS, discover, displayed
 from leakfix.project.files import read_file
 
 Fact = TypeVar("Fact")
+_Pattern = tuple[bytes, re.Pattern[bytes]]  # the plain word, whose search is what makes the other's quick
 
 
 class Mentions:
@@ -26,15 +27,21 @@ class Mentions:
         self, config: Config, together: Collection[str] = (), read: Callable[[str], bytes] = read_file
     ) -> None:
         self._config = config
-        self._together = frozenset(together)
+        self._together = {word: _pattern(word) for word in together}
         self._read = read
         self._files: dict[str, Sequence[str]] = {}
         self._facts: dict[tuple[str, str], object] = {}
         self._found: dict[tuple[str, str], list[str]] = {}
 
-    def listed(self, root: str, files: Sequence[str]) -> None:
-        """Take over a list of a project's files that was made already."""
-        self._files[root] = files
+    def words_in(self, data: bytes) -> list[str]:
+        """Which of the words that are sought together stand in a file's bytes."""
+        return [word for word, (plain, pattern) in self._together.items() if plain in data and pattern.search(data)]
+
+    def listed(self, root: str, found: Mapping[str, Collection[str]]) -> None:
+        """Take over a list of all files of a project with what ``words_in`` said of each."""
+        self._files[root] = list(found)
+        for word in self._together:
+            self._found[root, word] = [path for path, words in found.items() if word in words]
 
     def once(self, key: str, path: str, compute: Callable[[], Fact]) -> Fact:
         """A fact about the other files of a project, computed when it is first asked for."""
@@ -53,25 +60,28 @@ class Mentions:
         """The files beside ``path``, of its project, in whose text a word stands, sorted."""
         root = project_root(path)
         if (root, word) not in self._found:
-            words = self._together if word in self._together else (word,)
-            for sought, files in self._seek(root, words).items():
+            together = self._together if word in self._together else {word: _pattern(word)}
+            for sought, files in self._seek(root, together).items():
                 self._found[root, sought] = files
         return [found for found in self._found[root, word] if found != path]
 
-    def _seek(self, root: str, words: Iterable[str]) -> dict[str, list[str]]:
+    def _seek(self, root: str, words: Mapping[str, _Pattern]) -> dict[str, list[str]]:
         if root not in self._files:
             self._files[root] = discover([displayed(root)], self._config).files
-        patterns = [(word, word.encode(), re.compile(rb"\b" + re.escape(word.encode()) + rb"\b")) for word in words]
-        found: dict[str, list[str]] = {word: [] for word, _, _ in patterns}
+        found: dict[str, list[str]] = {word: [] for word in words}
         for path in self._files[root]:
             try:
                 data = self._read(path)
             except OSError:
                 continue
-            for word, plain, pattern in patterns:
+            for word, (plain, pattern) in words.items():
                 if plain in data and pattern.search(data):
                     found[word].append(path)
         return found
+
+
+def _pattern(word: str) -> _Pattern:
+    return word.encode(), re.compile(rb"\b" + re.escape(word.encode()) + rb"\b")
 
 
 def project_root(path: str) -> str:

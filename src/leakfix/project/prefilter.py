@@ -89,6 +89,7 @@ class Prefilter:
 
 
 Shape = str | Callable[[bytes, str], bool]
+_Shape = re.Pattern[bytes] | Callable[[bytes, str], bool]
 
 
 class Triggers:
@@ -98,7 +99,7 @@ class Triggers:
         """Take in, by rule: packages or words one of which must be there, and a shape (a regular expression, "")."""
         self._packages: dict[bytes, list[str]] = {}
         self._words: dict[bytes, list[str]] = {}
-        self._shapes: dict[str, re.Pattern[bytes] | Callable[[bytes, str], bool]] = {}
+        self._shapes: dict[str, _Shape] = {}
         for rule, (packages, words, shape) in patterns.items():
             for package in packages:
                 self._packages.setdefault(package.encode(), []).append(rule)
@@ -112,11 +113,13 @@ class Triggers:
         data = data.removeprefix(_BOM)
         near = {rule: None for package in imports.roots & self._packages.keys() for rule in self._packages[package]}
         near |= {rule: None for word, rules in self._words.items() if word in data for rule in rules}
-        return [rule for rule in near if rule not in self._shapes or self._has(rule, data, path)]
+        shapes = {self._shapes[rule]: False for rule in near if rule in self._shapes}  # several may ask for the same
+        had = {shape for shape in shapes if _has(shape, data, path)}
+        return [rule for rule in near if rule not in self._shapes or self._shapes[rule] in had]
 
-    def _has(self, rule: str, data: bytes, path: str) -> bool:
-        shape = self._shapes[rule]
-        return shape.search(data) is not None if isinstance(shape, re.Pattern) else shape(data, path)
+
+def _has(shape: _Shape, data: bytes, path: str) -> bool:
+    return shape.search(data) is not None if isinstance(shape, re.Pattern) else shape(data, path)
 
 
 def _is_annotation(data: bytes, match: re.Match[bytes]) -> bool:
