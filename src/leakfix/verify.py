@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from leakfix.analysis import Analysis, Located, Matched
 from leakfix.codemod import PatternCodemod
@@ -49,19 +49,21 @@ def verified_pattern(
     if isinstance(module, Refusal):
         return module
     again = analysis.with_module(module)
-    before = Counter(map(_place, analysis.matches(matched.module, patterns)))
-    after = Counter(map(_place, again.matches(module, patterns)))
-    if after[_place(matched)] >= before[_place(matched)]:
+    before = Counter(item.finding.rule for item in analysis.matches(matched.module, patterns))
+    after = Counter(item.finding.rule for item in again.matches(module, patterns))
+    if after[matched.finding.rule] >= before[matched.finding.rule]:
         return Refusal("the repaired code would be reported again")
     if after - before:
         return Refusal("the repaired code would be reported for something else")
-    if any(_opens_leak(analysis, again, matched.module, module, name) for name in _changed(matched.module, module)):
+    if _leaks(again, module, _changed(matched.module, module)) - _leaks(
+        analysis, matched.module, _changed(module, matched.module)
+    ):
         return Refusal("the repair would open a leak")
     return fix
 
 
 def _changed(before: Module, after: Module) -> list[str]:
-    """The functions that are new or not what they were."""
+    """The functions of ``after`` that are new or not what they were."""
     return [
         name
         for name, info in after.functions.items()
@@ -69,15 +71,9 @@ def _changed(before: Module, after: Module) -> list[str]:
     ]
 
 
-def _opens_leak(analysis: Analysis, again: Analysis, before: Module, after: Module, name: str) -> bool:
-    known = {item.finding.fingerprint for item in analysis.leaks(before, name)} if name in before.functions else set()
-    return any(item.finding.fingerprint not in known for item in again.leaks(after, name))
-
-
-def _place(matched: Matched) -> tuple[str, str, str]:
-    """What tells a place from others, whatever stands before it: places alike are counted."""
-    finding = matched.finding
-    return finding.rule, finding.function, matched.match.identity or matched.module.source.text(finding.span)
+def _leaks(analysis: Analysis, module: Module, functions: Iterable[str]) -> Counter[str]:
+    """How many leaks of each rule some functions have; which of them is which cannot be told where both changed."""
+    return Counter(item.finding.rule for name in functions for item in analysis.leaks(module, name))
 
 
 def _edited(analysis: Analysis, module: Module, fix: Fix) -> Module | Refusal:

@@ -4,8 +4,9 @@ What leaks
 ----------
 ``CONN_MAX_AGE`` above 0 under ASGI: the connection is kept for the next request of its thread, but every request has
 a thread of its own. With Django 5.2, 30 requests one after another left 30 connections open until the cyclic
-collector ran, and Django's documentation ("Databases") says to disable persistent connections there. No
-``connect_timeout`` for PostgreSQL: libpq waits for a server without end.
+collector ran, and Django's documentation ("Databases") says to disable persistent connections there.
+``CONN_MAX_AGE = None`` anywhere: the connection stays as long as the worker. No ``connect_timeout`` for PostgreSQL:
+libpq waits for a server without end.
 
 Why it hurts
 ------------
@@ -17,8 +18,8 @@ and server-side cursors").
 
 How it is repaired
 ------------------
-The value is corrected: ``CONN_MAX_AGE`` 0, the unknown option removed, ``DISABLE_SERVER_SIDE_CURSORS`` True,
-``connect_timeout`` 10. All for review.
+The value is corrected: ``CONN_MAX_AGE`` 0 (60 instead of ``None`` under WSGI), the unknown option removed,
+``DISABLE_SERVER_SIDE_CURSORS`` True, ``connect_timeout`` 10. All for review.
 
 When it is left alone
 ---------------------
@@ -81,6 +82,11 @@ def _kept(view: View, database: Database) -> Iterator[Found]:
         reason = "Django refuses a pool beside a CONN_MAX_AGE other than 0"
     elif asgi := why_asgi(view):
         reason = f"under ASGI ({asgi}) no request comes back to the connections that CONN_MAX_AGE keeps"
+    elif isinstance(value, ast.Constant) and value.value is None:
+        reason = "CONN_MAX_AGE = None keeps a connection for as long as its worker lives, however little it is used"
+        check = "that no session state, a temporary table for instance, is meant to last longer"
+        yield value, "CONN_MAX_AGE", reason, partial(_replaced, view, value, "60", "CONN_MAX_AGE = 60", check)
+        return
     else:
         return
     check = "that nothing else serves the project" if "ASGI" in reason else ""
@@ -125,7 +131,7 @@ def _patient(view: View, database: Database) -> Iterator[Found]:
         return
     if given is not None and (database.options is None or None in database.options.keys):
         return
-    if options.keys() & ({"connect_timeout", "pool", "service"} | UNKNOWN | ELSEWHERE.keys()):
+    if options.keys() & ({"connect_timeout", "pool", "service"} | ELSEWHERE.keys()):
         return
     message = "without connect_timeout a request waits for a server that does not answer as long as the network lets it"
     check = "that ten seconds are enough to reach the server"
