@@ -19,6 +19,7 @@ from leakfix.finding import Category, Finding, Fix, Refusal
 from leakfix.languages.python.importers import Exports, Importers, ImportIndex, reached
 from leakfix.languages.python.modules import Import, Module
 from leakfix.languages.python.project import Modules, Unparsable
+from leakfix.project.baseline import Baseline
 from leakfix.project.discover import discover, is_whole
 from leakfix.project.files import read_file
 from leakfix.project.imports import Imports
@@ -31,7 +32,7 @@ from leakfix.registry import Registry
 from leakfix.repairs.python.separate import line_edits, separated
 from leakfix.repairs.python.subject import Refused
 from leakfix.source import SourceFile, Span, UndecodableSource
-from leakfix.verify import verified, verified_pattern
+from leakfix.verify import compiled, verified, verified_pattern
 
 _RECURSION = 12_000
 _ROUNDS = 8
@@ -166,6 +167,7 @@ class _Run:
 
     def __init__(self, config: Config, registry: Registry) -> None:
         self.registry = registry
+        self.baseline = Baseline.of(config)
         self.table = registry.table
         self.prefilter = Prefilter(registry.table)
         shared = (word for row in self.table.resources if row.shared for word in row.release_with)
@@ -277,7 +279,10 @@ class _Run:
         return result
 
     def findings(self, module: Module) -> Iterator[Finding]:
-        """The findings of a file, each with its repair or why there is none."""
+        """The findings of a file that are in no baseline, each with its repair or why there is none."""
+        return (finding for finding in self._findings(module) if finding.fingerprint not in self.baseline)
+
+    def _findings(self, module: Module) -> Iterator[Finding]:
         allowed = self._suppressions(module)
         patterns = self._patterns_for(module)
         refining = {name: item for name, item in patterns.items() if item.refines}
@@ -356,7 +361,7 @@ class _Run:
         """Repair one file, finding after finding, each on the result of the one before."""
         before, applied, declined = source, list[Finding](), set[str]()
         for _ in range(_MOST_REPAIRS):
-            found = self._findings(source)
+            found = self.findings_in(source)
             offered = next((f for f in found if f.fix and f.fingerprint not in declined), None)
             if offered is None or offered.fix is None:
                 break
@@ -366,9 +371,20 @@ class _Run:
                 source = after
             else:
                 declined.add(offered.fingerprint)
-        return FileRepair(before.path, before, source, tuple(applied), tuple(self._findings(source)))
+        return FileRepair(before.path, before, source, tuple(applied), tuple(self.findings_in(source)))
 
-    def _findings(self, source: SourceFile) -> Iterator[Finding]:
+    def checked(self, source: SourceFile) -> list[Finding]:
+        """The findings of a file that somebody may have changed in any way.
+
+        Raises ValueError (Unparsable) where it does not compile.
+        """
+        try:
+            compiled(source)
+            return list(self.findings_in(source))
+        except (SyntaxError, RecursionError) as error:
+            raise Unparsable(str(error)) from error
+
+    def findings_in(self, source: SourceFile) -> Iterator[Finding]:
         """The findings of a file that is not as it was read, made as far as they are asked for."""
         analysis = self.analysis.with_module(self.analysis.parsed(source))
         module = analysis.modules.load(source.path)

@@ -80,7 +80,7 @@ def _edited(analysis: Analysis, module: Module, fix: Fix) -> Module | Refusal:
     """The file after a fix, if it still compiles."""
     try:
         edited = module.source.edited(fix.edits)
-        _compile(edited)
+        compiled(edited)
         return analysis.parsed(edited)
     except (
         ConflictingEdits,
@@ -93,7 +93,8 @@ def _edited(analysis: Analysis, module: Module, fix: Fix) -> Module | Refusal:
         return Refusal(f"the repaired code would not compile: {_first_line(error)}")
 
 
-def _compile(edited: SourceFile) -> None:
+def compiled(edited: SourceFile) -> None:
+    """Compile a file for its errors: SyntaxError, ValueError or RecursionError."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         compile(edited.code, edited.path, "exec", dont_inherit=True)

@@ -13,7 +13,7 @@ import pytest
 import leakfix
 from leakfix.cli import run
 from leakfix.config import Config
-from leakfix.finding import Category, Finding, Fix, Safety, Severity, Step
+from leakfix.finding import Category, Finding, Fix, Safety, Severity, Step, fingerprint
 from leakfix.project.discover import discover
 from leakfix.project.files import read_file
 from leakfix.registry import Codemod, Registry
@@ -38,7 +38,22 @@ class Report:
     parsed: int
     seconds: float
     sources: Mapping[str, SourceFile]
+    run: Run
+
+
+@dataclass(frozen=True)
+class Run:
     config: Config
+
+    def findings_in(self, source: SourceFile) -> Iterator[Finding]:
+        return _findings(source, self.config)
+
+    def checked(self, source: SourceFile) -> list[Finding]:
+        try:
+            compile(source.code, source.path, "exec")
+        except SyntaxError as error:
+            raise ValueError(str(error)) from error
+        return list(self.findings_in(source))
 
 
 @dataclass(frozen=True)
@@ -55,13 +70,14 @@ def _check(paths: Sequence[str], config: Config, registry: Registry, jobs: int |
     sources = {path: SourceFile.python(path, read_file(path)) for path in found.files}
     findings = [finding for source in sources.values() for finding in _findings(source, config)]
     errors = tuple(FileError(*error) for error in found.errors)
-    return Report(tuple(findings), errors, len(sources), len(sources), 0.25, sources, config)
+    return Report(tuple(findings), errors, len(sources), len(sources), 0.25, sources, Run(config))
 
 
 def _findings(source: SourceFile, config: Config) -> Iterator[Finding]:
     for match in _CALL.finditer(source.data):
         rule = "toy/drip" if match[1] == b"drip" else "toy/leak"
-        if config.selected(rule, "leak"):
+        line = source.line_text(source.line_of(match.start()))
+        if config.selected(rule, "leak") and f"allow[{rule}]" not in line:
             yield _finding(source, rule, match)
 
 
@@ -84,6 +100,8 @@ def _finding(source: SourceFile, rule: str, match: re.Match[bytes]) -> Finding:
         resource="toy/thing",
         held="forever",
         witness=(Step(line, "acquired here"),),
+        fingerprint=fingerprint(rule, source.path, "<module>", match[0].decode(), line),
+        suppression_lines=(line,),
         fix=None if match[1] == b"stuck" else fix,
         refusal="it is stuck" if match[1] == b"stuck" else None,
     )
@@ -96,17 +114,18 @@ def _repair(report: Report, decide: Callable[[Finding, SourceFile, SourceFile], 
         accepted = [pair for pair in fixable if decide(pair[0], source, source.edited(pair[1]))]
         after = source.edited(edit for _, edits in accepted for edit in edits)
         applied = tuple(finding for finding, _ in accepted)
-        yield FileRepair(path, source, after, applied, tuple(_findings(after, report.config)))
+        yield FileRepair(path, source, after, applied, tuple(_findings(after, report.run.config)))
 
 
 @pytest.fixture(autouse=True)
-def engine(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     """The engine of these tests, and a registry with its rules."""
     module = ModuleType("leakfix.engine")
     vars(module).update(check=_check, repair=_repair, Report=Report, FileRepair=FileRepair, FileError=FileError)
     monkeypatch.setitem(sys.modules, "leakfix.engine", module)
     monkeypatch.setattr(leakfix, "engine", module, raising=False)
     monkeypatch.setattr(Registry, "load", _load)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     return module
 
 

@@ -43,18 +43,87 @@ def progress(text: str) -> Iterator[None]:
         yield
 
 
-def asked(prompt: str) -> str:
-    """Ask for a line. Raises EOFError at the end of input.
+class Keyboard:
+    """Answers from the terminal: single keys, lines, and what an editor makes of a file."""
 
-    Waits in short steps: ``input()`` misses a Ctrl-C that comes just before it begins to read.
-    """
+    def key(self) -> str:
+        """One key, as soon as it is pressed; "up" or "down" for the arrows. Raises EOFError at the end of input."""
+        with _keys_at_once():
+            key = _read_bytes()
+            if key == b"\x1b":
+                key += _read_more()
+        if key in (b"", b"\x04"):
+            raise EOFError
+        if key == b"\x03":
+            raise KeyboardInterrupt
+        return {b"\x1b[A": "up", b"\x1b[B": "down"}.get(key) or key.decode("utf-8", "replace")
+
+    def line(self, prompt: str) -> str:
+        """A line of text."""
+        sys.stdout.write(prompt)
+        sys.stdout.flush()
+        _wait()
+        return os.read(sys.stdin.fileno(), 4096).decode("utf-8", "replace").rstrip("\n")
+
+    def edited(self, path: str, data: bytes) -> bytes | None:
+        """What the person's editor makes of a file; None where it was left as it is. Raises OSError."""
+        return edited(path, data)
+
+
+def edited(path: str, data: bytes) -> bytes | None:
+    """Let $VISUAL or $EDITOR change a copy of a file; None where it did not. Raises OSError."""
+    import shlex
+    import subprocess
+    import tempfile
+
+    command = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    with tempfile.TemporaryDirectory(prefix="leakfix-") as folder:
+        copy = os.path.join(folder, os.path.basename(path))
+        with open(copy, "wb") as stream:
+            stream.write(data)
+        code = subprocess.run([*command, copy], check=False).returncode
+        if code:
+            raise OSError(0, f"{command[0]} ended with {code}")
+        with open(copy, "rb") as stream:
+            after = stream.read()
+    return None if after == data else after
+
+
+@contextlib.contextmanager
+def _keys_at_once() -> Iterator[None]:
+    try:
+        import termios
+        import tty
+    except ImportError:  # no such terminals on this system: a line is read, its first character counts
+        yield
+        return
+    descriptor = sys.stdin.fileno()
+    former = termios.tcgetattr(descriptor)
+    try:
+        tty.setcbreak(descriptor, termios.TCSADRAIN)  # keep what was typed ahead
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, former)
+
+
+def _read_bytes() -> bytes:
+    """One character, which may be several bytes of UTF-8."""
+    _wait()
+    first = os.read(sys.stdin.fileno(), 1)
+    more = 3 if first >= b"\xf0" else 2 if first >= b"\xe0" else 1 if first >= b"\xc0" else 0
+    return first + (os.read(sys.stdin.fileno(), more) if more else b"")
+
+
+def _read_more() -> bytes:
+    """The rest of a key that sends several characters; nothing where it was Escape itself."""
     import select
 
-    sys.stdout.write(prompt)
-    sys.stdout.flush()
+    return os.read(sys.stdin.fileno(), 8) if select.select([sys.stdin], [], [], 0.05)[0] else b""
+
+
+def _wait() -> None:
+    """Wait for input in short steps: one long read misses a Ctrl-C that comes just before it begins."""
+    import select
+
     while not select.select([sys.stdin], [], [], 0.2)[0]:
         continue
-    line = sys.stdin.readline()
-    if not line:
-        raise EOFError
-    return line.rstrip("\n")

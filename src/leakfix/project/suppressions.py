@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from leakfix.source import SourceFile
+from leakfix.source import Edit, SourceFile
 
 _MARK = b"leakfix:"
 _COMMENT = re.compile(r"#\s*leakfix:\s*(?P<verb>[\w-]*)\s*(?:\[(?P<rules>[^\]#]*)\])?")
@@ -31,6 +31,14 @@ class Suppressions:
 
 
 NONE = Suppressions({}, ())
+
+
+def allowing(source: SourceFile, rule: str, line: int, reason: str) -> SourceFile:
+    """The file with a comment at the end of a line that allows a rule."""
+    start = source.line_starts[line - 1]
+    end = start + len(source.data[start:].splitlines()[0]) if start < len(source.data) else start
+    space = b"" if source.data[start:end].endswith(b" ") else b"  "
+    return source.edited([Edit(end, end, space + f"# leakfix: allow[{rule}] {reason}".encode())])
 
 
 def suppressions(source: SourceFile, known: Collection[str]) -> Suppressions:

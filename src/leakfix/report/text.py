@@ -70,6 +70,13 @@ def fixed_line(finding: Finding, colour: bool) -> str:
     return f"{paint(place, Style.STRONG)} {paint('fixed', Style.FIX)}[{finding.rule}] {visible(title)}\n"
 
 
+def allowed_line(finding: Finding, colour: bool) -> str:
+    """One line for a finding that was put into the baseline, or allowed by a comment."""
+    place = f"{visible(finding.path)}:{finding.line}:{finding.column}"
+    paint = painter(colour)
+    return f"{paint(place, Style.STRONG)} allowed[{finding.rule}] {visible(finding.message)}\n"
+
+
 def remaining_lines(finding: Finding, colour: bool) -> Iterator[str]:
     """A finding without its excerpt: it was shown before, or the file has changed since."""
     yield header(finding, colour)
