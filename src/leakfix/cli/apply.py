@@ -76,8 +76,7 @@ def _reviewed(run: Settings, report: Report, unsafe_fixes: bool, again: bool) ->
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
     colour = has_colour(sys.stdout)
-    offered = [finding for finding in report.findings if _is_offered(finding, unsafe_fixes)]
-    with reviewing(report, offered, again) as (review, journal):
+    with reviewing(report, lambda finding: _is_offered(finding, unsafe_fixes), again) as (review, journal):
         prompt = Prompt(
             review,
             Keyboard(),

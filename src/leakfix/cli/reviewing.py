@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from leakfix.cli.options import Settings
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def reviewing(report: Report, findings: Sequence[Finding], again: bool) -> Iterator[tuple[Review, Journal]]:
+def reviewing(report: Report, offers: Callable[[Finding], bool], again: bool) -> Iterator[tuple[Review, Journal]]:
     """A review of some findings with the answers of an earlier one. again: ask for what was skipped, too."""
     from leakfix.review.decisions import Review
     from leakfix.review.journal import Journal
 
-    review = Review(findings, report.sources, report.run.checked)
+    review = Review(report.findings, report.sources, report.run.checked, offers)
     with Journal.of_project(os.getcwd()) as journal:
         if again:
             journal.forget()

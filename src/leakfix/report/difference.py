@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 
 from rich.style import Style
 from rich.syntax import Syntax
-from rich.text import Text
+from rich.text import Span, Text
 
 from leakfix.finding import Finding
 from leakfix.project.display import visible, visible_line
@@ -75,6 +75,7 @@ def drawn(
             line.append(f"  ◂ {visible(marks[row.old])}", _MARK)
         if row.sign in _GROUNDS[dark]:
             line.stylize_before(_GROUNDS[dark][row.sign])
+        line.no_wrap = True
         yield line
 
 
@@ -96,9 +97,20 @@ def _highlighted(found: Sequence[Row], language: str, dark: bool) -> list[Text]:
         lines = whole.split("\n", allow_blank=True)
         for number, line in zip(places, lines, strict=False):
             if line.plain == texts[number]:
-                line.no_wrap = True
-                result[number] = line
+                result[number] = _without_ground(line)
     return result
+
+
+def _without_ground(line: Text) -> Text:
+    """The same without the theme's background: ours tells what comes and what goes."""
+    spans = [Span(start, end, style.without_color + Style(color=style.color)) for start, end, style in _styled(line)]
+    return Text(line.plain, spans=spans)
+
+
+def _styled(line: Text) -> Iterator[tuple[int, int, Style]]:
+    for start, end, style in line.spans:
+        if isinstance(style, Style):
+            yield start, end, style
 
 
 def _lines(source: SourceFile) -> list[str]:

@@ -107,6 +107,7 @@ def digest(source: SourceFile) -> str:
 class Review:
     """The findings of a run and what was decided of them so far.
 
+    offers: which findings are to be decided.
     analyse: the findings of a file whose text is not as it was read; raises ValueError where it does not compile.
     changed: called with the fingerprints an answer was given to or taken from.
     """
@@ -116,16 +117,18 @@ class Review:
         findings: Sequence[Finding],
         sources: Mapping[str, SourceFile],
         analyse: Analyse,
+        offers: Callable[[Finding], bool] = lambda finding: True,
         changed: Callable[[Iterable[Item]], None] = lambda items: None,
     ) -> None:
-        self.items = tuple(Item(finding) for finding in findings)
+        self.items = tuple(Item(finding) for finding in findings if offers(finding))
         self.changed = changed
         self._analyse = analyse
+        self._offers = offers
         self._files: dict[str, FileState] = {}
         self._done: list[Change] = []
         self._undone: list[Change] = []
         for path in {item.path for item in self.items}:
-            own = {item.key: item.finding for item in self.items if item.path == path}
+            own = {finding.fingerprint: finding for finding in findings if finding.path == path}
             self._files[path] = FileState(sources[path], sources[path], own)
 
     def state(self, path: str) -> FileState:
@@ -332,7 +335,7 @@ class Review:
         former = [item for item in self.items if item.path == path]
         at = self.items.index(former[0])
         others = [item for item in self.items if item.path != path]
-        fresh = sorted(found.values(), key=lambda finding: (finding.line, finding.column))
+        fresh = sorted(filter(self._offers, found.values()), key=lambda finding: (finding.line, finding.column))
         self.items = (*others[:at], *map(Item, fresh), *others[at:])
         skipped = {k: d for k, d in self._files[path].decisions.items() if d.answer in (Answer.SKIP, Answer.BASELINE)}
         kept = {key: Decision(d.answer, source, source) for key, d in skipped.items() if key in found}

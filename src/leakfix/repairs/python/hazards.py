@@ -189,7 +189,7 @@ def _handed(subject: Subject, node: ast.Call, needs: Needs) -> Iterator[str]:
             return
     if word in subject.table.keeper_methods and need is Need.VIEW and _is_discarded(subject, node):
         raise Wrong(f"something that still needs the {noun} is handed to a task at line {node.lineno}")
-    if need is Need.VIEW and isinstance(node.func, ast.Name) and word in subject.parameters:
+    if need >= Need.VIEW and isinstance(node.func, ast.Name) and word in subject.parameters:
         yield f"what {word!r} is given at line {node.lineno} must not be used after the {noun} is closed"
     if subject.resource.objects and need is Need.PERHAPS and word not in _READING and not _is_read_only(subject, node):
         yield f"what is passed on at line {node.lineno} must not be kept and read after the {noun} is closed"
