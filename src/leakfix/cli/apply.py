@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from leakfix.cli.branch import commit_to
 from leakfix.cli.check import exit_code
 from leakfix.cli.options import Settings, searching, settings
 from leakfix.cli.outcome import Outcome, in_order, summarise, tidy
@@ -29,8 +30,13 @@ Decide = Callable[[Finding, SourceFile, SourceFile], bool]
 @click.option("--unsafe-fixes", is_flag=True, help="Offer the fixes that want a review, too.")
 @click.option("--diff", is_flag=True, help="Print one diff for `git apply` and write nothing.")
 @click.option("--again", is_flag=True, help="Forget the answers of an earlier review.")
-def command(yes: bool, unsafe_fixes: bool, diff: bool, again: bool, **options: Any) -> int:
+@click.option("--branch", metavar="NAME", help="Commit the fixes to a new branch; see `leakfix branch --help`.")
+def command(yes: bool, unsafe_fixes: bool, diff: bool, again: bool, branch: str | None, **options: Any) -> int:
     """Repair leaks in PATHS: asks fix by fix on a terminal, else prints the diff and writes nothing."""
+    if branch is not None:
+        if yes or diff or again:
+            raise click.UsageError("--branch goes with --unsafe-fixes alone: it writes no file and asks nothing")
+        return commit_to(branch, "HEAD", unsafe_fixes, split=False, force=False, options=options)
     run = settings(**options)
     from leakfix import engine
 

@@ -1,0 +1,127 @@
+"""Repairs as commits on a new branch, made from a commit; the user's work tree is neither read nor written."""
+
+from __future__ import annotations
+
+import contextlib
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from leakfix.finding import Finding
+from leakfix.forge.message import RULE, commit_message, trailer
+from leakfix.forge.repository import GitFailed, NewCommit, Person, Repository
+from leakfix.review.decisions import Answer, NotPossible, Review
+
+if TYPE_CHECKING:
+    from leakfix.engine import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """Repairs that make one commit. files: by their path in the repository, whole."""
+
+    findings: tuple[Finding, ...]
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """What became of a branch. is_new: whether anything was changed."""
+
+    name: str
+    base: str
+    commits: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    is_new: bool
+
+
+def repaired(
+    report: Report, accepts: Callable[[Finding], bool], prefix: str = "", split: bool = False
+) -> Iterator[Repaired]:
+    """The accepted repairs, rule by rule (or one by one), each upon those before.
+
+    prefix: the folder of the repository that the report's paths are relative to.
+    """
+    review = Review(report.findings, report.sources, report.run.checked)
+    rules = sorted({finding.rule for finding in report.findings})
+    for rule in rules:
+        fixed: list[Finding] = []
+        files: dict[str, bytes] = {}
+        for item in review.items:
+            if item.finding.rule != rule or not accepts(item.finding) or not review.is_open(item):
+                continue
+            with contextlib.suppress(NotPossible):
+                review.answer(item, Answer.ACCEPT)
+                fixed.append(item.finding)
+                files[_joined(prefix, item.path)] = review.state(item.path).now.raw
+                if split:
+                    yield Repaired(tuple(fixed), files)
+                    fixed, files = [], {}
+        if fixed:
+            yield Repaired(tuple(fixed), files)
+
+
+def _joined(prefix: str, path: str) -> str:
+    return posixpath.normpath(posixpath.join(prefix, path))
+
+
+def make_branch(
+    repository: Repository, name: str, base: str, changes: Sequence[Repaired], person: Person, force: bool
+) -> Branch:
+    """Put the repairs on a branch that begins at a commit. Raises GitFailed with what is in the way."""
+    if not repository.is_branch_name(name):
+        raise GitFailed(f"{name!r} is no name for a branch")
+    if name in repository.checked_out():
+        raise GitFailed(f"{name}: a work tree is on this branch; take another name")
+    if not changes:
+        return Branch(name, base, (), (), is_new=False)
+    ref = f"refs/heads/{name}"
+    former = repository.tip(ref)
+    if former is not None and not force and not is_ours(repository, former, base):
+        raise GitFailed(f"{name}: there is such a branch, with commits leakfix did not make; --force replaces it")
+    wanted = [NewCommit(commit_message(change.findings), change.files) for change in changes]
+    commits = _written(repository, wanted, base, ref, former, person)
+    findings = tuple(finding for change in changes for finding in change.findings)
+    return Branch(name, base, tuple(commits), findings, is_new=repository.tip(ref) != former)
+
+
+def _written(
+    repository: Repository, wanted: Sequence[NewCommit], base: str, ref: str, former: str | None, person: Person
+) -> list[str]:
+    """The commits, made beside the branch and then put on it in one step."""
+    aside = f"refs/leakfix/pending/{ref.removeprefix('refs/heads/')}"
+    repository.delete(aside)  # what an interrupted run left
+    try:
+        commits = repository.write(wanted, base, aside, person)
+        if former is not None and _same(repository, former, commits):
+            return _chain(repository, former, len(commits))
+        if repository.wants_signatures():
+            commits = repository.signed(commits, base)
+        repository.move(ref, commits[-1], former)
+    finally:
+        repository.delete(aside)
+    return commits
+
+
+def _same(repository: Repository, former: str, commits: Sequence[str]) -> bool:
+    """Whether a branch already has these commits, signed or not."""
+    told = [repository.info(commit) for commit in _chain(repository, former, len(commits))]
+    wanted = [repository.info(commit) for commit in commits]
+    alike = [(info.tree, info.author, info.message) for info in told] == [
+        (info.tree, info.author, info.message) for info in wanted
+    ]
+    return alike and bool(told) and told[0].parents == wanted[0].parents
+
+
+def _chain(repository: Repository, tip: str, length: int) -> list[str]:
+    """The last commits up to a tip, the oldest first."""
+    chain = [tip]
+    while len(chain) < length and repository.info(chain[0]).parents:
+        chain.insert(0, repository.info(chain[0]).parents[0])
+    return chain
+
+
+def is_ours(repository: Repository, tip: str, base: str) -> bool:
+    """Whether leakfix made the commit at the tip, or there is none of its own."""
+    return tip == base or bool(trailer(repository.info(tip).message, RULE))
