@@ -99,6 +99,7 @@ def test_a_closed_pipe_does_not_disturb_the_version(tree: Path) -> None:
         ("x" * 2_000_000, "larger than"),
         ("a = " + "[" * 100_000, "deep"),
     ],
+    ids=["misspelt", "too large", "too deep"],
 )
 def test_a_bad_configuration_exits_with_two(tree: Path, leakfix: Program, text: str, told: str) -> None:
     (tree / "leakfix.toml").write_text(text)
