@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,6 +34,11 @@ class Codemod:
     resource: str | None
     examples: str | None = None
     pattern: PatternCodemod | None = None
+
+    def section(self, heading: str) -> str:
+        """What the docstring says under one of its headings; empty where it has none such."""
+        _, found, rest = f"\n{self.docstring}".partition(f"\n{heading}\n{'-' * len(heading)}\n")
+        return re.split(r"\n\n[^\n]+\n-{3,}\n", rest)[0].strip() if found else ""
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from leakfix.cli.check import exit_code
-from leakfix.cli.options import searching, settings
+from leakfix.cli.options import Settings, searching, settings
 from leakfix.cli.terminal import complain, progress
+from leakfix.config import load
 from leakfix.finding import Finding, Safety
+from leakfix.project.files import is_under
 
 if TYPE_CHECKING:
     from leakfix.forge.branches import Branch
+    from leakfix.forge.repository import Repository
 
 
 @click.command("branch")
@@ -47,16 +52,18 @@ def commit_to(name: str, base: str, unsafe_fixes: bool, split: bool, force: bool
         repository = Repository(os.getcwd())
         with contextlib.closing(repository):
             commit = repository.commit_of(base)
-            prefix = _prefix(repository)
-            with progress("reading the commit"), exported(repository, commit) as folder:
-                inside = os.path.join(folder, *prefix.split("/")) if prefix else folder
+            branches.require_usable(repository, name)
+            place = _place(repository)
+            named = [_in_repository(path, place) for path in options["paths"]] or [place.prefix]
+            with progress("reading the commit"), exported(repository, commit, named) as folder:
+                inside = os.path.join(folder, place.prefix)
                 os.makedirs(inside, exist_ok=True)
                 with contextlib.chdir(inside):
-                    run = settings(**options)
+                    run = _settings(options, named, place, folder)
                     from leakfix import engine
 
                     report = engine.check(run.paths, run.config, run.registry, run.jobs)
-                    changes = list(branches.repaired(report, accepts, prefix, split))
+                    changes = list(branches.repaired(report, accepts, place.prefix, split))
                     code = exit_code(run.paths, report, False)
             made = branches.make_branch(repository, name, commit, changes, repository.person(), force)
     except GitFailed as error:
@@ -69,12 +76,57 @@ def commit_to(name: str, base: str, unsafe_fixes: bool, split: bool, force: bool
     return code or int(bool(left))
 
 
-def _prefix(repository: Any) -> str:
-    """The working directory's place in the repository."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a repository the program runs. top: its work tree; prefix: the working directory, from there."""
+
+    top: str
+    prefix: str
+
+
+def _place(repository: Repository) -> Place:
+    from leakfix.forge.repository import GitFailed
+
+    here = os.path.realpath(os.getcwd())
     if not repository.top:
-        return ""
-    relative = os.path.relpath(os.path.realpath(os.getcwd()), os.path.realpath(repository.top))
-    return "" if relative == "." else relative.replace(os.sep, "/")
+        return Place(here, "")
+    place = Place(os.path.realpath(repository.top), _relative(here, os.path.realpath(repository.top)))
+    if place.prefix.partition("/")[0] == ".git":
+        raise GitFailed("this is the inside of a repository; run it in its work tree")
+    return place
+
+
+def _in_repository(path: str, place: Place) -> str:
+    """A path of the command line, from the top of the repository. Raises GitFailed."""
+    from leakfix.forge.repository import GitFailed
+
+    folder, name = os.path.split(os.path.abspath(path))
+    found = _relative(os.path.join(os.path.realpath(folder), name), place.top)
+    if found.partition("/")[0] == "..":
+        raise GitFailed(f"{path}: outside the repository")
+    return found
+
+
+def _settings(options: Mapping[str, Any], named: Sequence[str], place: Place, folder: str) -> Settings:
+    """The settings as the commit has them, or as a file that is named; nothing from above the exported folder."""
+    paths = tuple(os.path.relpath(path or ".", place.prefix or ".") for path in named)
+    file = options["config_file"]
+    if file is not None:
+        file = os.path.join(place.top, place.prefix, file)
+        run = settings(**{**options, "paths": paths, "config_file": file})
+        root = os.path.normpath(os.path.join(folder, _relative(os.path.dirname(os.path.realpath(file)), place.top)))
+        return replace(run, config=replace(run.config, root=root))
+    found = load().file
+    if found is not None and not is_under(os.path.realpath(found), folder):
+        with tempfile.NamedTemporaryFile(prefix="leakfix-", suffix=".toml") as empty:
+            run = settings(**{**options, "paths": paths, "config_file": empty.name})
+        return replace(run, config=replace(run.config, root=".", file=None))
+    return settings(**{**options, "paths": paths})
+
+
+def _relative(path: str, top: str) -> str:
+    relative = os.path.relpath(path, top)
+    return "" if relative == os.curdir else relative.replace(os.sep, "/")
 
 
 def _tell(made: Branch) -> None:

@@ -34,6 +34,13 @@ def searching(command: Command) -> Command:
     return command
 
 
+def choosing(command: Command) -> Command:
+    """Add the options of a command that always searches a whole repository."""
+    for decorate in reversed(_SEARCHING[1:]):
+        command = decorate(command)
+    return command
+
+
 def settings(
     paths: tuple[str, ...],
     select: tuple[str, ...] | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from leakfix.finding import Finding
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """Repairs that make one commit. files: by their path in the repository, whole."""
+    """Repairs that make one commit. files: whole, by their path in the repository, which the findings have, too."""
 
     findings: tuple[Finding, ...]
     files: dict[str, bytes]
@@ -53,8 +53,9 @@ def repaired(
                 continue
             with contextlib.suppress(NotPossible):
                 review.answer(item, Answer.ACCEPT)
-                fixed.append(item.finding)
-                files[_joined(prefix, item.path)] = review.state(item.path).now.raw
+                path = _joined(prefix, item.path)
+                fixed.append(replace(item.finding, path=path))
+                files[path] = review.state(item.path).now.raw
                 if split:
                     yield Repaired(tuple(fixed), files)
                     fixed, files = [], {}
@@ -66,14 +67,21 @@ def _joined(prefix: str, path: str) -> str:
     return posixpath.normpath(posixpath.join(prefix, path))
 
 
-def make_branch(
-    repository: Repository, name: str, base: str, changes: Sequence[Repaired], person: Person, force: bool
-) -> Branch:
-    """Put the repairs on a branch that begins at a commit. Raises GitFailed with what is in the way."""
+def require_usable(repository: Repository, name: str) -> None:
+    """Raise GitFailed where no commits may be put on a branch of this name, whatever they are."""
     if not repository.is_branch_name(name):
         raise GitFailed(f"{name!r} is no name for a branch")
     if name in repository.checked_out():
         raise GitFailed(f"{name}: a work tree is on this branch; take another name")
+    if repository.is_symbolic(f"refs/heads/{name}"):
+        raise GitFailed(f"{name}: this is another name of some other branch; take another one")
+
+
+def make_branch(
+    repository: Repository, name: str, base: str, changes: Sequence[Repaired], person: Person, force: bool
+) -> Branch:
+    """Put the repairs on a branch that begins at a commit. Raises GitFailed with what is in the way."""
+    require_usable(repository, name)
     if not changes:
         return Branch(name, base, (), (), is_new=False)
     ref = f"refs/heads/{name}"
@@ -89,18 +97,13 @@ def make_branch(
 def _written(
     repository: Repository, wanted: Sequence[NewCommit], base: str, ref: str, former: str | None, person: Person
 ) -> list[str]:
-    """The commits, made beside the branch and then put on it in one step."""
-    aside = f"refs/leakfix/pending/{ref.removeprefix('refs/heads/')}"
-    repository.delete(aside)  # what an interrupted run left
-    try:
-        commits = repository.write(wanted, base, aside, person)
-        if former is not None and _same(repository, former, commits):
-            return _chain(repository, former, len(commits))
-        if repository.wants_signatures():
-            commits = repository.signed(commits, base)
-        repository.move(ref, commits[-1], former)
-    finally:
-        repository.delete(aside)
+    """The commits, made first and then put on the branch in one step."""
+    commits = repository.write(wanted, base, None, person)
+    if former is not None and _same(repository, former, commits):
+        return _chain(repository, former, len(commits))
+    if repository.wants_signatures():
+        commits = repository.signed(commits, base)
+    repository.move(ref, commits[-1], former)
     return commits
 
 
@@ -123,5 +126,18 @@ def _chain(repository: Repository, tip: str, length: int) -> list[str]:
 
 
 def is_ours(repository: Repository, tip: str, base: str) -> bool:
-    """Whether leakfix made the commit at the tip, or there is none of its own."""
-    return tip == base or bool(trailer(repository.info(tip).message, RULE))
+    """Whether leakfix made the commit at the tip and nobody changed it since, or there is none of its own.
+
+    Its author is its committer, and its time that of the commit before. Amending, rebasing, or a change to a commit
+    below it makes another committer or another time.
+    """
+    if tip == base:
+        return True
+    info = repository.info(tip)
+    if not trailer(info.message, RULE) or info.author != info.committer or len(info.parents) != 1:
+        return False
+    return _time(info.committer) == _time(repository.info(info.parents[0]).committer)
+
+
+def _time(who: str) -> str:
+    return who.rpartition("> ")[2].split(" ")[0]

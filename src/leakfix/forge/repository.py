@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+# While it is imported gitpython starts what PATH has as git, be it of the working directory, and fails without.
+os.environ["GIT_PYTHON_GIT_EXECUTABLE"] = os.devnull
+os.environ["GIT_PYTHON_REFRESH"] = "quiet"
 import git
 
 _SIGNING = {
@@ -23,8 +27,10 @@ _SIGNING = {
     "gpg.ssh.program": "ssh-keygen",
     "gpg.ssh.defaultkeycommand": "",
 }
-_REGULAR = frozenset({"100644", "100755"})
 _NEVER = frozenset({"", ".", "..", ".git"})
+_CRUD = "".join(map(chr, range(33))) + ".,:;<>\"\\'"  # what git takes off the ends of names and addresses
+_MOST_AT_ONCE = 64 << 20
+_UNWRITTEN = "refs/leakfix/unwritten"
 _ESCAPES = {10: b"\\n", 34: b'\\"', 92: b"\\\\"}
 
 
@@ -71,10 +77,13 @@ class Repository:
     """One repository, opened where a path lies in it.
 
     settings: configuration given to every command, beside what keeps a repository's own programs from running.
+    offline: whether git may talk to nobody: a repository may name a program as the way to its remote.
     """
 
-    def __init__(self, path: str, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, path: str, settings: Mapping[str, str] | None = None, offline: bool = True) -> None:
         """Open it. Raises GitFailed where there is none, or git does not trust it."""
+        self._program = _program()
+        self._offline = offline
         _without_git_variables()
         try:
             self._repo = git.Repo(path, search_parent_directories=True, expand_vars=False)
@@ -89,8 +98,8 @@ class Repository:
         """A new bare repository that reads the objects of another one, and nothing of its configuration."""
         _without_git_variables()
         try:
-            options: dict[str, Any] = {"template": _empty(folder), **_format_of(borrowed)}
-            git.Repo.init(folder, bare=True, **options).close()
+            options = ("--quiet", "--bare", f"--template={_empty(folder)}", *_format_of(borrowed))
+            git.Git(folder).execute([_program(), "init", *options])
         except git.GitCommandError as error:
             raise GitFailed(_words(error)) from error
         if borrowed is not None:
@@ -98,28 +107,26 @@ class Repository:
                 stream.write(os.path.join(os.path.abspath(borrowed.git_folder), "objects") + "\n")
             with suppress(FileNotFoundError), open(os.path.join(borrowed.git_folder, "shallow"), "rb") as shallow:
                 _write(os.path.join(folder, "shallow"), shallow.read())
-        return cls(folder, settings)
+        return cls(folder, settings, offline=False)
 
     def close(self) -> None:
         """Let go of git's processes."""
         self._repo.close()
 
-    def run(self, *command: str, **options: Any) -> bytes:
-        """Run one git command. Raises GitFailed."""
+    def run(self, *command: str, settings: Mapping[str, str] | None = None, **options: Any) -> bytes:
+        """Run one git command. settings: configuration for it alone. Raises GitFailed."""
+        options |= {"stdout_as_string": False, "strip_newline_in_stdout": False}
         try:
-            with self._repo.git.custom_environment(**self._environment()):
-                return bytes(
-                    self._repo.git.execute(
-                        ["git", *command], stdout_as_string=False, strip_newline_in_stdout=False, **options
-                    )
-                )
+            with self._repo.git.custom_environment(**self._environment({**self._settings, **(settings or {})})):
+                return bytes(self._repo.git.execute([self._program, *command], **options))
         except git.GitCommandError as error:
             raise GitFailed(_words(error)) from error
-        except OSError as error:
-            raise GitFailed(f"git could not be started: {error.strerror or error}") from error
+        except (OSError, git.GitCommandNotFound) as error:
+            raise GitFailed(f"git could not be started: {getattr(error, 'strerror', None) or error}") from error
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, settings: Mapping[str, str]) -> dict[str, str]:
         environment = {
+            "PATH": _trusted_path(),
             "GIT_NO_REPLACE_OBJECTS": "1",
             "GIT_NO_LAZY_FETCH": "1",
             "GIT_OPTIONAL_LOCKS": "0",
@@ -127,9 +134,11 @@ class Repository:
             "GIT_ASKPASS": "",
             "SSH_ASKPASS": "",
             "LC_ALL": "C",
-            "GIT_CONFIG_COUNT": str(len(self._settings)),
+            "GIT_CONFIG_COUNT": str(len(settings)),
         }
-        for number, (key, value) in enumerate(self._settings.items()):
+        if self._offline:
+            environment["GIT_ALLOW_PROTOCOL"] = ""
+        for number, (key, value) in enumerate(settings.items()):
             environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
         return environment
 
@@ -140,7 +149,9 @@ class Repository:
         try:
             found = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}")
         except GitFailed as error:
-            raise GitFailed(f"{revision}: there is no such commit here") from error
+            self.run("rev-parse", "--git-dir")  # raises where git does not trust or understand the repository
+            empty = revision == "HEAD" and "; has the repository no commits yet?"
+            raise GitFailed(f"{revision}: there is no such commit here{empty or ''}") from error
         return found.decode().strip()
 
     def has(self, commit: str) -> bool:
@@ -159,6 +170,14 @@ class Repository:
             return None
         return found.decode().strip()
 
+    def is_symbolic(self, ref: str) -> bool:
+        """Whether a ref is another name of some other ref."""
+        try:
+            self.run("symbolic-ref", "--quiet", ref)
+        except GitFailed:
+            return False
+        return True
+
     def files(self, commit: str) -> dict[str, Blob]:
         """The regular files of a commit, by path; links, submodules and names that lead elsewhere are left out."""
         listing = self.run("ls-tree", "-r", "-z", "--full-tree", commit)
@@ -167,19 +186,48 @@ class Repository:
             about, _, name = entry.partition(b"\t")
             mode, kind, blob = about.decode().split()
             path = os.fsdecode(name)
-            if kind == "blob" and mode in _REGULAR and _NEVER.isdisjoint(path.lower().split("/")):
-                found[path] = Blob(mode, blob)
+            if kind == "blob" and mode.startswith("100") and _NEVER.isdisjoint(path.lower().split("/")):
+                found[path] = Blob("100755" if mode == "100755" else "100644", blob)  # old git wrote other modes, too
         return found
 
+    def missing(self, commit: str) -> set[str]:
+        """The ids of what belongs to a commit's tree and is not here: in a partial clone git fails over them."""
+        listing = self.run("rev-list", "--objects", "--no-object-names", "--missing=print", f"{commit}^{{tree}}")
+        return {line[1:] for line in listing.decode().splitlines() if line.startswith("?")}
+
+    def sizes(self, blobs: Iterable[str]) -> dict[str, int]:
+        """How large blobs are, by their ids. Raises GitFailed over one that is not here, or leaves it out."""
+        answer = self._asked("--batch-check", dict.fromkeys(blobs)).decode()
+        told = (line.split(" ") for line in answer.splitlines())
+        return {words[0]: int(words[2]) for words in told if len(words) == 3}
+
     def contents(self, blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """The bytes of blobs by their ids; those that are not here (a partial clone) are left out."""
-        wanted = list(dict.fromkeys(blobs))
-        if not wanted:
-            return
+        """The bytes of blobs by their ids. Raises GitFailed over one that is not here, or leaves it out."""
+        return self.read(self.sizes(blobs))
+
+    def read(self, sizes: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
+        """The bytes of blobs by their ids, a part of them at a time. sizes: as ``sizes`` gives them."""
+        batch: list[str] = []
+        total = 0
+        for blob, size in sizes.items():
+            if batch and total + size > _MOST_AT_ONCE:
+                yield from self._contents(batch)
+                batch, total = [], 0
+            batch.append(blob)
+            total += size
+        yield from self._contents(batch)
+
+    def _asked(self, how: str, blobs: Iterable[str]) -> bytes:
+        lines = "".join(f"{blob}\n" for blob in blobs)
+        if not lines:
+            return b""
         with tempfile.TemporaryFile() as stream:
-            stream.write("".join(f"{blob}\n" for blob in wanted).encode())
+            stream.write(lines.encode())
             stream.seek(0)
-            answer = self.run("cat-file", "--batch", "--buffer", istream=stream)
+            return self.run("cat-file", how, "--buffer", istream=stream)
+
+    def _contents(self, blobs: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        answer = self._asked("--batch", blobs)
         at = 0
         while at < len(answer):
             end = answer.index(b"\n", at)
@@ -203,9 +251,7 @@ class Repository:
 
     def person(self) -> Person:
         """Who the user says to be."""
-        with self._repo.config_reader() as reader:
-            name = str(reader.get_value("user", "name", "leakfix"))
-            email = str(reader.get_value("user", "email", "leakfix@localhost"))
+        name, email = (self._setting("--includes", f"user.{key}") for key in ("name", "email"))
         return Person(_one_line(name) or "leakfix", _one_line(email) or "leakfix@localhost")
 
     def remote_url(self, name: str) -> str:
@@ -228,8 +274,8 @@ class Repository:
         listing = self.run("worktree", "list", "--porcelain").decode("utf-8", "surrogateescape")
         return set(re.findall(r"^branch refs/heads/(.*)$", listing, re.MULTILINE))
 
-    def write(self, commits: Sequence[NewCommit], base: str, ref: str, person: Person) -> list[str]:
-        """Make commits, one upon the other, and put a ref on the last; their ids.
+    def write(self, commits: Sequence[NewCommit], base: str, ref: str | None, person: Person) -> list[str]:
+        """Make commits, one upon the other, and put a ref on the last, if one is given; their ids.
 
         The same base, commits and person give the same ids: the time is that of the base. Nothing but the ref is
         touched. Raises GitFailed where the ref has other commits.
@@ -263,47 +309,47 @@ class Repository:
             stream.write(info.message.encode("utf-8", "surrogateescape"))
             stream.seek(0)
             command = ("commit-tree", "-S", "-p", parent, info.tree)
-            safe = Repository(self.git_folder, {**self._settings, **self._own_programs()})
-            try:
-                return safe.run(*command, istream=stream, env=identity).decode().strip()
-            finally:
-                safe.close()
+            settings = {"i18n.commitEncoding": "utf-8", **self._own_programs()}
+            return self.run(*command, settings=settings, istream=stream, env=identity).decode().strip()
 
     def wants_signatures(self) -> bool:
         """Whether commits are to be signed."""
         return self._setting("--type=bool", "commit.gpgsign") == "true"
 
     def _own_programs(self) -> dict[str, str]:
-        return {
-            key: self._setting("--global", key) or self._setting("--system", key) or otherwise
-            for key, otherwise in _SIGNING.items()
-        }
+        programs = {key: self._own_setting(key) or otherwise for key, otherwise in _SIGNING.items()}
+        openpgp = self._own_setting("gpg.openpgp.program")  # another name of gpg.program; git takes the last of both
+        return {**programs, "gpg.openpgp.program": openpgp} if openpgp else programs
 
-    def _setting(self, how: str, key: str) -> str:
+    def _own_setting(self, key: str) -> str:
+        return self._setting("--global", "--includes", key) or self._setting("--system", "--includes", key)
+
+    def _setting(self, *what: str) -> str:
         try:
-            return self.run("config", how, "--get", key).decode().strip()
+            return self.run("config", *what[:-1], "--get", what[-1]).decode("utf-8", "surrogateescape").strip()
         except GitFailed:
             return ""
 
     def move(self, ref: str, new: str, old: str | None) -> None:
         """Put a ref on a commit if it is still where it was. Raises GitFailed."""
-        self.run("update-ref", ref, new, old or "0" * len(new))
+        self.run("update-ref", "--no-deref", ref, new, old or "0" * len(new))
 
     def delete(self, ref: str) -> None:
         """Remove a ref, if it is there."""
         old = self.tip(ref)
         if old is not None:
-            self.run("update-ref", "-d", ref, old)
+            self.run("update-ref", "--no-deref", "-d", ref, old)
 
 
 def _stream(
-    commits: Sequence[NewCommit], base: str, ref: str, person: Person, when: str, modes: Mapping[str, str]
+    commits: Sequence[NewCommit], base: str, ref: str | None, person: Person, when: str, modes: Mapping[str, str]
 ) -> Iterator[bytes]:
     """What ``git fast-import`` reads (git-fast-import(1))."""
+    inside = ref or _UNWRITTEN
     who = f"{person.name} <{person.email}> {when}".encode("utf-8", "surrogateescape")
     for number, commit in enumerate(commits, 1):
         message = commit.message.encode("utf-8", "surrogateescape")
-        yield f"commit {ref}\nmark :{number}\n".encode()
+        yield f"commit {inside}\nmark :{number}\n".encode()
         yield b"author " + who + b"\ncommitter " + who + b"\n"
         yield b"data %d\n%s\n" % (len(message), message)
         yield f"from {base if number == 1 else f':{number - 1}'}\n".encode()
@@ -312,6 +358,8 @@ def _stream(
             yield b"data %d\n%s\n" % (len(data), data)
     for number in range(1, len(commits) + 1):
         yield f"get-mark :{number}\n".encode()
+    if ref is None:
+        yield f"reset {inside}\n\n".encode()  # a ref that has no commit in the end is not written
     yield b"done\n"
 
 
@@ -321,7 +369,7 @@ def _quoted(path: str) -> bytes:
 
 
 def _one_line(text: str) -> str:
-    return re.sub(r"[<>\r\n\0]", "", text).strip()
+    return re.sub(r"[<>\r\n\0]", "", text).strip(_CRUD)
 
 
 def _words(error: git.GitCommandError) -> str:
@@ -331,6 +379,19 @@ def _words(error: git.GitCommandError) -> str:
     match = re.search(r"stderr: '(.*)'\s*\Z", text, re.DOTALL)
     lines = (match[1] if match else text).strip().splitlines()
     return "; ".join(line.strip() for line in lines if line.strip()) or f"git ended with {error.status}"
+
+
+def _program() -> str:
+    found = shutil.which("git", path=_trusted_path())
+    if found is None:
+        raise GitFailed("git is needed for this, and is not on PATH")
+    return found
+
+
+def _trusted_path() -> str:
+    """PATH without what is empty or relative: that could be the repository itself."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if os.path.isabs(folder))
 
 
 def _without_git_variables() -> None:
@@ -346,10 +407,10 @@ def _empty(folder: str) -> str:
     return path
 
 
-def _format_of(repository: Repository | None) -> dict[str, str]:
-    if repository is not None and len(repository.commit_of("HEAD") if repository.has("HEAD") else "") == 64:
-        return {"object_format": "sha256"}
-    return {}
+def _format_of(repository: Repository | None) -> tuple[str, ...]:
+    if repository is None:
+        return ()
+    return (f"--object-format={repository.run('rev-parse', '--show-object-format').decode().strip()}",)
 
 
 def _write(path: str, data: bytes) -> None:

@@ -41,9 +41,8 @@ class Journal:
         """Open and lock it. Raises InUse, or another OSError where the state folder cannot be written."""
         self.path = path
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = _opened(path)
         try:
-            _lock(self._descriptor)
             self._answers = self._read()
         except BaseException:
             os.close(self._descriptor)
@@ -94,7 +93,7 @@ class Journal:
         for item in done:
             self._answers.pop(item.key, None)
         lines = [json.dumps({"finding": key, **entry}) + "\n" for key, entry in self._answers.items()]
-        temporary = f"{self.path}.{os.getpid()}"
+        temporary = f"{self.path}.new"  # one name, so that what a crash leaves is replaced by the next review
         with open(temporary, "wb") as stream:
             stream.write("".join(lines).encode())
             stream.flush()
@@ -156,6 +155,21 @@ def _state_folder() -> str:
     if not os.path.isabs(base):
         base = os.path.join(os.path.expanduser("~"), ".local", "state")
     return os.path.join(base, "leakfix")
+
+
+def _opened(path: str) -> int:
+    """A locked descriptor of the file that has this name now: another review may just have replaced it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _lock(descriptor)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 def _lock(descriptor: int) -> None:
