@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test docs corpus format clean
+.PHONY: demo demo-review test docs corpus format clean
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
@@ -17,8 +17,12 @@ $(READY): pyproject.toml
 demo: $(READY)
 	@bash scripts/demo $(abspath $(BIN))/leakfix
 
+# The review on the same service, driven by keys; makes the pictures in docs/screens anew.
+demo-review: $(READY)
+	@$(BIN)/python scripts/review_screens.py
+
 test: $(READY)
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

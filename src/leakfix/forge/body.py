@@ -169,8 +169,8 @@ def dashboard_of(groups: Sequence[tuple[str, Sequence[Entry]]]) -> str:
     """The body of the dashboard issue."""
     lines = [
         "<!-- leakfix-dashboard -->",
-        "leakfix keeps one pull request for each rule and package with leaks it can repair. It keeps no other records "
-        "than those here: what was closed without being merged stays closed, until it is ticked below.",
+        "leakfix keeps one pull request for each rule and package with leaks it can repair. It remembers nothing but "
+        "what stands here: what was closed without being merged stays closed, until it is ticked below.",
     ]
     for title, entries in groups:
         if entries:
