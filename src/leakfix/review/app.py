@@ -150,6 +150,7 @@ class ReviewApp(App[Ending]):
         self._item = next(filter(review.is_open, review.items), review.items[0])
         self._leaves: dict[str, TreeNode[Item]] = {}
         self._by_rule = False
+        self._moves = 0
 
     def compose(self) -> ComposeResult:
         """List, detail, buttons."""
@@ -220,15 +221,23 @@ class ReviewApp(App[Ending]):
     def _go(self, item: Item) -> None:
         """Show a finding, and mark it in the list once that is drawn."""
         self._item = item
-        node = self._leaves[item.key]
-        self.call_after_refresh(lambda: self._tree().move_cursor(node))
+        self._moves += 1
+        self.call_after_refresh(self._follow)
         self._show()
+
+    def _follow(self) -> None:
+        """Mark what is on show; until all such moves are done, what is highlighted is no choice of the person."""
+        self._tree().move_cursor(self._leaves[self._item.key])
+        self.call_after_refresh(self._followed)
+
+    def _followed(self) -> None:
+        self._moves -= 1
 
     @on(Tree.NodeHighlighted)
     def highlighted(self, event: Tree.NodeHighlighted[Item]) -> None:
         """By the arrows or the mouse."""
         item = event.node.data
-        if item is not None and item is not self._item and self._leaves.get(item.key) is event.node:
+        if not self._moves and item is not None and item is not self._item and self._leaves.get(item.key) is event.node:
             self._item = item
             self._show()
 
