@@ -31,8 +31,8 @@ def test_case_in_another_layout(case: Case, variant: str, registry: Registry, tm
 
 def bless(path: Path, files: dict[str, bytes]) -> None:
     """Write what the run made as the expected result; the diff is for a person to review."""
-    if path.suffix == ".py":
-        path.write_bytes(files["case.py"])
+    if path.suffix:
+        path.write_bytes(files[f"case{path.suffix}"])
         return
     for name, data in files.items():
         (path / name).parent.mkdir(parents=True, exist_ok=True)

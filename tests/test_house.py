@@ -17,6 +17,7 @@ import pytest
 
 from leakfix import engine
 from leakfix.config import Config
+from leakfix.project.discover import SUFFIXES
 from leakfix.registry import Registry
 from leakfix.resources import OwnerRow, Resource, TypeRow, table_from
 
@@ -26,6 +27,8 @@ CODEMODS = sorted((ROOT / "codemods" / "leakfix_codemods").glob("*/*.py"))
 OURS = [*CORE, *sorted((ROOT / "codemods").rglob("*.py")), *sorted((ROOT / "tests").rglob("*.py"))]
 HEADINGS = ("What leaks", "Why it hurts", "How it is repaired", "When it is left alone")
 LONGEST = 800
+GO_ROOTS = {"context", "github", "gorm"}
+"""What Go's import paths begin with: a standard package, a forge, a domain."""
 
 
 def name_of(path: Path) -> str:
@@ -37,8 +40,11 @@ def codemod_files() -> list[Path]:
 
 
 def library_names(registry: Registry) -> frozenset[str]:
-    """Top-level packages of the tables; of the standard library's only those that are drivers."""
-    return registry.table.import_roots - (sys.stdlib_module_names - {"sqlite3"}) - {""}
+    """Top-level packages of the tables; of the standard libraries' only those that are drivers."""
+    names = registry.table.import_roots - (sys.stdlib_module_names - {"sqlite3"}) - {""}
+    rows = {name for row in registry.table.resources for name in row.acquire if "/" in name}
+    go = {re.split(r"[.(]", name.rpartition("/")[2])[0] for name in rows}
+    return frozenset(name for name in names if "/" not in name and name not in GO_ROOTS) | (go - {"sql", "v4", "v5"})
 
 
 def code_words(path: Path) -> set[str]:
@@ -100,8 +106,8 @@ def test_a_codemod_tells_four_things_in_order(path: Path) -> None:
 def test_a_codemod_has_an_example_and_a_case_to_stay_silent_on(path: Path) -> None:
     cases = ROOT / "fixtures" / path.parent.name / path.stem
     names = [case.name for case in cases.iterdir()]
-    assert {"example.before.py", "example.after.py"} <= set(names)
-    assert any(name.endswith(".ok.py") for name in names)
+    assert any({f"example.before{suffix}", f"example.after{suffix}"} <= set(names) for suffix in SUFFIXES)
+    assert any(name.endswith(tuple(f".ok{suffix}" for suffix in SUFFIXES)) for name in names)
 
 
 def test_every_row_has_a_codemod(registry: Registry) -> None:

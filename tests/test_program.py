@@ -127,6 +127,20 @@ def test_explain_knows_the_nearest_rule(tree: Path, leakfix: Program) -> None:
         assert heading in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [
+        ("psycopg2/unreturned-pool-connection", b"+    try:"),
+        ("database_sql/unfinished-transaction", b"+\tdefer tx.Rollback()"),
+        ("gorm/unscanned-row", b"\treturn row.Err() == nil"),
+    ],
+    ids=["python", "go", "no repair"],
+)
+def test_explain_shows_the_example(tree: Path, leakfix: Program, rule: str, line: bytes) -> None:
+    _, _, example = leakfix("explain", rule).stdout.partition(b"\nExample\n-------\n")
+    assert line in example.splitlines()
+
+
 def test_rules_are_one_line_each(tree: Path, leakfix: Program) -> None:
     lines = leakfix("rules").stdout.decode().splitlines()
     assert all(line.split()[1] in ("leak", "growth", "advice") for line in lines)

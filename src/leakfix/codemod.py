@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from leakfix.finding import Category, Fix, Refusal, Safety, Severity, Step
+from leakfix.patterns.go import GoMatch, GoView
 from leakfix.patterns.view import Match, View
 
 __all__ = [
     "Category",
     "Fix",
+    "GoMatch",
+    "GoPatternCodemod",
+    "GoView",
     "LeakCodemod",
     "Match",
     "PatternCodemod",
@@ -66,3 +70,18 @@ class PatternCodemod:
     category: Category = Category.GROWTH
     asks: tuple[str, ...] = ()
     refines: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GoPatternCodemod:
+    """The same for Go: report (and repair) places that a function finds in one file.
+
+    find: yields the places of one file.
+    shape: a regular expression that must be found in the file's bytes.
+    """
+
+    find: Callable[[GoView], Iterator[GoMatch]]
+    noun: str
+    repairs: str
+    shape: str
+    category: Category = Category.LEAK

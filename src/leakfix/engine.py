@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import gc
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,9 +14,11 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 
 from leakfix.analysis import Analysis, Located, Matched, Rules
-from leakfix.codemod import PatternCodemod
+from leakfix.analysis_go import GoAnalysis, GoMatched
+from leakfix.codemod import GoPatternCodemod, PatternCodemod
 from leakfix.config import Config
 from leakfix.finding import Category, Finding, Fix, Refusal
+from leakfix.languages.go.packages import GoFile, Packages
 from leakfix.languages.python.importers import Exports, Importers, ImportIndex, reached
 from leakfix.languages.python.modules import Import, Module
 from leakfix.languages.python.project import Modules, Unparsable
@@ -29,10 +32,11 @@ from leakfix.project.prefilter import Prefilter, Triggers
 from leakfix.project.suppressions import Suppressions, suppressions
 from leakfix.project.workers import Workers
 from leakfix.registry import Registry
+from leakfix.repairs.go.plan import repair as repaired_go
 from leakfix.repairs.python.separate import line_edits, separated
 from leakfix.repairs.python.subject import Refused
 from leakfix.source import SourceFile, Span, UndecodableSource
-from leakfix.verify import compiled, verified, verified_pattern
+from leakfix.verify import compiled, verified, verified_go, verified_go_pattern, verified_pattern
 
 _RECURSION = 12_000
 _ROUNDS = 8
@@ -107,18 +111,22 @@ def check(paths: Sequence[str], config: Config, registry: Registry, jobs: int | 
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
     gc.disable()  # millions of syntax nodes, looked through again and again for nothing; see Modules
     found = discover(paths, config)
+    python = [path for path in found.files if not is_go(path)]
     run = _Run(config, registry)
     errors = [FileError(path, message) for path, message in found.errors]
     named = set(found.files)
-    around = [] if all(map(is_whole, paths)) else reached(found.files, run.analysis.modules, read_file)
+    around = [] if all(map(is_whole, paths)) else reached(python, run.analysis.modules, read_file)
     with Workers(run, jobs, len(found.files)) as workers:
-        indexed = workers.map(_Run.index, found.files + around)
+        indexed = workers.map(_Run.index, python + around)
         errors += [FileError(item.path, item.error) for item in indexed if item.error and item.path in named]
         workers.each(_Run.leave_out_released, {word for item in indexed for word in item.released})
         if list(paths) == ["."] and project_root("_") == os.getcwd():
             words = dict.fromkeys(found.files, frozenset[str]()) | {item.path: item.words for item in indexed}
             workers.each(_Run.mentioned, os.getcwd(), words)
         indexed += _importing(workers, indexed)
+        go = workers.map(_Run.index_go, [path for path in found.files if is_go(path)])
+        errors += [FileError(item.path, item.error) for item in go if item.error]
+        indexed += go
         acquire = sorted({item.path for item in indexed if (item.acquires or item.matches) and item.path in named})
         analysed = workers.map(_Run.analyse_all, acquire)
     findings = [finding for item in analysed for finding in item.findings]
@@ -139,6 +147,11 @@ def repair(report: Report, decide: Decide) -> Iterator[FileRepair]:
     for path, source in sorted(report.sources.items()):
         if any(finding.fix for finding in report.findings if finding.path == path):
             yield report.run.repair(source, decide)
+
+
+def is_go(path: str) -> bool:
+    """Whether a file is Go by its name."""
+    return path.endswith(".go")
 
 
 def _answer(analysis: Analysis, located: Located) -> Fix | Refusal:
@@ -174,18 +187,22 @@ class _Run:
         self.shared_releases = {word: b"." + word.encode() + b"()" for word in shared}
         names: dict[str, tuple[str, Category]] = {}
         self.patterns: dict[str, PatternCodemod] = {}
+        self.go_patterns: dict[str, GoPatternCodemod] = {}
         for name, codemod in registry.codemods.items():
             if config.selected(name, codemod.category):
                 if codemod.resource is not None:
                     names[codemod.resource] = (name, Category(codemod.category))
                 elif codemod.pattern is not None:
                     self.patterns[name] = codemod.pattern
+                elif codemod.go_pattern is not None:
+                    self.go_patterns[name] = codemod.go_pattern
         plain = {name: item for name, item in self.patterns.items() if not item.refines}
         self.triggers = Triggers({name: (item.imports, item.words, item.shape) for name, item in plain.items()})
         asked = [word for item in self.patterns.values() for word in item.asks]
         self.rules = Rules(names)
         self.analysis = Analysis(self.table, self.rules, Modules(read_file), Mentions(config, asked))
         self.imports = ImportIndex()
+        self.go = GoAnalysis(self.table, self.rules, Packages(read_file))
 
     def leave_out_released(self, words: set[str]) -> None:
         """What is shared by all and released somewhere is nobody's leak."""
@@ -194,7 +211,7 @@ class _Run:
             for resource, rule in self.rules.names.items()
             if not (self.table.by_id[resource].shared and words & set(self.table.by_id[resource].release_with))
         }
-        self.rules = self.analysis.rules = Rules(kept)
+        self.rules = self.analysis.rules = self.go.rules = Rules(kept)
 
     def mentioned(self, root: str, words: Mapping[str, frozenset[str]]) -> None:
         """What the index found of the words that patterns seek in other files."""
@@ -222,6 +239,23 @@ class _Run:
             if item != _Indexed(path):
                 found.append(item)
         return found
+
+    def index_go(self, paths: Sequence[str]) -> list[_Indexed]:
+        """Read Go files and see which may acquire something; tests live no longer than one run."""
+        found = []
+        for path in paths:
+            item = _Indexed(path)
+            try:
+                data = b"" if is_test(path) else read_file(path)
+                item.parsed = item.acquires = self.go.is_worth(data) or self._go_shapes(data)
+            except OSError as error:
+                item.error = error.strerror or str(error)
+            if item != _Indexed(path):
+                found.append(item)
+        return found
+
+    def _go_shapes(self, data: bytes) -> bool:
+        return any(re.search(item.shape.encode(), data, re.MULTILINE) for item in self.go_patterns.values())
 
     def importing(self, exports: Exports) -> list[_Indexed]:
         """What of the indexed files uses what others export, and what they export themselves."""
@@ -262,11 +296,14 @@ class _Run:
     def analyse(self, path: str) -> _Analysed:
         """Find and repair the leaks of one file."""
         result = _Analysed(path)
+        if is_go(path):
+            self._analyse_go(result)
+            return result
         module = self.analysis.modules.load(path)
         if module is None:
             return result
         try:
-            result.errors += [f"line {line}: {text}" for line, text in self._suppressions(module).warnings]
+            result.errors += [f"line {line}: {text}" for line, text in self._suppressions(module.source).warnings]
             result.findings += self.findings(module)
         except RecursionError:
             result.errors.append("nested too deeply; not analysed")
@@ -278,12 +315,53 @@ class _Run:
             result.source = module.source
         return result
 
+    def _analyse_go(self, result: _Analysed) -> None:
+        file = self.go.packages.file(result.path)
+        if file is None:
+            result.errors.append("could not be read as Go")
+            return
+        result.errors += [f"line {line}: {text}" for line, text in self._suppressions(file.source).warnings]
+        result.findings += self.go_findings(self.go, file)
+        result.source = file.source if result.findings else None
+        for _, line, name in sorted(item for item in self.go.unanalysed if item[0] == result.path):
+            result.errors.append(f"line {line}: {name} is not analysed: it is too large, or has syntax not known yet")
+
+    def go_findings(self, analysis: GoAnalysis, file: GoFile) -> list[Finding]:
+        """The findings of a Go file that are in no baseline, each with its repair or why there is none."""
+        allowed = self._suppressions(file.source)
+        found = []
+        for located in analysis.leaks(file):
+            finding = located.finding
+            if finding.fingerprint in self.baseline or allowed.allows(finding.rule, finding.suppression_lines):
+                continue
+            answer = repaired_go(file.source, file.root, finding.span, located.leak)
+            if isinstance(answer, Fix):
+                answer = verified_go(analysis, located, answer)
+            if isinstance(answer, Refusal):
+                found.append(replace(finding, refusal=answer.reason))
+            else:
+                found.append(replace(finding, fix=answer))
+        for matched in analysis.matches(file, self.go_patterns):
+            finding = matched.finding
+            if finding.fingerprint not in self.baseline:
+                if not allowed.allows(finding.rule, finding.suppression_lines):
+                    found.append(self._go_answered(analysis, matched))
+        return found
+
+    def _go_answered(self, analysis: GoAnalysis, matched: GoMatched) -> Finding:
+        answer = matched.match.repair()
+        if isinstance(answer, Fix):
+            answer = verified_go_pattern(analysis, matched, answer, self.go_patterns)
+        if isinstance(answer, Refusal):
+            return replace(matched.finding, refusal=answer.reason)
+        return replace(matched.finding, fix=answer)
+
     def findings(self, module: Module) -> Iterator[Finding]:
         """The findings of a file that are in no baseline, each with its repair or why there is none."""
         return (finding for finding in self._findings(module) if finding.fingerprint not in self.baseline)
 
     def _findings(self, module: Module) -> Iterator[Finding]:
-        allowed = self._suppressions(module)
+        allowed = self._suppressions(module.source)
         patterns = self._patterns_for(module)
         refining = {name: item for name, item in patterns.items() if item.refines}
         refined: dict[Span, Matched] | None = None
@@ -316,8 +394,8 @@ class _Run:
         answered = self.with_answer(replace(matched, finding=replace(finding, held=leak.held)), patterns)
         return answered if answered.fix is not None else None
 
-    def _suppressions(self, module: Module) -> Suppressions:
-        return suppressions(module.source, self.registry.codemods.keys())
+    def _suppressions(self, source: SourceFile) -> Suppressions:
+        return suppressions(source, self.registry.codemods.keys())
 
     def with_fix(self, located: Located) -> Finding:
         """The finding with its verified repair, or with the reason why there is none."""
@@ -386,6 +464,10 @@ class _Run:
 
     def findings_in(self, source: SourceFile) -> Iterator[Finding]:
         """The findings of a file that is not as it was read, made as far as they are asked for."""
+        if is_go(source.path):
+            go = self.go.with_source(source)
+            file = go.packages.file(source.path)
+            return iter(self.go_findings(go, file)) if file is not None else iter(())
         analysis = self.analysis.with_module(self.analysis.parsed(source))
         module = analysis.modules.load(source.path)
         run = copy(self)

@@ -16,7 +16,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from leakfix.codemod import LeakCodemod, PatternCodemod
+from leakfix.codemod import GoPatternCodemod, LeakCodemod, PatternCodemod
 from leakfix.config import Config, ConfigError
 from leakfix.resources import BadRow, Resource, ResourceTable, TypeRow, table_from
 
@@ -34,6 +34,7 @@ class Codemod:
     resource: str | None
     examples: str | None = None
     pattern: PatternCodemod | None = None
+    go_pattern: GoPatternCodemod | None = None
 
     def section(self, heading: str) -> str:
         """What the docstring says under one of its headings; empty where it has none such."""
@@ -145,7 +146,8 @@ def _collect_rows(found: _Found, file: str) -> None:
 
 
 def _collect_codemod(found: _Found, name: str, module: ModuleType) -> None:
-    values = [value for value in vars(module).values() if isinstance(value, LeakCodemod | PatternCodemod)]
+    kinds = LeakCodemod | PatternCodemod | GoPatternCodemod
+    values = [value for value in vars(module).values() if isinstance(value, kinds)]
     if len(values) != 1:
         found.broken.append(f"{module.__name__} must hold one codemod, it holds {len(values)}")
         return
@@ -161,8 +163,9 @@ def _collect_codemod(found: _Found, name: str, module: ModuleType) -> None:
         found.claimed.add(resource)
     docstring = (module.__doc__ or "").strip()
     pattern = value if isinstance(value, PatternCodemod) else None
+    go_pattern = value if isinstance(value, GoPatternCodemod) else None
     found.codemods[name] = Codemod(
-        name, value.category, value.repairs, docstring, resource, _examples_of(module, name), pattern
+        name, value.category, value.repairs, docstring, resource, _examples_of(module, name), pattern, go_pattern
     )
 
 
@@ -199,6 +202,8 @@ def _checked(table: ResourceTable) -> ResourceTable:
 def _fits(value: object, wanted: Any) -> bool:
     if wanted in (str, bool):
         return isinstance(value, wanted)
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if get_origin(wanted) is Literal:
         return isinstance(value, str) and value in get_args(wanted)
     if get_origin(wanted) is tuple:
@@ -211,7 +216,7 @@ def _described(wanted: Any) -> str:
         return "a list of strings"
     if get_origin(wanted) is Literal:
         return "one of " + ", ".join(map(repr, get_args(wanted)))
-    named = {str: "a string", bool: "true or false"}
+    named = {str: "a string", bool: "true or false", int: "a whole number"}
     return named.get(wanted) or " or ".join(_described(kind) for kind in get_args(wanted) if kind is not type(None))
 
 

@@ -75,11 +75,18 @@ class Resource:
         loaded when it is read.
     data: attributes (not methods) whose value no longer needs it.
     closed_when, open_when: attributes or methods that tell whether it was released already.
+    makes_values: whatever is made from it is a value that no longer needs it.
+    none_when_open: attributes that are none as long as it is there (the error of what could not be acquired).
     unless: ``keyword=Name`` arguments of the acquiring call that make it harmless (``poolclass=NullPool``).
     owned_by: symbolic names of what, given to the acquiring call, owns all it would hold (a session's connection).
     repeatable: releasing it twice is harmless.
     on_lasting_owner: only counts where the receiver outlives the function (a cursor of a connection kept on self).
     shared: the same one is handed to everybody, so one release somewhere in the project serves all.
+    result: which of several things that the acquiring call gives it is, counted from 0.
+    exhausted_by: methods that are false once everything was read, and have released it then (``Next``).
+    failing_releases: methods that release it where they fail.
+    release_given: methods of ``release`` that take what the acquiring call was given first (a context).
+    instead: ``Query=Exec``: the method that does the same as one that acquires, and hands nothing out.
     fix: ``safe``, ``review`` or ``none``: the best any repair of it can be.
     variable: the name given to one that has none.
     """
@@ -109,11 +116,18 @@ class Resource:
     data: tuple[str, ...] = _DATA
     closed_when: tuple[str, ...] = ("closed", "is_closed")
     open_when: tuple[str, ...] = ("is_connected", "is_open", "open", "connected")
+    makes_values: bool = False
+    none_when_open: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
     owned_by: tuple[str, ...] = ()
     repeatable: bool = True
     on_lasting_owner: bool = False
     shared: bool = False
+    result: int = 0
+    exhausted_by: tuple[str, ...] = ()
+    failing_releases: tuple[str, ...] = ()
+    release_given: tuple[str, ...] = ()
+    instead: tuple[str, ...] = ()
     fix: Literal["safe", "review", "none"] = "safe"
     variable: str = "connection"
 

@@ -74,6 +74,25 @@ class SourceFile:
         except (SyntaxError, UnicodeDecodeError, LookupError) as error:
             raise UndecodableSource(str(error)) from error
 
+    @classmethod
+    def go(cls, path: str, raw: bytes) -> SourceFile:
+        """Read Go bytes, which are UTF-8 (The Go Programming Language Specification, "Source code representation").
+
+        Raises UndecodableSource where they are not.
+        """
+        bom = raw.startswith(_BOM)
+        body = raw[len(_BOM) :] if bom else raw
+        try:
+            body.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UndecodableSource(str(error)) from error
+        return cls(path, raw, "utf-8", bom, body)
+
+    @classmethod
+    def of(cls, path: str, raw: bytes) -> SourceFile:
+        """Read the bytes of a file in the language its name tells. Raises UndecodableSource."""
+        return cls.go(path, raw) if path.endswith(".go") else cls.python(path, raw)
+
     @property
     def code(self) -> bytes | str:
         """What the parser takes: text where the bytes would be read by a cookie that is not theirs."""

@@ -1,8 +1,9 @@
 """Fixtures of codemods, ours and third parties': small files that say what is found in them and what becomes of it.
 
-``x.before.py`` with ``x.after.py`` is repaired so; ``x.ok.py`` is silent; ``x.refused.py`` is found and left alone.
-A comment ``# leak:`` marks the line of an acquisition, ``# leak: ... refused: why`` one that is not repaired (``why``
-is part of the reason), ``# missed:`` one that is not found yet. ``x/before/`` and ``x/after/`` are whole trees.
+``x.before.py`` with ``x.after.py`` is repaired so; ``x.ok.py`` is silent; ``x.refused.py`` is found and left alone; the
+same with ``.go`` for Go. A comment ``# leak:`` (``// leak:``) marks the line of an acquisition, ``# leak: ... refused:
+why`` one that is not repaired (``why`` is part of the reason), ``# missed:`` one that is not found yet. ``x/before/``
+and ``x/after/`` are whole trees.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from pathlib import Path
 from leakfix import engine
 from leakfix.config import Config
 from leakfix.finding import Finding
+from leakfix.project.discover import SUFFIXES
 from leakfix.registry import Registry
 
-_MARK = re.compile(r"#\s*(leak|missed):([^\n]*)")
+_MARK = re.compile(r"(?:#|//)\s*(leak|missed):([^\n]*)")
+_CASE = re.compile(r"(?P<name>.+)\.(?P<kind>before|ok|refused)\.(?P<suffix>py|go)")
 
 VARIANTS: dict[str, Callable[[bytes], bytes]] = {
     "crlf": lambda data: data.replace(b"\n", b"\r\n"),
@@ -45,7 +48,7 @@ class Case:
 
 
 def _changed(files: dict[str, bytes], change: Callable[[bytes], bytes]) -> dict[str, bytes]:
-    return {name: change(data) if name.endswith(".py") else data for name, data in files.items()}
+    return {name: change(data) if name.endswith(SUFFIXES) else data for name, data in files.items()}
 
 
 def cases(folder: Path) -> Iterator[Case]:
@@ -56,17 +59,21 @@ def cases(folder: Path) -> Iterator[Case]:
         name = path.relative_to(folder).as_posix()
         if path.is_dir() and (path / "before").is_dir():
             yield Case(name, "repaired", _tree(path / "before"), _tree(path / "after"), path / "after")
-        elif path.name.endswith(".before.py"):
-            after = path.with_name(path.name.replace(".before.py", ".after.py"))
-            data = after.read_bytes() if after.exists() else b""
-            yield Case(name, "repaired", {"case.py": path.read_bytes()}, {"case.py": data}, after)
-        elif path.name.endswith((".ok.py", ".refused.py")):
-            data = path.read_bytes()
-            yield Case(name, path.name.split(".")[-2], {"case.py": data}, {"case.py": data})
+        elif match := _CASE.fullmatch(path.name):
+            data, file = path.read_bytes(), f"case.{match['suffix']}"
+            if match["kind"] != "before":
+                yield Case(name, match["kind"], {file: data}, {file: data})
+                continue
+            after = path.with_name(f"{match['name']}.after.{match['suffix']}")
+            yield Case(name, "repaired", {file: data}, {file: after.read_bytes() if after.exists() else b""}, after)
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.py"))}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in _sources(folder)}
+
+
+def _sources(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,7 @@ def run(case: Case, registry: Registry, work: Path) -> Outcome:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
     (work / "pyproject.toml").write_text("")
+    (work / "go.mod").write_text("module example.com/case\n")
     config = Config(select=("leak", "growth", *_rules_of(case, registry)), exclude=())
     here = os.getcwd()
     os.chdir(work)

@@ -8,10 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from leakfix.analysis import Analysis, Located, Matched
-from leakfix.codemod import PatternCodemod
+from leakfix.analysis_go import GoAnalysis, GoLocated, GoMatched
+from leakfix.codemod import GoPatternCodemod, PatternCodemod
 from leakfix.finding import Fix, Refusal
+from leakfix.languages.go.packages import GoFile
+from leakfix.languages.go.syntax import errors_in, parsed
 from leakfix.languages.python.modules import Module
 from leakfix.languages.python.project import Unparsable
+from leakfix.project.gofmt import is_formatted
 from leakfix.resources import Resource
 from leakfix.source import ConflictingEdits, SourceFile, UndecodableSource
 
@@ -39,6 +43,54 @@ def verified(analysis: Analysis, located: Located, fix: Fix) -> Fix | Refusal:
     if after - before:
         return Refusal("the repair would open another leak")
     return fix
+
+
+def verified_go(analysis: GoAnalysis, located: GoLocated, fix: Fix) -> Fix | Refusal:
+    """The fix of a leak in Go, if the edited file passes every check; else the reason as a refusal."""
+    edited = _edited_go(analysis, located.file, fix)
+    if isinstance(edited, Refusal):
+        return edited
+    again, file = edited
+    before = {item.finding.fingerprint for item in analysis.leaks(located.file)}
+    after = {item.finding.fingerprint for item in again.leaks(file)}
+    if located.finding.fingerprint in after:
+        return Refusal("the leak would remain on some path after the repair")
+    if after - before:
+        return Refusal("the repair would open another leak")
+    return fix
+
+
+def verified_go_pattern(
+    analysis: GoAnalysis, matched: GoMatched, fix: Fix, patterns: Mapping[str, GoPatternCodemod]
+) -> Fix | Refusal:
+    """The fix of a pattern in Go, if the edited file passes every check; else the reason as a refusal."""
+    edited = _edited_go(analysis, matched.file, fix)
+    if isinstance(edited, Refusal):
+        return edited
+    again, file = edited
+    before = Counter(item.finding.rule for item in analysis.matches(matched.file, patterns))
+    after = Counter(item.finding.rule for item in again.matches(file, patterns))
+    if after[matched.finding.rule] >= before[matched.finding.rule]:
+        return Refusal("the repaired code would be reported again")
+    leaks = Counter(item.finding.rule for item in again.leaks(file))
+    if after - before or leaks - Counter(item.finding.rule for item in analysis.leaks(matched.file)):
+        return Refusal("the repaired code would be reported for something else")
+    return fix
+
+
+def _edited_go(analysis: GoAnalysis, before: GoFile, fix: Fix) -> tuple[GoAnalysis, GoFile] | Refusal:
+    """The project after a fix, if the file still is Go, and laid out as before."""
+    try:
+        edited = before.source.edited(fix.edits)
+    except ConflictingEdits as error:
+        return Refusal(f"the repair contradicts itself: {error}")
+    again = analysis.with_source(edited)
+    file = again.packages.file(before.path)
+    if file is None or errors_in(file.root) > errors_in(before.root):
+        return Refusal("the repaired code would not compile")
+    if is_formatted(before.source.data) is True and is_formatted(edited.data) is False:
+        return Refusal("gofmt would lay the repaired code out otherwise")
+    return again, file
 
 
 def verified_pattern(
@@ -95,6 +147,10 @@ def _edited(analysis: Analysis, module: Module, fix: Fix) -> Module | Refusal:
 
 def compiled(edited: SourceFile) -> None:
     """Compile a file for its errors: SyntaxError, ValueError or RecursionError."""
+    if edited.path.endswith(".go"):
+        if errors_in(parsed(edited.data)):
+            raise ValueError("it is no Go")
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         compile(edited.code, edited.path, "exec", dont_inherit=True)

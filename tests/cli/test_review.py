@@ -22,6 +22,12 @@ class Person:
     lines: list[str] = field(default_factory=list)
     edit: Callable[[bytes], bytes | None] = lambda data: None
 
+    def __enter__(self) -> Person:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
     def key(self) -> str:
         key = next(self.keys, EOFError)
         while not isinstance(key, str | type):

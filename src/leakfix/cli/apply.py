@@ -82,10 +82,14 @@ def _reviewed(run: Settings, report: Report, unsafe_fixes: bool, again: bool) ->
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
     colour = has_colour(sys.stdout)
-    with reviewing(report, lambda finding: _is_offered(finding, unsafe_fixes), again) as (review, journal):
+
+    def offers(finding: Finding) -> bool:
+        return _is_offered(finding, unsafe_fixes)
+
+    with reviewing(report, offers, again) as (review, journal), Keyboard() as keyboard:
         prompt = Prompt(
             review,
-            Keyboard(),
+            keyboard,
             lambda finding, source: "".join(rendered_finding(finding, source, colour)),
             Console(no_color=not colour, highlight=False),
         )

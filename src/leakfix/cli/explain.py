@@ -37,18 +37,28 @@ def _explained(codemod: Codemod, colour: bool) -> str:
 
 def _example(codemod: Codemod) -> str:
     """The difference between the codemod's example before and after, where its fixtures are at hand."""
+    from leakfix.project.discover import SUFFIXES
+
+    for suffix in SUFFIXES if codemod.examples is not None else ():
+        before, after = (_content(codemod.examples, f"example.{state}{suffix}") for state in ("before", "after"))
+        if before and after:
+            return _difference(f"example{suffix}", before, after)
+    return ""
+
+
+def _difference(name: str, before: bytes, after: bytes) -> str:
+    """What changes, with all that stays; the example itself where there is no repair."""
     from leakfix.source import unified_diff
 
-    if codemod.examples is None:
-        return ""
-    try:
-        before, after = (_content(codemod.examples, f"example.{state}.py") for state in ("before", "after"))
-    except OSError:
-        return ""
-    lines = unified_diff("example.py", before, after, context=1000).decode("utf-8", "replace").split("\n")
+    if before == after:
+        return before.decode("utf-8", "replace")
+    lines = unified_diff(name, before, after, context=1000).decode("utf-8", "replace").split("\n")
     return "\n".join(lines[3:])
 
 
-def _content(folder: str, name: str) -> bytes:
-    with open(os.path.join(folder, name), "rb") as stream:
-        return stream.read()
+def _content(folder: str | None, name: str) -> bytes:
+    try:
+        with open(os.path.join(folder or "", name), "rb") as stream:
+            return stream.read()
+    except OSError:
+        return b""

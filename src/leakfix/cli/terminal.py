@@ -6,7 +6,8 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import IO
+from types import TracebackType
+from typing import IO, Any
 
 import click
 
@@ -44,14 +45,46 @@ def progress(text: str) -> Iterator[None]:
 
 
 class Keyboard:
-    """Answers from the terminal: single keys, lines, and what an editor makes of a file."""
+    """Answers from the terminal: single keys, lines, and what an editor makes of a file.
+
+    A context: keys come at once as long as it lasts, so that none typed ahead is lost.
+    """
+
+    def __init__(self) -> None:
+        self._former: list[Any] | None = None
+
+    def __enter__(self) -> Keyboard:
+        self._at_once()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._by_lines()
+
+    def _at_once(self) -> None:
+        try:
+            import termios
+            import tty
+        except ImportError:  # no such terminals on this system: a line is read, its first character counts
+            return
+        self._former = termios.tcgetattr(sys.stdin.fileno())
+        tty.setcbreak(sys.stdin.fileno(), termios.TCSADRAIN)
+
+    def _by_lines(self) -> None:
+        if self._former is not None:
+            import termios
+
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._former)
+            self._former = None
 
     def key(self) -> str:
         """One key, as soon as it is pressed; "up" or "down" for the arrows. Raises EOFError at the end of input."""
-        with _keys_at_once():
+        key = _read_bytes()
+        while key in (b"\n", b"\r"):  # of somebody who is used to lines
             key = _read_bytes()
-            if key == b"\x1b":
-                key += _read_more()
+        if key == b"\x1b":
+            key += _read_more()
         if key in (b"", b"\x04"):
             raise EOFError
         if key == b"\x03":
@@ -62,12 +95,20 @@ class Keyboard:
         """A line of text."""
         sys.stdout.write(prompt)
         sys.stdout.flush()
-        _wait()
-        return os.read(sys.stdin.fileno(), 4096).decode("utf-8", "replace").rstrip("\n")
+        self._by_lines()
+        try:
+            _wait()
+            return os.read(sys.stdin.fileno(), 4096).decode("utf-8", "replace").rstrip("\n")
+        finally:
+            self._at_once()
 
     def edited(self, path: str, data: bytes) -> bytes | None:
         """What the person's editor makes of a file; None where it was left as it is. Raises OSError."""
-        return edited(path, data)
+        self._by_lines()
+        try:
+            return edited(path, data)
+        finally:
+            self._at_once()
 
 
 def edited(path: str, data: bytes) -> bytes | None:
@@ -87,23 +128,6 @@ def edited(path: str, data: bytes) -> bytes | None:
         with open(copy, "rb") as stream:
             after = stream.read()
     return None if after == data else after
-
-
-@contextlib.contextmanager
-def _keys_at_once() -> Iterator[None]:
-    try:
-        import termios
-        import tty
-    except ImportError:  # no such terminals on this system: a line is read, its first character counts
-        yield
-        return
-    descriptor = sys.stdin.fileno()
-    former = termios.tcgetattr(descriptor)
-    try:
-        tty.setcbreak(descriptor, termios.TCSADRAIN)  # keep what was typed ahead
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, former)
 
 
 def _read_bytes() -> bytes:

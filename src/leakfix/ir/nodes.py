@@ -20,6 +20,8 @@ class Flow(StrEnum):
 
     NORMAL = "normal"
     RAISES = "raises"
+    FAILED = "failed"
+    """The call comes back and says that it failed; what it was to acquire is not there."""
     ABANDONED = "abandoned"
     """Cancelled at an await, or closed at a yield: no ordinary exception handler stops it."""
 
@@ -84,6 +86,8 @@ class Callee:
     """The last two words as written, for what nothing else is known of ("engine.connect")."""
     lasting_receiver: bool = False
     """The receiver outlives the function (an attribute of self, a global, a parameter)."""
+    makes: bool = False
+    """By its name, what is called makes an object, which may keep what it is given."""
 
     @property
     def last_word(self) -> str:
@@ -99,6 +103,8 @@ class Call:
     callee: Callee
     arguments: tuple[Argument, ...] = ()
     awaited: bool = False
+    results: tuple[str, ...] = ()
+    """Where a call gives several things: the variables of all of them, in order; ``dest`` is one."""
 
 
 @dataclass(slots=True)

@@ -152,13 +152,16 @@ class Effects:
         """What an attribute or method tells of a resource that is in hand: it is not closed."""
         if name in self.resource.closed_when:
             return Fact.FALSE
+        if name in self.resource.none_when_open:
+            return Fact.NONE
         return Fact.TRUE if name in self.resource.open_when else None
 
     def member_role(self, role: Role | None, name: str) -> Role | None:
         if role is Role.SELF:
             if name in self.release:
                 return Role.CLOSER
-            return None if name in self.resource.data or self.liveness(name) else Role.VIEW
+            plain = name in self.resource.data or self.liveness(name) or self.resource.makes_values
+            return None if plain else Role.VIEW
         return role if role is not Role.VIEW else None
 
     def derived_role(self, state: State, parts: tuple[str, ...]) -> Role | None:
@@ -166,7 +169,7 @@ class Effects:
         if Role.HOLDER in roles:
             return Role.HOLDER
         # What is read out of a view (a row, an item) is a value as far as anybody can tell.
-        return Role.VIEW if roles - {Role.VIEW} else None
+        return Role.VIEW if roles - {Role.VIEW} and not self.resource.makes_values else None
 
     def gathered_role(self, state: State, parts: tuple[str, ...]) -> Role | None:
         roles = {state.role(part) for part in parts}
@@ -198,9 +201,15 @@ class Effects:
     # -- calls ------------------------------------------------------------------------------------------------------
 
     def call(self, op: Call, state: State) -> Outcome:
+        for result in op.results:
+            state = state.without(result)
         if not state.roles:
             return _both(state.without(op.dest))
         receiver = state.role(op.callee.receiver)
+        if receiver in (Role.SELF, Role.SCOPE) and op.callee.method in self.resource.exhausted_by:
+            return Outcome((state.bound(op.dest, None, Fact.TRUE), state.ended(Status.RELEASED)), (state,))
+        if receiver in (Role.SELF, Role.SCOPE) and op.callee.method in self.resource.failing_releases:
+            return Outcome((state.without(op.dest),), (state.ended(Status.RELEASED),))
         if self.releases(op, state, receiver):
             if self.resource.asynchronous and not op.awaited and receiver is not Role.CLOSER:
                 return _both(state.bound(op.dest, Role.CLOSER))
@@ -233,6 +242,8 @@ class Effects:
                     role = Role.SCOPE if self.is_scope(op.callee) else Role.CARRIER
                 case Handling.BORROWS:
                     role = None if self.named(op.callee, self.borrowers) else role or Role.VIEW
+        if role is Role.VIEW and self.resource.makes_values:
+            role = None
         tells = self.liveness(op.callee.method or "") if receiver is Role.SELF else None
         after = normal.bound(op.dest, role if tells is None else None, tells)
         if overwrites and role not in _HELD and not _still_held(after):
@@ -272,11 +283,8 @@ class Effects:
         summarised = self.handling(op, variable)
         if summarised is not None:
             return summarised
-        word = callee.last_word
-        if word in self.table.keeper_methods:
-            return Handling.KEEPS
-        if word.lstrip("_")[:1].isupper() and not word.isupper():
-            return Handling.KEEPS
+        if callee.makes or callee.last_word in self.table.keeper_methods or "()" in self.release:
+            return Handling.KEEPS  # who is given a function calls it some time
         return Handling.BORROWS
 
 

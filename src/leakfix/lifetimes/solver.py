@@ -121,16 +121,27 @@ class Solver:
                 return self.effects.apply(op, state), None
             return Outcome((state,), (state,)), None
         assert isinstance(op, Call)
+        for result in op.results:
+            state = state.without(result)
+        dest = self._acquired_as(op)
         if state.status is Status.ABSENT:
-            fresh = State(Status.OWNED, facts=state.without(op.dest).facts).bound(op.dest, self.result)
+            fresh = State(Status.OWNED, facts=state.without(dest).facts).bound(dest, self.result)
             return Outcome((fresh,), (state,)), None
         if state.status is not Status.OWNED:
             return Outcome((state,), (state,)), None
-        rest = state.without(op.dest)
-        again = rest.bound(op.dest, self.result)
+        rest = state.without(dest)
+        again = rest.bound(dest, self.result)
         if any(role is not Role.VIEW for _, role in rest.roles):
             return Outcome((again,), (state,)), None
-        return Outcome((State(Status.OWNED, facts=rest.facts).bound(op.dest, self.result),), (state,)), state
+        return Outcome((State(Status.OWNED, facts=rest.facts).bound(dest, self.result),), (state,)), state
+
+    def _acquired_as(self, op: Call) -> str:
+        """The variable that gets the resource."""
+        at = self.effects.resource.result
+        acquires = at and any(
+            self.effects.table.canonical(name) in self.effects.table.by_acquire for name in op.callee.names
+        )
+        return op.results[at] if acquires and at < len(op.results) else op.dest
 
     def _ignored(self, number: int, edge: Edge, state: State) -> bool:
         if edge.flow is Flow.NORMAL or number == self.site:

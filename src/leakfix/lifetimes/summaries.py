@@ -158,7 +158,7 @@ class Summaries:
             solver = Solver(function.graph, self.effects(resource), steady_yield=True)
             role = Role.HOLDER if parameter in function.rest else Role.SELF
             endings = solver.given_as(parameter, role).endings
-            handling = _handling({(ending.how, ending.state.status) for ending in endings})
+            handling = _handling({(ending.how, ending.state.status) for ending in endings}, resource)
         finally:
             self._busy.pop()
         self._handling[key] = handling
@@ -191,7 +191,7 @@ def _parameters_of(function: Function, call: Call, variable: str, method: bool) 
     return found
 
 
-def _handling(ways: set[tuple[str, Status]]) -> Handling:
+def _handling(ways: set[tuple[str, Status]], resource: Resource) -> Handling:
     statuses = {status for how, status in ways if how != "process"}
     normal = {status for how, status in ways if how == "return"}
     if Status.STORED in statuses:
@@ -204,5 +204,7 @@ def _handling(ways: set[tuple[str, Status]]) -> Handling:
         return Handling.RELEASES
     if normal and normal <= {Status.RELEASED}:
         return Handling.RELEASES_ON_SUCCESS
+    if resource.exhausted_by and Status.OWNED in normal:
+        return Handling.BORROWS  # it was read to its end on some path, which closes it by the way
     # Released on some normal paths only: whoever wrote it knows more than we do.
     return Handling.RELEASES if Status.RELEASED in statuses else Handling.BORROWS

@@ -134,7 +134,7 @@ def _leaving_line(function: Function, site: Site, ending: Ending) -> int:
     nodes = function.graph.nodes
     after = _after_acquisition(site, ending.path)
     if ending.how in ("raise", "abandon"):
-        thrown = [hop for hop in after if hop.flow is not Flow.NORMAL]
+        thrown = [hop for hop in after if hop.flow not in (Flow.NORMAL, Flow.FAILED)]
         if thrown:
             return nodes[thrown[-1].node].line
     returned = [hop for hop in after if isinstance(nodes[hop.node].op, Return)]
@@ -158,6 +158,8 @@ def _witness(function: Function, site: Site, ending: Ending) -> tuple[Step, ...]
         what = ""
         if hop.flow is Flow.RAISES:
             what = "raises" if isinstance(node.op, Nothing) and node.op.what == "raise" else "may raise"
+        elif hop.flow is Flow.FAILED:
+            what = "fails"
         elif hop.flow is Flow.ABANDONED:
             what = "may be cancelled or closed"
         elif isinstance(node.op, Return):

@@ -17,10 +17,10 @@ from fnmatch import translate
 from leakfix.config import Config
 from leakfix.project import git
 
-SUFFIXES = (".py",)
+SUFFIXES = (".py", ".go")
 _NEVER = frozenset({"..", ".git", ".hg", ".svn", ".jj"})
 _BUILT = frozenset({"build", "dist"})
-ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "manage.py", "requirements.txt")
+ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "manage.py", "requirements.txt", "go.mod")
 _MARKS_ENVIRONMENT = "pyvenv.cfg"
 
 Failure = tuple[str, str]

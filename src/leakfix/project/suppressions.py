@@ -12,7 +12,8 @@ from fnmatch import fnmatchcase
 from leakfix.source import Edit, SourceFile
 
 _MARK = b"leakfix:"
-_COMMENT = re.compile(r"#\s*leakfix:\s*(?P<verb>[\w-]*)\s*(?:\[(?P<rules>[^\]#]*)\])?")
+_GO_COMMENT = re.compile(r"(?:[^\"'`/]|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`|/(?!/))*(//.*)")
+_COMMENT = re.compile(r"(?:#|//)\s*leakfix:\s*(?P<verb>[\w-]*)\s*(?:\[(?P<rules>[^\]#]*)\])?")
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,11 @@ NONE = Suppressions({}, ())
 
 def allowing(source: SourceFile, rule: str, line: int, reason: str) -> SourceFile:
     """The file with a comment at the end of a line that allows a rule."""
+    sign = "//" if _is_go(source) else "#"
     start = source.line_starts[line - 1]
     end = start + len(source.data[start:].splitlines()[0]) if start < len(source.data) else start
     space = b"" if source.data[start:end].endswith(b" ") else b"  "
-    return source.edited([Edit(end, end, space + f"# leakfix: allow[{rule}] {reason}".encode())])
+    return source.edited([Edit(end, end, space + f"{sign} leakfix: allow[{rule}] {reason}".encode())])
 
 
 def suppressions(source: SourceFile, known: Collection[str]) -> Suppressions:
@@ -55,8 +57,17 @@ def suppressions(source: SourceFile, known: Collection[str]) -> Suppressions:
     return Suppressions(allowed, tuple(warnings))
 
 
+def _is_go(source: SourceFile) -> bool:
+    return source.path.endswith(".go")
+
+
 def _comments(source: SourceFile) -> Iterator[tuple[int, str]]:
     """Real comments, not strings that look like one, with their lines."""
+    if _is_go(source):
+        for line, code in enumerate(source.data.decode("utf-8", "replace").splitlines(), 1):
+            if (match := _GO_COMMENT.match(code)) is not None:
+                yield line, match[1]
+        return
     text = source.data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):

@@ -268,7 +268,7 @@ class Review:
 
     def _checked(self, item: Item, state: FileState, data: bytes) -> SourceFile:
         try:
-            after = SourceFile.python(item.path, data)
+            after = SourceFile.of(item.path, data)
             found = self._found(after)
         except ValueError as error:
             raise NotPossible(f"it does not compile: {error}") from error

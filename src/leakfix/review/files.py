@@ -30,7 +30,7 @@ def stale(review: Review) -> Iterator[SourceFile]:
         with suppress(OSError, ValueError):
             raw = read_file(result.read.path)
             if raw not in (result.read.raw, result.now.raw):
-                yield SourceFile.python(result.read.path, raw)
+                yield SourceFile.of(result.read.path, raw)
 
 
 def write(review: Review, baseline: Baseline) -> Written:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 
 from leakfix.ir.nodes import (
@@ -592,10 +593,12 @@ class Lowering:
         names = self.with_bases(self.names.of(node.func, self.place))
         if isinstance(node.func, ast.Name):
             called = self.variable(node.func.id) if node.func.id in self.locals else None
-            return Callee(names or (node.func.id,), called, "()" if called else None)
-        receiver, lasting = self.receiver(node.func)
-        method = node.func.attr if isinstance(node.func, ast.Attribute) else None
-        return Callee(names, receiver, method, _written(node.func), lasting)
+            known = Callee(names or (node.func.id,), called, "()" if called else None)
+        else:
+            receiver, lasting = self.receiver(node.func)
+            method = node.func.attr if isinstance(node.func, ast.Attribute) else None
+            known = Callee(names, receiver, method, _written(node.func), lasting)
+        return replace(known, makes=_is_class_name(known.last_word))
 
     def with_bases(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """A class of the project is also known by the library classes it derives from."""
@@ -834,6 +837,11 @@ def _is_short_display(node: ast.expr) -> bool:
         and 0 < len(node.elts) <= 6
         and all(isinstance(element, ast.Name | ast.Attribute) for element in node.elts)
     )
+
+
+def _is_class_name(word: str) -> bool:
+    """Whether a word is written as classes are (PEP 8)."""
+    return word.lstrip("_")[:1].isupper() and not word.isupper()
 
 
 def _written(function: ast.expr) -> str:

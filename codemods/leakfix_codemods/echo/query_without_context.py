@@ -1,0 +1,106 @@
+"""A query in a handler that does not know of its request.
+
+What leaks
+----------
+``db.Query(...)`` instead of ``db.QueryContext(c.Request().Context(), ...)``: where the client has gone, the query goes
+on, and with it the connection, the rows and the memory they take. Nothing ends it but the database.
+
+Why it hurts
+------------
+Slow queries of clients that gave up long ago fill the pool, and those who retry make it worse. With the request's
+context, ``database/sql`` cancels the query and takes the connection back as soon as the request ends.
+
+How it is repaired
+------------------
+The method that takes a context gets that of the request. Reads are safe; what writes, or begins a transaction, is for
+review: a client that disconnects now aborts it.
+
+When it is left alone
+---------------------
+The call stands in a goroutine or in a function that may run after the handler, where the request's context is over. The
+function has no ``echo.Context``.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from leakfix.codemod import Category, Fix, GoMatch, GoPatternCodemod, GoView, Refusal, Safety, Severity
+from leakfix.languages.go.packages import GoFunction, parameters_of
+from leakfix.languages.go.syntax import text
+from leakfix.patterns.go import enclosing
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+CONTEXTS = ("github.com/labstack/echo/v4.Context()", "github.com/labstack/echo/v5.Context()")
+READS = ("Query", "QueryRow", "Prepare", "Queryx", "QueryRowx", "Preparex", "Get", "Select")
+WRITES = ("Exec", "NamedExec")
+HANDLES = (
+    "database/sql.DB()",
+    "database/sql.Stmt()",
+    "database/sql.Tx()",
+    "github.com/jmoiron/sqlx.DB()",
+    "github.com/jmoiron/sqlx.Tx()",
+)
+
+
+def find(view: GoView) -> Iterator[GoMatch]:
+    """Calls of handlers that could be given the request's context."""
+    wanted = {f"{handle}.{method}" for handle in HANDLES for method in (*READS, *WRITES)}
+    for function, lowered in view.functions:
+        context = request_of(view, function)
+        if not context:
+            continue
+        for node, call in view.calls(lowered):
+            if not view.is_called(call, wanted) or node.span is None:
+                continue
+            found = view.syntax_at(node.span, "call_expression")
+            if found is None or _runs_later(found, function.node):
+                continue
+            yield GoMatch(
+                node.span,
+                function.qualname,
+                f"{call.callee.method}() does not end with the request",
+                partial(repair, view, found, context, call.callee.method or ""),
+                Severity.NOTE,
+            )
+
+
+def request_of(view: GoView, function: GoFunction) -> str:
+    """The name of a function's ``echo.Context``."""
+    for name, declared, _ in parameters_of(function.node.child_by_field_name("parameters")):
+        if name and name != "_" and view.resolver.declared(declared, function.file).name in CONTEXTS:
+            return name
+    return ""
+
+
+def _runs_later(node: "Node", function: "Node") -> bool:
+    inner = enclosing(node, "func_literal", "function_declaration", "method_declaration")
+    return inner != function or enclosing(node, "go_statement") is not None
+
+
+def repair(view: GoView, call: "Node", context: str, method: str) -> Fix | Refusal:
+    """Give it the request's context."""
+    function, arguments = call.child_by_field_name("function"), call.child_by_field_name("arguments")
+    name = function.child_by_field_name("field") if function is not None else None
+    if name is None or arguments is None:
+        return Refusal("it is called in a way that cannot be rewritten")
+    sheet = view.sheet()
+    sheet.replace(name.start_byte, name.end_byte, f"{text(name)}Context")
+    given = f"{context}.Request().Context()"
+    rest = ", " if arguments.named_child_count else ""
+    sheet.replace(arguments.start_byte + 1, arguments.start_byte + 1, given + rest)
+    writes = method in WRITES
+    check = "that a client which disconnects may abort it" if writes else ""
+    title = "end it with the request"
+    return Fix(title, Safety.REVIEW if writes else Safety.SAFE, tuple(sheet.edits), check)
+
+
+CODEMOD = GoPatternCodemod(
+    find=find,
+    noun="query",
+    repairs="QueryContext(c.Request().Context(), ...)",
+    shape=r"labstack/echo/v[45]\"",
+    category=Category.ADVICE,
+)

@@ -1,0 +1,1 @@
+"""Go's context: what is made with a deadline or to be cancelled."""

@@ -1,0 +1,1 @@
+"""gorm for Go: Rows, Row and Begin hand out what its other methods close by themselves."""

@@ -1,0 +1,1 @@
+"""pgx for Go, versions 4 and 5, and its pool."""

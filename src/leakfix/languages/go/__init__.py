@@ -1,0 +1,1 @@
+"""Go: from source text to the small IR."""

@@ -1,0 +1,102 @@
+"""The project's Go as the analysis asks for it: functions by symbolic name, lowered on demand and kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from leakfix.ir.nodes import Call, Callee, Function
+from leakfix.languages.go.expressions import TooComplex, Variable
+from leakfix.languages.go.lower import Lowering
+from leakfix.languages.go.packages import GoFile, GoFunction, Packages, Resolver
+from leakfix.languages.go.syntax import line, own, text
+
+
+class GoProgram:
+    """Functions of the project in the small IR. Implements ``leakfix.ir.nodes.Program``."""
+
+    def __init__(self, packages: Packages) -> None:
+        self.packages = packages
+        self.resolver = Resolver(packages)
+        self._functions: dict[str, Function | None] = {}
+        self._literals: dict[str, list[GoFunction]] = {}
+        self._known: dict[str, GoFunction] = {}
+        self._scopes: dict[str, dict[str, Variable]] = {}
+
+    def declared(self, file: GoFile) -> Iterator[GoFunction]:
+        """The functions and methods of a file."""
+        package = self.packages.of_folder(os.path.dirname(file.path))
+        for function in package.functions.values():
+            if function.file.path == file.path:
+                yield function
+
+    def literals(self, function: GoFunction) -> list[GoFunction]:
+        """The function literals in a function, as functions of their own; what is in those is asked of them."""
+        self.function(function.name)
+        return self._literals.get(function.name, [])
+
+    def function(self, name: str) -> Function | None:
+        """The project's function of that symbolic name; None also where it is too complex to lower."""
+        if name not in self._functions:
+            found = self._known.get(name) or self.resolver.function(name)
+            self._functions[name] = self._lowered(found) if found is not None else None
+        return self._functions[name]
+
+    def callees(self, name: str) -> Sequence[Callee]:
+        """What the project's function of that name calls."""
+        function = self.function(name)
+        if function is None:
+            return ()
+        return [node.op.callee for node in function.graph.nodes if isinstance(node.op, Call)]
+
+    def constructor(self, name: str) -> Function | None:
+        """Go has none."""
+        return None
+
+    def methods(self, name: str) -> tuple[Function, ...] | None:
+        """Nobody asks: what a struct is given lives in it."""
+        return None
+
+    def _lowered(self, function: GoFunction) -> Function | None:
+        lowering = Lowering(function, self.resolver, self._scopes.get(function.name))
+        try:
+            graph = lowering.run()
+        except (TooComplex, RecursionError):
+            return None
+        nested = []
+        for number, literal in enumerate(lowering.literals, 1):
+            name = f"{function.name}.func{number}"
+            inner = GoFunction(name, f"{function.qualname}.func{number}", literal.node, function.file, "", function)
+            self._known[name], self._scopes[name] = inner, literal.scope
+            nested.append(inner)
+        self._literals[function.name] = nested
+        node = function.node
+        body = node.child_by_field_name("body")
+        first = line(node)
+        return Function(
+            name=function.name,
+            qualname=function.qualname,
+            parameters=lowering.parameters(),
+            graph=graph,
+            rest=("", ""),
+            is_method=bool(function.receiver),
+            wrapped=_gives_function(function),
+            header_lines=tuple(range(first, line(body) + 1)) if body is not None else (first,),
+        )
+
+
+def _gives_function(function: GoFunction) -> bool:
+    """Whether a function hands out a function, too: most likely the one that releases what it hands out."""
+    result = function.node.child_by_field_name("result")
+    return result is not None and any(node.type == "function_type" for node in own(result))
+
+
+def words_of(function: GoFunction) -> set[str]:
+    """The last words of the calls in a function, function literals included."""
+    found = set()
+    for node in own(function.node):
+        if node.type == "call_expression":
+            called = node.child_by_field_name("function")
+            name = called.child_by_field_name("field") if called is not None else None
+            found.add(text(name) if name is not None else text(called))
+    return found

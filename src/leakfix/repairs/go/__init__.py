@@ -1,0 +1,1 @@
+"""Repairs of Go as byte-span edits that gofmt leaves as they are."""
