@@ -301,6 +301,12 @@ def _require_kept(world: World, right: Expected, session: Session, monkeypatch: 
 class Nobody:
     """The end of input."""
 
+    def __enter__(self) -> Nobody:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
     def key(self) -> str:
         raise EOFError
 

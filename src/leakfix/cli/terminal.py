@@ -68,6 +68,8 @@ class Keyboard:
             import tty
         except ImportError:  # no such terminals on this system: a line is read, its first character counts
             return
+        if not os.isatty(sys.stdin.fileno()):
+            return
         self._former = termios.tcgetattr(sys.stdin.fileno())
         tty.setcbreak(sys.stdin.fileno(), termios.TCSADRAIN)
 
