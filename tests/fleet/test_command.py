@@ -144,7 +144,7 @@ def test_stopped_it_keeps_what_is_done_and_leaves_nothing_running(
     running = children_of(process.pid)
     assert running
     process.send_signal(signals)
-    _, told = process.communicate(timeout=20)
+    _, told = process.communicate(timeout=120)
     assert process.returncode == 130
     assert b"goes on from there" in told
     assert b"Traceback" not in told

@@ -80,7 +80,10 @@ def test_a_hang_and_a_crash_harm_no_other_task(repository: MakeRepository, tmp_p
     url = repository("a", {"a.py": TIDY})
     scripts = [f"echo '{REPORT}'", "sleep 600", "kill -9 $$", f"echo '{REPORT}'"]
     # one repository under several names, so that each script has one of its own
-    tasks = [Task(f"{url}{'/.' * number}", timeout=3, command=shell(script)) for number, script in enumerate(scripts)]
+    tasks = [
+        Task(f"{url}{'/.' * number}", timeout=3 if "sleep" in script else 120, command=shell(script))
+        for number, script in enumerate(scripts)
+    ]
     with local_executor(4) as executor, Results(str(tmp_path / "results")) as results:
         run(tasks, executor, results, lambda result: None)
         entries = {entry.repository: str(entry.status) for entry in results.entries}
