@@ -131,7 +131,8 @@ def test_killed_at_any_time_each_is_reported_once(repository: MakeRepository, li
     assert fleet(repos).return_value == 2
     assert Counter(names(lines())) == dict.fromkeys([*urls, "/no/such"], 1)
     assert [json.loads(line)["status"] for line in lines()].count("checked") == 14
-    assert os.listdir(os.environ["TMPDIR"]) == []
+    # killed between making a folder and locking it, a run leaves an empty one
+    assert [name for name in os.listdir(os.environ["TMPDIR"]) if os.listdir(Path(os.environ["TMPDIR"], name))] == []
 
 
 @pytest.mark.parametrize("signals", [signal.SIGINT, signal.SIGTERM])

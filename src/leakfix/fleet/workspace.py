@@ -36,7 +36,7 @@ def _made() -> tuple[str, int]:
 
 
 def _remove_abandoned() -> None:
-    """Remove folders nobody holds."""
+    """Remove folders nobody holds; those without a lock file are just being made, or not ours."""
     with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
         found = [entry for entry in entries if entry.name.startswith(_PREFIX)]
         for entry in found:
@@ -49,10 +49,6 @@ def _remove_if_abandoned(folder: str) -> None:
     if lock is not None:
         _remove(folder)
         os.close(lock)
-    else:
-        # Killed before it had its lock file, in which case it is empty; whoever is just making it makes another.
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
 
 
 def _locked(folder: str, creating: int) -> int | None:
