@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import traceback
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import pytest
 from leakfix.forge import github, gitlab
 
 from .fakes.git_http import GitHttp
-from .fakes.github import FakeGithub
 from .fakes.repository import clean_environment
 from .worlds import BOT, CACHE, LEAK, TOKEN, World, github_world, gitlab_world
 
@@ -430,7 +428,6 @@ def test_the_token_is_nowhere(world: World, monkeypatch: pytest.MonkeyPatch) -> 
         popen(self, command, *arguments, **options)
 
     monkeypatch.setattr(subprocess.Popen, "__init__", watched)
-    monkeypatch.setattr(traceback, "print_exc", lambda: traceback.print_exc)
     world.git_http.protect("acme/shop", "refs/heads/leakfix/*")
     done = world.run()
     told = f"{commands}{done}"
@@ -476,8 +473,9 @@ def test_the_job_knows_the_repository(world: World, monkeypatch: pytest.MonkeyPa
     assert len(world.seen()) == 2
 
 
-def test_through_git_and_github_without_a_clone_of_history(fake_github: FakeGithub, world: World) -> None:
+def test_through_git_and_github_without_a_clone_of_history(world: World) -> None:
     """A long history is not fetched: one commit is enough."""
     for number in range(5):
         world.commit({"README.md": f"{number}\n"})
     _opened(world)
+    assert world.git_http.depths == {1}

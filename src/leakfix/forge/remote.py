@@ -103,15 +103,21 @@ def _path(path: str) -> str:
     return path.strip("/").removesuffix(".git")
 
 
+_RACED = re.compile(
+    r"stale info|fetch first|non-fast-forward"  # found by the server when it looked
+    r"|is at [0-9a-f]+ but expected|reference already exists|unable to create \S+\.lock"  # when it wrote
+)
+
+
 def _problem(said: str) -> ForgeError:
     lowered = said.lower()
-    if "stale info" in lowered or "fetch first" in lowered or "non-fast-forward" in lowered:
+    if _RACED.search(lowered):
         return Raced(f"somebody pushed in between: {said}")
     if "protected branch" in lowered or "hook declined" in lowered or "not allowed to" in lowered:
         return NotAllowed(f"the server refuses the branch: {said}")
     if "authentication failed" in lowered or "could not read username" in lowered or "error: 401" in lowered:
         return Unauthorized(f"git was not let in; the token is wrong or has expired: {said}")
-    if "403" in lowered or "denied" in lowered:
+    if "error: 403" in lowered or "denied" in lowered:
         return NotAllowed(f"the token may not do this: {said}")
     if re.search(r"error: (?:5\d\d|429)|could not resolve|connection|timed out|early eof|hung up|rpc failed", lowered):
         return Unavailable(f"git's server: {said}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gzip
 import re
 import subprocess
 from collections.abc import Callable
@@ -50,6 +51,14 @@ class GitHttp(Server):
     def writes(self) -> list[Request]:
         """What was pushed, accepted or not; fetching is POST as well, and asking what there is comes first."""
         return [request for request in self.requests if request.path.endswith("/git-receive-pack")]
+
+    @property
+    def depths(self) -> set[int | None]:
+        """How many commits deep was fetched; None for a whole history."""
+        asked = (_plain(request) for request in self.requests if request.path.endswith("/git-upload-pack"))
+        fetches = [lines for lines in map(_lines, asked) if any(line.startswith(b"want ") for line in lines)]
+        deep = ([int(line[7:]) for line in lines if line.startswith(b"deepen ")] for lines in fetches)
+        return {found[0] if found else None for found in deep}
 
     def protect(self, full_name: str, *patterns: str) -> None:
         """Refuse pushes to branches and tags of these patterns, as in ``refs/heads/*``; none lifts it."""
@@ -98,6 +107,21 @@ class GitHttp(Server):
             command, input=request.content, env=environment, capture_output=True, check=False, timeout=60
         )
         return _parsed(done.stdout)
+
+
+def _plain(request: Request) -> bytes:
+    packed = request.headers.get("content-encoding") == "gzip"
+    return gzip.decompress(request.content) if packed else request.content
+
+
+def _lines(content: bytes) -> list[bytes]:
+    """The packet lines of a request: four hexadecimal digits of length, themselves counted; up to 3 are delimiters."""
+    lines, at = [], 0
+    while at < len(content):
+        length = max(int(content[at : at + 4], 16), 4)
+        lines.append(content[at + 4 : at + length].strip())
+        at += length
+    return lines
 
 
 def _parsed(said: bytes) -> Answer:
