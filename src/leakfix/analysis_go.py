@@ -52,6 +52,8 @@ class GoAnalysis:
         self.program = GoProgram(packages)
         self.summaries = Summaries(self.program, table)
         self.unanalysed: set[tuple[str, int, str]] = set()
+        self.failed: dict[tuple[str, str], str] = {}
+        """What codemods raised, by file and rule."""
         self._makers: dict[str, frozenset[str]] = {}
 
     def with_source(self, source: SourceFile) -> GoAnalysis:
@@ -105,12 +107,12 @@ class GoAnalysis:
             return
         view = self.view(file)
         for rule, codemod in wanted.items():
-            seen: dict[tuple[str, str], int] = {}
-            for match in codemod.find(view):
-                text = file.source.text(match.span)
-                place = (match.function, text)
-                seen[place] = seen.get(place, -1) + 1
-                yield _matched(file, rule, codemod, match, text, seen[place])
+            try:
+                yield from _matches_of(file, rule, codemod, view)
+            except RecursionError:
+                raise
+            except Exception as error:  # a codemod may be anybody's; one that fails must not take the others along
+                self.failed[file.path, rule] = f"{type(error).__name__}: {error}"
 
     def _factories(self, file: GoFile) -> frozenset[str]:
         """Names of the project's functions, near a file, whose type says that they may hand out a resource."""
@@ -180,6 +182,14 @@ class GoAnalysis:
             suppression_lines=(*range(at, source.line_of(span.end) + 1), *leak.function.header_lines),
         )
         return GoLocated(finding, leak, file, function)
+
+
+def _matches_of(file: GoFile, rule: str, codemod: GoPatternCodemod, view: GoView) -> Iterator[GoMatched]:
+    seen: dict[tuple[str, str], int] = {}
+    for match in codemod.find(view):
+        place = (match.function, file.source.text(match.span))
+        seen[place] = seen.get(place, -1) + 1
+        yield _matched(file, rule, codemod, match, place[1], seen[place])
 
 
 def _matched(

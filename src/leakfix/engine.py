@@ -321,10 +321,15 @@ class _Run:
             result.errors.append("could not be read as Go")
             return
         result.errors += [f"line {line}: {text}" for line, text in self._suppressions(file.source).warnings]
-        result.findings += self.go_findings(self.go, file)
+        try:
+            result.findings += self.go_findings(self.go, file)
+        except RecursionError:
+            result.errors.append("nested too deeply; not analysed")
         result.source = file.source if result.findings else None
         for _, line, name in sorted(item for item in self.go.unanalysed if item[0] == result.path):
             result.errors.append(f"line {line}: {name} is not analysed: it is too large, or has syntax not known yet")
+        for (_, rule), what in sorted(item for item in self.go.failed.items() if item[0][0] == result.path):
+            result.errors.append(f"{rule} failed and said nothing of this file: {what}")
 
     def go_findings(self, analysis: GoAnalysis, file: GoFile) -> list[Finding]:
         """The findings of a Go file that are in no baseline, each with its repair or why there is none."""

@@ -134,7 +134,7 @@ def test_ctrl_c_writes_nothing_and_the_next_review_goes_on(tree: Path, invoke: I
     assert invoke("apply").code == 130
     assert _texts(tree) == ("leak()\nleak()\n", "leak()\n")
     somebody = person("n")
-    assert "2 answers of an earlier review are kept" in invoke("apply").err
+    assert "answers of an earlier review that are kept: 2" in invoke("apply").err
     assert somebody.pressed == 1
     assert _texts(tree) == ("safe()\nleak()\n", "leak()\n")
 
@@ -165,7 +165,7 @@ def test_an_answer_about_a_file_that_changed_since_is_asked_for_again(tree: Path
     invoke("apply")
     (tree / "a.py").write_text("leak()\nleak()\nx = 1\n")
     person("n", "n")
-    assert "1 earlier answers are asked for again" in invoke("apply").err
+    assert "asked for again, because files have changed since: 1" in invoke("apply").err
     assert _texts(tree) == ("leak()\nleak()\nx = 1\n", "leak()\n")
 
 

@@ -87,7 +87,7 @@ def test_ctrl_c_writes_nothing_and_the_answers_are_kept(spawn: Spawn, project: P
     assert _ended(child) == 130
     assert [(project / name).read_text() for name in ("shop/orders.py", "shop/prices.py")] == texts
     child = spawn("apply")
-    child.expect("1 answers of an earlier review are kept")
+    child.expect("answers of an earlier review that are kept: 1")
     child.expect("Fix 2 of 3 .*: write it")
     child.send("\x04")
     assert _ended(child) == 1
@@ -130,7 +130,7 @@ def test_the_screen_left_by_ctrl_c_writes_nothing(spawn: Spawn, project: Path) -
     assert _ended(child) == 130
     assert (project / "shop/orders.py").read_text() == before
     child = spawn("review", TEXTUAL_ANIMATIONS="none")
-    child.expect("1 answers of an earlier review are kept")
+    child.expect("answers of an earlier review that are kept: 1")
     child.expect("1 accepted")
     child.send("q")
     assert _ended(child) == 1

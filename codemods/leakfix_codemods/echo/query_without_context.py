@@ -89,8 +89,11 @@ def repair(view: GoView, call: "Node", context: str, method: str) -> Fix | Refus
     sheet = view.sheet()
     sheet.replace(name.start_byte, name.end_byte, f"{text(name)}Context")
     given = f"{context}.Request().Context()"
-    rest = ", " if arguments.named_child_count else ""
-    sheet.replace(arguments.start_byte + 1, arguments.start_byte + 1, given + rest)
+    first = arguments.named_child(0)
+    if first is not None and first.type == "comment":
+        return Refusal("a comment stands where the context belongs")
+    at = arguments.start_byte + 1 if first is None else first.start_byte
+    sheet.replace(at, at, given if first is None else f"{given}, ")
     writes = method in WRITES
     check = "that a client which disconnects may abort it" if writes else ""
     title = "end it with the request"

@@ -17,8 +17,9 @@ added, so under the same lock. Always for review: an LRU cache keeps what is use
 
 When it is left alone
 ---------------------
-Maps that are filled in ``init``, ``main`` or by what registers things; maps whose keys are constants; maps that are
-deleted from, cleared, made anew or measured anywhere in the package; maps that no lock protects where they are filled.
+Maps that are filled in ``init``, ``main`` or by what registers things; maps whose keys are not made from what the
+function is given; maps that start with entries; maps that are deleted from, cleared, made anew or measured anywhere in
+the package; maps that no lock protects where they are filled.
 """
 
 import re
@@ -27,17 +28,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from leakfix.codemod import Category, Fix, GoMatch, GoPatternCodemod, GoView, Refusal, Safety, Severity
-from leakfix.languages.go.packages import GoFunction
-from leakfix.languages.go.syntax import line, listed, own, text
+from leakfix.languages.go.packages import GoFunction, parameters_of
+from leakfix.languages.go.syntax import line, listed, own, plain, text
 from leakfix.patterns.go import enclosing
+from leakfix.repairs.go.places import assigned_names, mentions
 from leakfix.source import Span
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
 MOST = 1000
-_AT_START = re.compile(r"(?:init|main|register|setup|load|new|must|configure|add)", re.IGNORECASE)
-_CONSTANT = re.compile(r"[A-Z]\w*\.[A-Z]\w*|\"[^\"]*\"|`[^`]*`|\d+")
+_MAKING = ("short_var_declaration", "var_declaration", "range_clause", "assignment_statement")
+_AT_START = re.compile(r"(?:[Ii]nit|[Mm]ain|[Rr]egister|[Ss]etup|[Nn]ew|[Mm]ust|[Cc]onfigure|[Aa]dd)(?![a-z])")
 
 
 def find(view: GoView) -> Iterator[GoMatch]:
@@ -46,7 +48,7 @@ def find(view: GoView) -> Iterator[GoMatch]:
         if not _is_map(spec) or _is_bounded(view, name, spec):
             continue
         for function, _ in view.functions:
-            if _AT_START.match(function.qualname.rpartition(".")[2]):
+            if _AT_START.match(function.qualname.rpartition(".")[2]) or _is_local(function, name):
                 continue
             for adding in _additions(function, name):
                 span = Span(adding.start_byte, adding.end_byte)
@@ -62,13 +64,15 @@ def find(view: GoView) -> Iterator[GoMatch]:
 
 
 def _is_map(spec: "Node") -> bool:
-    declared = spec.child_by_field_name("type")
-    if declared is not None:
-        return declared.type == "map_type"
-    values = listed(spec.child_by_field_name("value"))
-    return any(
-        value.type in ("call_expression", "composite_literal") and "map[" in text(value)[:10] for value in values
-    )
+    """Whether a variable is a map that starts without entries."""
+    declared, values = spec.child_by_field_name("type"), listed(spec.child_by_field_name("value"))
+    if not values:
+        return declared is not None and declared.type == "map_type"
+    value = plain(values[0])
+    if len(values) > 1 or value.type != "composite_literal":
+        return len(values) == 1 and text(value).startswith("make(map[")
+    kind, body = value.child_by_field_name("type"), value.child_by_field_name("body")
+    return kind is not None and kind.type == "map_type" and (body is None or not body.named_child_count)
 
 
 def _is_bounded(view: GoView, name: str, spec: "Node") -> bool:
@@ -79,7 +83,13 @@ def _is_bounded(view: GoView, name: str, spec: "Node") -> bool:
     return any(pattern.search(file.source.data.replace(spec.text or b"-", b"")) for file in view.package.files)
 
 
+def _is_local(function: GoFunction, name: str) -> bool:
+    made = (node for node in own(function.node) if node.type in _MAKING and not node.type.startswith("assignment"))
+    return name in _given(function) or any(name in assigned_names(node) for node in made)
+
+
 def _additions(function: GoFunction, name: str) -> Iterator["Node"]:
+    given = _derived(function)
     for node in own(function.node):
         if node.type != "assignment_statement":
             continue
@@ -87,21 +97,49 @@ def _additions(function: GoFunction, name: str) -> Iterator["Node"]:
             operand = place.child_by_field_name("operand")
             if place.type != "index_expression" or operand is None or text(operand) != name:
                 continue
-            if not _CONSTANT.fullmatch(text(place.child_by_field_name("index"))):
+            key = place.child_by_field_name("index")
+            if key is not None and any(mentions(key, word) for word in given):
                 yield node
+
+
+def _given(function: GoFunction) -> set[str]:
+    """The names of what a function is given."""
+    places = (function.node.child_by_field_name(field) for field in ("receiver", "parameters"))
+    return {name for place in places for name, _, _ in parameters_of(place) if name not in ("", "_")}
+
+
+def _derived(function: GoFunction) -> set[str]:
+    """What a function is given, and the variables made from it."""
+    known = _given(function)
+    for node in own(function.node):
+        if node.type in _MAKING and any(mentions(node, name) for name in known):
+            known.update(assigned_names(node))
+    return known - {"_"}
+
+
+def _is_locked(function: GoFunction, adding: "Node") -> bool:
+    """Whether something is locked in front of a line, and not unlocked between."""
+    held: set[str] = set()
+    for node in own(function.node):
+        if node.type == "expression_statement" and node.start_byte < adding.start_byte:
+            lock, _, method = text(node).rpartition(".")
+            held = held | {lock} if method == "Lock()" else held - {lock} if method == "Unlock()" else held
+    return bool(held)
 
 
 def repair(view: GoView, function: GoFunction, adding: "Node", name: str) -> Fix | Refusal:
     """Drop all where there are too many."""
-    locked = any(node.type == "call_expression" and text(node).endswith(".Lock()") for node in own(function.node))
-    if not locked:
+    if not _is_locked(function, adding):
         return Refusal("no lock protects it where it is filled")
     sheet = view.sheet()
     if not sheet.stands_alone(adding) or enclosing(adding, "block") is None:
         return Refusal("the line that adds an entry holds something else")
     indent = sheet.indent(adding)
-    sheet.before(adding, f"{indent}if len({name}) >= {MOST} {{", f"{indent}\tclear({name})", f"{indent}}}")
-    check = "that entries may go at any time, and that the module is for Go 1.21 or newer, which has clear()"
+    key = next((word for word in ("key", "old", "known") if word != name and not mentions(adding, word)), "entry")
+    emptied = (f"for {key} := range {name} {{", f"\tdelete({name}, {key})", "}")
+    guard = (f"if len({name}) >= {MOST} {{", *(f"\t{each}" for each in emptied), "}")
+    sheet.before(adding, *(f"{indent}{each}" for each in guard))
+    check = "that entries may go at any time"
     return Fix(f"keep at most {MOST:,} entries", Safety.REVIEW, tuple(sheet.edits), check)
 
 

@@ -12,9 +12,9 @@ connections they pile up on the server.
 
 How it is repaired
 ------------------
-Behind the server: ``e.Logger.Fatal(e.Start(addr))`` becomes a start, the statement's ``Close()``, and the same
-``Fatal``. A ``defer`` in front of it would never run: ``Fatal`` ends the process. For review, because it depends on how
-the process is stopped.
+Behind the server: ``e.Logger.Fatal(e.Start(addr))`` becomes a start, the statement's ``Close()`` where there is one,
+and the same ``Fatal``. A ``defer`` in front of it would never run: ``Fatal`` ends the process. For review, because it
+depends on how the process is stopped.
 
 When it is left alone
 ---------------------
@@ -77,10 +77,14 @@ def repair(view: GoView, name: str) -> Fix | Refusal:
             continue
         indent = sheet.indent(statement)
         function = enclosing(statement, "func_literal", "function_declaration", "method_declaration")
-        known = function is not None and any(text(node) == "err" for node in own(function) if node.type == "identifier")
-        told = f"err {'=' if known else ':='} {match['start']}\n{indent}{name}.Close()\n{indent}{match['fatal']}(err)"
-        sheet.replace(statement.start_byte, statement.end_byte, told.replace("\n", sheet.newline))
-        check = "that the server is stopped by its Shutdown, and that err has no other meaning there"
+        used = {text(node) for node in own(function) if node.type == "identifier"} if function is not None else set()
+        error = next((word for word in ("err", "serveErr", "startErr") if word not in used | {name}), "")
+        if not error:
+            return Refusal("there is no free name for what Start returns")
+        sheet.replace(statement.start_byte, statement.end_byte, f"{error} := {match['start']}")
+        closed = (f"if {name} != nil {{", f"\t{name}.Close()", "}", f"{match['fatal']}({error})")
+        sheet.after(statement, *(f"{indent}{each}" for each in closed))
+        check = "that the server is stopped by its Shutdown"
         return Fix("close it once the server has stopped", Safety.REVIEW, tuple(sheet.edits), check)
     return Refusal("where the server has stopped cannot be told in this file: close it there")
 

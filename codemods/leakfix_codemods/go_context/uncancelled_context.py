@@ -12,12 +12,15 @@ time, which may be hours.
 
 How it is repaired
 ------------------
-``defer cancel()`` behind the call. A cancel function that was thrown away with ``_`` gets a name.
+``defer cancel()`` behind the call. A cancel function that was thrown away with ``_`` gets a name. Without a deadline
+(``WithCancel``) the repair is for review: whoever was given the context may count on it for longer than the function
+runs.
 
 When it is left alone
 ---------------------
-The cancel function is returned, stored or used by a goroutine. Where the context itself is returned, stored or used by
-a goroutine, the leak is reported without a repair: a ``defer`` would end it too early.
+The cancel function is returned, stored or used by a goroutine. Where the context itself is returned, stored, used by a
+goroutine, given to what starts or watches something, or belongs to the package, the leak is reported without a repair:
+a ``defer`` would end it too early.
 """
 
 from leakfix.codemod import LeakCodemod

@@ -30,9 +30,9 @@ def reviewing(report: Report, offers: Callable[[Finding], bool], again: bool) ->
             journal.forget()
         kept = journal.resume(review)
         if kept.resumed:
-            complain("note", f"{kept.resumed} answers of an earlier review are kept; --again asks for them, too")
+            complain("note", f"answers of an earlier review that are kept: {kept.resumed}; --again asks for them, too")
         if kept.outdated:
-            complain("note", f"{kept.outdated} earlier answers are asked for again: their files have changed since")
+            complain("note", f"asked for again, because files have changed since: {kept.outdated}")
         review.changed = lambda items: journal.record(review, items)
         yield review, journal
 

@@ -78,7 +78,8 @@ def loop_round(node: Node) -> Node | None:
             return parent
         if at.type in _BLOCKS:
             body = statements(at)
-            if body and body[-1].type in ("return_statement",):
+            goes_round = any(item.type == "continue_statement" for item in own(at))
+            if body and body[-1].type == "return_statement" and not goes_round:
                 return None
         at = parent
     return None
@@ -159,7 +160,7 @@ def mentions(node: Node, name: str) -> bool:
 
 def assigned_names(statement: Node) -> list[str]:
     """What a declaration or an assignment sets, as written."""
-    if statement.type in ("short_var_declaration", "assignment_statement"):
+    if statement.type in ("short_var_declaration", "assignment_statement", "range_clause"):
         return [text(place) for place in listed(statement.child_by_field_name("left"))]
     if statement.type == "var_declaration":
         return [
@@ -181,10 +182,14 @@ def exits_of(region: list[Node], loop: Node) -> Iterator[Node]:
 
 
 def _leaves(jump: Node, loop: Node) -> bool:
-    if jump.named_child_count:
-        return True
+    label = next((text(child) for child in jump.named_children if child.type == "label_name"), "")
     at = jump.parent
     while at is not None and at != loop:
+        if label:
+            if at.type == "labeled_statement" and text(at.child_by_field_name("label")) == label:
+                return False
+            at = at.parent
+            continue
         if at.type == "for_statement":
             return False
         if jump.type == "break_statement" and at.type.endswith(("switch_statement", "select_statement")):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from leakfix.finding import Fix, Refusal, Safety
+from leakfix.ir.nodes import Call
+from leakfix.languages.go.packages import parameters_of
 from leakfix.languages.go.syntax import listed, own, plain, statements, text, walk
 from leakfix.lifetimes.verdict import Leak
 from leakfix.repairs.go.places import (
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
 
 _READS = re.compile(r"[`\"]\s*(?:select|with|show|explain|values|table|fetch)\b", re.IGNORECASE)
 _WRAPPED = re.compile(rb"defer func\(\) \{ _ = ")
-
-
 _MAKING_ERRORS = ("errors.New", "fmt.Errorf")
 
 
@@ -45,12 +45,17 @@ class NoRepair(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """A leak as the repairs see it. call: what acquires; statement: where it stands, or the ``if`` whose part it is."""
+    """A leak as the repairs see it.
+
+    call: what acquires; statement: where it stands, or the ``if`` whose part it is.
+    is_known: whether it is a library's own method that is called, and not an interface that gives the same.
+    """
 
     source: SourceFile
     resource: Resource
     call: Node
     statement: Node
+    is_known: bool = True
 
     @property
     def names(self) -> list[str]:
@@ -91,11 +96,17 @@ def repair(source: SourceFile, root: Node, span: Span, leak: Leak) -> Fix | Refu
     statement = statement_of(call) if call is not None else None
     if call is None or statement is None:
         return Refusal("it is acquired where no statement can be put behind it")
-    subject = Subject(source, resource, call, statement)
+    subject = Subject(source, resource, call, statement, _is_known(leak))
     try:
         return _repaired(subject)
     except NoRepair as reason:
         return Refusal(str(reason))
+
+
+def _is_known(leak: Leak) -> bool:
+    """Whether the call is named as a method, not by the type of what it gives."""
+    acquired = leak.function.graph.nodes[leak.site.node].op
+    return isinstance(acquired, Call) and any("()." in name for name in acquired.callee.names)
 
 
 def _repaired(subject: Subject) -> Fix:
@@ -303,6 +314,8 @@ def _in_loop(subject: Subject, name: str, anchor: Node, loop: Node, sheet: Sheet
             reading = None
     if any(_hands_on(item, name) for item in region):
         raise NoRepair("it is handed on in the loop")
+    if any(item.type == "goto_statement" for statement in region for item in own(statement)):
+        raise NoRepair("a goto in the loop may lead anywhere")
     inside = region if reading is None else region[: region.index(reading) + 1]
     for leaving in exits_of(inside, loop):
         if not sheet.stands_alone(leaving):
@@ -398,7 +411,7 @@ def _tidy_region(subject: Subject, name: str, region: list[Node], sheet: Sheet) 
         if name in assigned_names(statement):
             return  # from here on it is another one
         if statement.type == "defer_statement" and _defers(statement, name, subject.resource):
-            if sheet.stands_alone(statement):
+            if sheet.stands_alone(statement) and not sheet.has_comment(statement):
                 sheet.without(statement)
             continue
         for node in own(statement):
@@ -456,12 +469,24 @@ def _cancelled(subject: Subject) -> Fix:
         raise NoRepair(f"its cancel function is stored in {cancel}")
     _tidy_calls(cancel, siblings_after(subject.statement), sheet, subject)
     sheet.after(subject.statement, f"{sheet.indent(subject.statement)}defer {cancel}({_cause(subject)})")
-    return _fix(subject, sheet, f"defer {cancel}({_cause(subject)})")
+    return _cancel_fix(subject, sheet, f"defer {cancel}({_cause(subject)})")
 
 
 def _cause(subject: Subject) -> str:
-    """What the cancel function takes."""
-    return "nil" if text(subject.call.child_by_field_name("function")).endswith("Cause") else ""
+    """What the cancel function takes: that of ``WithCancelCause`` alone takes something."""
+    return "nil" if _maker(subject) == "WithCancelCause" else ""
+
+
+def _maker(subject: Subject) -> str:
+    return text(subject.call.child_by_field_name("function")).rpartition(".")[2]
+
+
+def _cancel_fix(subject: Subject, sheet: Sheet, title: str) -> Fix:
+    """Without a deadline, whoever was given the context may count on it for longer than the function runs."""
+    if _maker(subject).startswith("WithCancel"):
+        check = "that nothing the context was given to goes on after the function"
+        return Fix(title, Safety.REVIEW, tuple(sheet.edits), check)
+    return _fix(subject, sheet, title)
 
 
 def _package(subject: Subject) -> str:
@@ -482,19 +507,38 @@ def _tidy_calls(cancel: str, region: list[Node], sheet: Sheet, subject: Subject)
 
 def _named_cancel(subject: Subject, function: Node, context: str, sheet: Sheet) -> Fix:
     statement = subject.statement
-    name = next(word for word in ("cancel", "stop", "cancelContext") if not _is_used(function, word))
+    name = next((word for word in ("cancel", "stop", "cancelContext") if not _is_used(function, word)), "")
+    if not name:
+        raise NoRepair("its cancel function has no name, and those one would give it are taken")
     places = listed(statement.child_by_field_name("left"))
     indent = sheet.indent(statement)
     operator = statement.child_by_field_name("operator")
-    outermost = block_of(statement) == function.child_by_field_name("body")
     if statement.type == "assignment_statement" and operator is not None:
-        if outermost and re.fullmatch(r"\w+", context):
+        scope = _scope_of(function, context)
+        if scope is None:
+            raise NoRepair(f"{context} belongs to somebody else, who may use it after the function")
+        if scope == "outermost" and block_of(statement) == function.child_by_field_name("body"):
             sheet.replace(operator.start_byte, operator.end_byte, ":=")
         else:
-            sheet.before(statement, f"{indent}var {name} {_package(subject)}.CancelFunc")
+            kind = "CancelCauseFunc" if _cause(subject) else "CancelFunc"
+            sheet.before(statement, f"{indent}var {name} {_package(subject)}.{kind}")
     sheet.replace(places[1].start_byte, places[1].end_byte, name)
     sheet.after(statement, f"{indent}defer {name}({_cause(subject)})")
-    return _fix(subject, sheet, f"defer {name}({_cause(subject)})")
+    return _cancel_fix(subject, sheet, f"defer {name}({_cause(subject)})")
+
+
+def _scope_of(function: Node, name: str) -> str | None:
+    """Where a function declares a name: in its "outermost" scope, an "inner" one, or (None) not at all."""
+    for field in ("receiver", "parameters", "result"):
+        if any(known == name for known, _, _ in parameters_of(function.child_by_field_name(field))):
+            return "outermost"
+    found = None
+    for node in own(function):
+        if node.type in ("short_var_declaration", "var_declaration") and name in assigned_names(node):
+            if block_of(node) == function.child_by_field_name("body") and statement_of(node) == node:
+                return "outermost"
+            found = "inner"
+    return found
 
 
 def _is_used(function: Node, name: str) -> bool:
@@ -514,6 +558,8 @@ def _outlives(subject: Subject, function: Node, context: str) -> bool:
         ):
             return True
         if item.type == "return_statement" and _gives(subject, item, context):
+            return True
+        if item.type == "call_expression" and _starts(item, context):
             return True
         if item.type == "call_expression" and _binds(item, context) and _is_handed_out(function, item):
             return True
@@ -565,6 +611,16 @@ def _binds(call: Node, context: str) -> bool:
     return given and _BINDING.match(word) is not None and not word.startswith("QueryRow")
 
 
+_STARTING = re.compile(r"(?:Start|Watch|Subscribe|Listen|Spawn|Launch|Monitor|Register|Go|Schedule|Enqueue)(?![a-z])")
+
+
+def _starts(call: Node, context: str) -> bool:
+    """Whether a call is given a context for something that goes on when it has come back."""
+    word = text(call.child_by_field_name("function")).rpartition(".")[2]
+    starts = _STARTING.match(word[:1].upper() + word[1:]) is not None
+    return starts and any(mentions(argument, context) for argument in _arguments(call))
+
+
 def _is_handed_out(function: Node, call: Node) -> bool:
     """Whether what a call gives is returned or stored later."""
     statement = statement_of(call)
@@ -608,6 +664,8 @@ def _executed(subject: Subject) -> Fix:
     instead = dict(entry.split("=") for entry in subject.resource.instead)
     if method is None or text(method) not in instead:
         raise NoRepair("it is thrown away where it is made, and there is no call that only executes")
+    if not subject.is_known:
+        raise NoRepair(f"what it is called on is known by its type alone, and may have no {instead[text(method)]}()")
     sheet = Sheet(subject.source)
     sheet.replace(method.start_byte, method.end_byte, instead[text(method)])
     selector = subject.call.parent
