@@ -17,8 +17,8 @@ _OPEN = frozenset(
     "id ids pk uid uuid guid key user users username userid email mail phone token session sid request req ip "
     "addr address url uri href query sql question prompt text message msg content body slug title path page "
     "search term keyword keywords date day when timestamp lat lon lng latitude longitude number order customer "
-    "client account item product sku isbn room chat channel guild member tenant org organization organisation "
-    "company hash digest checksum host hostname domain symbol ticker city street zip zipcode postcode postal "
+    "client account item product sku isbn room chat channel member tenant org organization organisation "
+    "company hash digest checksum host hostname domain city street zip zipcode postcode postal "
     "document doc word phrase sentence input string payload params args kwargs name data value code tag topic "
     "author ticket invoice payment card cart device sensor track song movie book article post comment thread "
     "conversation visitor subscriber contact lead shipment coordinate coords point tile job task".split()
@@ -26,7 +26,10 @@ _OPEN = frozenset(
 AMBIGUOUS = frozenset(
     "path title name data value code tag string key item path job task number domain args kwargs params".split()
 )
-_CLOSED = frozenset(
+_FEW = frozenset("symbol ticker exchange timeframe guild forum".split())
+"""What one program meets hundreds of at most, also by number."""
+_IDENTITIES = frozenset("id ids pk uuid".split())
+_CLOSED = _FEW | frozenset(
     "size type kind lang language locale mode level env environment cls klass class model module func function "
     "fn method font color colour ext extension suffix version dtype backend driver dialect engine format fmt "
     "unit tz timezone encoding charset field fields column columns table template schema config settings "
@@ -69,7 +72,9 @@ def says_open(name: str, ambiguous: Collection[str] = ()) -> bool:
     words = words_of(name)
     if not words or words[-1] in _CLOSED or (len(words) > 1 and _CLOSED.intersection(words) and words[-1] in AMBIGUOUS):
         return False
-    if words[-1] in ("id", "ids", "pk", "uuid") or not _CLOSED.intersection(words):
+    if _FEW.intersection(words) and not (_OPEN - _IDENTITIES).intersection(words):
+        return False
+    if words[-1] in _IDENTITIES or not _CLOSED.intersection(words):
         return any(word in _OPEN and (word in ambiguous or word not in AMBIGUOUS) for word in words)
     return False
 
