@@ -217,3 +217,74 @@ def test_an_interrupt_while_checking(leaky: Path) -> None:
     _, complaints = running.communicate(timeout=30)
     assert running.returncode in (130, 1)
     assert b"Traceback" not in complaints
+
+
+CACHED = b"""\
+_profiles = {}
+
+
+async def profile(user_id, fetch):
+    if user_id not in _profiles:
+        _profiles[user_id] = await fetch(user_id)
+    return _profiles[user_id]
+"""
+MANIFEST = '[project]\nname = "shop"\ndependencies = []\n\n[tool.leakfix]\nallow-dependencies = ["cachetools"]\n'
+
+
+@pytest.fixture
+def cached(tree: Path, git: Callable[..., None]) -> Path:
+    """A committed project with a cache that a library of others may bound."""
+    (tree / "src").mkdir()
+    (tree / "src" / "profiles.py").write_bytes(CACHED)
+    (tree / "pyproject.toml").write_text(MANIFEST)
+    git("add", "-A")
+    git("commit", "-qm", "work")
+    return tree
+
+
+def _declares(text: str) -> bool:
+    return 'dependencies = ["cachetools>=5"]' in text
+
+
+def test_what_a_repair_needs_is_declared(cached: Path, leakfix: Program, git: Callable[..., None]) -> None:
+    before = leakfix("apply", "--diff", "--unsafe-fixes", "src")
+    assert b"+++ b/pyproject.toml" in before.stdout
+    done = leakfix("apply", "--yes", "--unsafe-fixes", "src")
+    assert done.returncode == 0, done.stderr
+    assert b"LRUCache(maxsize=4096)" in (cached / "src" / "profiles.py").read_bytes()
+    assert _declares((cached / "pyproject.toml").read_text())
+    (cached / "src" / "profiles.py").write_bytes(CACHED)
+    (cached / "pyproject.toml").write_text(MANIFEST)
+    (cached / "fix.patch").write_bytes(before.stdout)
+    git("apply", "--check", "fix.patch")
+
+
+def test_what_a_repair_needs_is_in_its_commit(cached: Path, leakfix: Program) -> None:
+    done = leakfix("branch", "fix", "--unsafe-fixes")
+    assert done.returncode in (0, 1), done.stderr
+    shown = subprocess.run(["git", "show", "fix"], cwd=cached, capture_output=True, text=True, check=True).stdout
+    assert '+dependencies = ["cachetools>=5"]' in shown
+    assert "+_profiles = LRUCache(maxsize=4096)" in shown
+    assert (cached / "pyproject.toml").read_text() == MANIFEST
+
+
+def test_what_an_accepted_repair_needs_is_declared(cached: Path) -> None:
+    terminal = Terminal("apply", "--unsafe-fixes")
+    terminal.wait_for(b"Fix 1 of 1")
+    terminal.say(b"y\n")
+    assert terminal.end() == 0
+    assert _declares((cached / "pyproject.toml").read_text())
+
+
+def test_what_nobody_allowed_is_not_brought_in(cached: Path, leakfix: Program) -> None:
+    (cached / "pyproject.toml").write_text(MANIFEST.partition("[tool")[0])
+    leakfix("apply", "--yes", "--unsafe-fixes")
+    assert b"if len(_profiles) >= 4096:" in (cached / "src" / "profiles.py").read_bytes()
+    assert (cached / "pyproject.toml").read_text() == MANIFEST.partition("[tool")[0]
+
+
+def test_an_unknown_dependency_is_told(cached: Path, leakfix: Program) -> None:
+    (cached / "pyproject.toml").write_text(MANIFEST.replace('"cachetools"', '"cachetool"'))
+    done = leakfix("check")
+    assert done.returncode == 2
+    assert b"did you mean 'cachetools'?" in done.stderr

@@ -44,9 +44,13 @@ _ROOT_MARKS = (".git", "pyproject.toml", "leakfix.toml", "setup.py")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Which rule, of which category, reports a resource; only selected ones are there."""
+    """Which rule, of which category, reports a resource; only selected ones are there.
+
+    dependencies: libraries that repairs may bring into the project.
+    """
 
     names: Mapping[str, tuple[str, Category]]
+    dependencies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -292,6 +296,7 @@ class Analysis:
                 self._acquired,
                 self.summaries.fresh,
                 self._scoped,
+                self.rules.dependencies,
             )
         return self._last_view
 

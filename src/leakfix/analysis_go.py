@@ -97,7 +97,7 @@ class GoAnalysis:
                 functions.append((function, lowered))
                 waiting += self.program.literals(function)
         package = self.packages.of_folder(os.path.dirname(file.path))
-        return GoView(file, package, self.program.resolver, self.table, tuple(functions))
+        return GoView(file, package, self.program.resolver, self.table, tuple(functions), self.rules.dependencies)
 
     def matches(self, file: GoFile, patterns: Mapping[str, GoPatternCodemod]) -> Iterator[GoMatched]:
         """What some patterns report of a file."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from leakfix.finding import Category, Fix, Refusal, Safety, Severity, Step
+from leakfix.finding import Category, Fix, Refusal, Requirement, Safety, Severity, Step
 from leakfix.patterns.go import GoMatch, GoView
 from leakfix.patterns.view import Match, View
 
@@ -24,6 +24,7 @@ __all__ = [
     "Match",
     "PatternCodemod",
     "Refusal",
+    "Requirement",
     "Safety",
     "Severity",
     "Step",

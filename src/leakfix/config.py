@@ -18,6 +18,7 @@ CATEGORIES = ("leak", "growth", "advice")
 DEFAULT_CATEGORIES = frozenset({"leak", "growth"})
 LARGEST_CONFIG = 1_000_000
 MOST_JOBS = 256
+DEPENDENCIES = ("cachetools", "github.com/hashicorp/golang-lru/v2")
 
 VENDORED = (
     "node_modules",
@@ -54,6 +55,7 @@ class Config:
 
     select, ignore: rule names, globs, categories or ``all``; an empty select means the default categories.
     exclude: names and globs of folders and files a search leaves out.
+    dependencies: libraries that repairs may add to the project's manifest; those it declares are used anyway.
     resources, types, owners: the user's rows for ``resources.table_from``.
     root: the folder exclude patterns with a slash are relative to.
     file: where all this came from; None when nothing was found.
@@ -62,6 +64,7 @@ class Config:
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     exclude: tuple[str, ...] = VENDORED
+    dependencies: tuple[str, ...] = ()
     resources: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     types: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     owners: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
@@ -190,6 +193,7 @@ def _from_values(file: str, values: Mapping[str, Any]) -> Config:
         select=read.get("select", ()),
         ignore=read.get("ignore", ()),
         exclude=exclude,
+        dependencies=read.get("allow-dependencies", ()),
         resources=read.get("resource", ()),
         types=read.get("type", ()),
         owners=read.get("owner", ()),
@@ -206,6 +210,15 @@ def _strings(where: str, value: object) -> tuple[str, ...]:
     if not all(item.strip() for item in value):
         raise ConfigError(f"{where} holds an empty string")
     return tuple(value)
+
+
+def _dependencies(where: str, value: object) -> tuple[str, ...]:
+    names = _strings(where, value)
+    for name in names:
+        if name not in DEPENDENCIES:
+            meant = _did_you_mean(difflib.get_close_matches(name, DEPENDENCIES, n=1))
+            raise ConfigError(f"{where}: no repair uses {name!r}{meant or '; known are ' + ', '.join(DEPENDENCIES)}")
+    return names
 
 
 def _jobs(where: str, value: object) -> int:
@@ -240,6 +253,7 @@ _READERS: dict[str, Any] = {
     "ignore": _strings,
     "exclude": _strings,
     "extend-exclude": _strings,
+    "allow-dependencies": _dependencies,
     "jobs": _jobs,
     "cache": _switch,
     "resource": _resources,

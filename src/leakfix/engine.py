@@ -22,6 +22,7 @@ from leakfix.languages.go.packages import GoFile, Packages
 from leakfix.languages.python.importers import Exports, Importers, ImportIndex, reached
 from leakfix.languages.python.modules import Import, Module
 from leakfix.languages.python.project import Modules, Unparsable
+from leakfix.project import manifest
 from leakfix.project.baseline import Baseline
 from leakfix.project.discover import discover, is_whole
 from leakfix.project.files import read_file
@@ -143,10 +144,18 @@ def check(paths: Sequence[str], config: Config, registry: Registry, jobs: int | 
 
 
 def repair(report: Report, decide: Decide) -> Iterator[FileRepair]:
-    """Repair file by file what ``decide`` accepts; each repair is made on the result of the one before."""
+    """Repair file by file what ``decide`` accepts; each repair is made on the result of the one before.
+
+    The manifests that have to declare more for that come last, as repaired files without findings.
+    """
+    done = []
     for path, source in sorted(report.sources.items()):
         if any(finding.fix for finding in report.findings if finding.path == path):
-            yield report.run.repair(source, decide)
+            repaired = report.run.repair(source, decide)
+            done.append((repaired.after, repaired.applied))
+            yield repaired
+    for change in manifest.additions(done):
+        yield FileRepair(change.path, change.before, change.after, (), ())
 
 
 def is_go(path: str) -> bool:
@@ -199,7 +208,7 @@ class _Run:
         plain = {name: item for name, item in self.patterns.items() if not item.refines}
         self.triggers = Triggers({name: (item.imports, item.words, item.shape) for name, item in plain.items()})
         asked = [word for item in self.patterns.values() for word in item.asks]
-        self.rules = Rules(names)
+        self.rules = Rules(names, config.dependencies)
         self.analysis = Analysis(self.table, self.rules, Modules(read_file), Mentions(config, asked))
         self.imports = ImportIndex()
         self.go = GoAnalysis(self.table, self.rules, Packages(read_file))
@@ -211,7 +220,7 @@ class _Run:
             for resource, rule in self.rules.names.items()
             if not (self.table.by_id[resource].shared and words & set(self.table.by_id[resource].release_with))
         }
-        self.rules = self.analysis.rules = self.go.rules = Rules(kept)
+        self.rules = self.analysis.rules = self.go.rules = replace(self.rules, names=kept)
 
     def mentioned(self, root: str, words: Mapping[str, frozenset[str]]) -> None:
         """What the index found of the words that patterns seek in other files."""

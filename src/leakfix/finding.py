@@ -41,13 +41,26 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Requirement:
+    """A library that repaired code uses. name: as manifests have it; version: the oldest; imported: as code has it."""
+
+    name: str
+    version: str
+    imported: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fix:
-    """A repair as edits of the finding's file. ``check`` tells a reviewer what to look at."""
+    """A repair as edits of the finding's file.
+
+    check: tells a reviewer what to look at. requires: what the project's manifest has to declare for it.
+    """
 
     title: str
     safety: Safety
     edits: tuple[Edit, ...]
     check: str = ""
+    requires: tuple[Requirement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,8 +75,8 @@ class SourceFile:
             raise UndecodableSource(str(error)) from error
 
     @classmethod
-    def go(cls, path: str, raw: bytes) -> SourceFile:
-        """Read Go bytes, which are UTF-8 (The Go Programming Language Specification, "Source code representation").
+    def utf8(cls, path: str, raw: bytes) -> SourceFile:
+        """Read bytes that are UTF-8: Go (its specification, "Source code representation"), TOML, requirements.
 
         Raises UndecodableSource where they are not.
         """
@@ -91,7 +91,7 @@ class SourceFile:
     @classmethod
     def of(cls, path: str, raw: bytes) -> SourceFile:
         """Read the bytes of a file in the language its name tells. Raises UndecodableSource."""
-        return cls.go(path, raw) if path.endswith(".go") else cls.python(path, raw)
+        return cls.utf8(path, raw) if path.endswith(".go") else cls.python(path, raw)
 
     @property
     def code(self) -> bytes | str:

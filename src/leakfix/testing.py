@@ -3,7 +3,7 @@
 ``x.before.py`` with ``x.after.py`` is repaired so; ``x.ok.py`` is silent; ``x.refused.py`` is found and left alone; the
 same with ``.go`` for Go. A comment ``# leak:`` (``// leak:``) marks the line of an acquisition, ``# leak: ... refused:
 why`` one that is not repaired (``why`` is part of the reason), ``# missed:`` one that is not found yet. ``x/before/``
-and ``x/after/`` are whole trees.
+and ``x/after/`` are whole trees, manifests included; ``allow-dependencies`` in a pyproject.toml counts.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leakfix import engine
-from leakfix.config import Config
+from leakfix.config import Config, load
 from leakfix.finding import Finding
 from leakfix.project.discover import SUFFIXES
+from leakfix.project.manifest import MANIFESTS
 from leakfix.registry import Registry
 
 _MARK = re.compile(r"(?:#|//)\s*(leak|missed):([^\n]*)")
@@ -73,7 +74,7 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
 
 def _sources(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
+    return sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES or path.name in MANIFESTS)
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,11 @@ def run(case: Case, registry: Registry, work: Path) -> Outcome:
         target = work / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
-    (work / "pyproject.toml").write_text("")
-    (work / "go.mod").write_text("module example.com/case\n")
-    config = Config(select=("leak", "growth", *_rules_of(case, registry)), exclude=())
+    if not any((work / name).exists() for name in MANIFESTS):
+        (work / "pyproject.toml").write_text("")
+        (work / "go.mod").write_text("module example.com/case\n")
+    own = load(directory=str(work)).dependencies if (work / "pyproject.toml").exists() else ()
+    config = Config(select=("leak", "growth", *_rules_of(case, registry)), exclude=(), dependencies=own)
     here = os.getcwd()
     os.chdir(work)
     try:

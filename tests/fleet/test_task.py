@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import threading
@@ -231,3 +232,20 @@ def test_folders_of_killed_processes_are_removed(private_temporary: Path) -> Non
         assert os.path.basename(mine) in seen[0]
     assert len(seen[0]) == 3
     assert os.listdir(private_temporary) == [foreign.name]
+
+
+def test_a_folder_taken_for_abandoned_before_it_is_locked_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = fcntl.flock
+    taken: list[str] = []
+
+    def late(descriptor: int, how: int) -> None:
+        if not taken:
+            taken.append(os.path.dirname(os.readlink(f"/proc/self/fd/{descriptor}")))
+            workspace._remove_if_abandoned(taken[0])
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with workspace.workspace() as folder:
+        assert not os.path.exists(taken[0])
+        assert os.listdir(folder) == ["lock"]
+    assert not os.path.exists(folder)

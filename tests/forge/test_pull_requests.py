@@ -479,3 +479,16 @@ def test_through_git_and_github_without_a_clone_of_history(world: World) -> None
         world.commit({"README.md": f"{number}\n"})
     _opened(world)
     assert world.git_http.depths == {1}
+
+
+def test_what_repairs_need_is_declared_in_their_pull_request(world: World) -> None:
+    cached = "_known = {}\n\n\nasync def known(user_id, ask):\n    if user_id not in _known:\n"
+    cached += "        _known[user_id] = await ask(user_id)\n    return _known[user_id]\n"
+    manifest = '[project]\nname = "shop"\nversion = "1"\ndependencies = []\n'
+    allowed = 'allow-dependencies = ["cachetools"]\n'
+    world.commit({"known.py": cached, "pyproject.toml": manifest, "leakfix.toml": allowed})
+    world.run("--unsafe-fixes", "--select", "growth")
+    (opened,) = [seen for seen in world.seen() if "unbounded-cache" in seen.title]
+    pushed = world.git.files(str(world.git.head(opened.branch)))
+    assert 'dependencies = ["cachetools>=5"]' in pushed["pyproject.toml"]
+    assert "LRUCache(maxsize=4096)" in pushed["known.py"]

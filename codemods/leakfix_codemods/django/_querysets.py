@@ -27,7 +27,7 @@ _RELATED_WRITES = frozenset({"add", "remove", "set", "clear"})
 _CLOSES = frozenset({"close_old_connections", "close_all", "close_if_unusable_or_obsolete"})
 _SMALL = re.compile(
     r"(?:Country|Currency|Language|Locale|Site|Group|Permission|ContentType|Role|Settings?|Config|Configuration|Plan|Tier|"
-    r"Status|Kind|Type|Category|Timezone|Region|Feature|Flag)$"
+    r"Status|Kind|Type|Category|Timezone|Region|Feature|Flag|Webhook|Options?|Backend|Provider|Integration)$"
 )
 _DJANGO = ("django.", "wagtail.", "mptt.", "polymorphic.", "model_utils.", "treebeard.", "netbox.", "modelcluster.")
 _HARMLESS_METHODS = frozenset({"get_absolute_url", "natural_key", "pk"})
@@ -55,9 +55,16 @@ def manager_of(node: ast.expr) -> ast.Attribute | None:
 def is_whole(node: ast.expr) -> bool:
     """Whether a chain gives all rows of a table, or all but those some fixed condition leaves out."""
     chain = links(node)
-    if not chain:
+    if not chain or _is_grouped(chain):
         return False
     return all(_is_wide(call) for call in chain if _method(call) in _NARROWING)
+
+
+def _is_grouped(chain: list[ast.Call]) -> bool:
+    """Whether rows are counted in groups (``values(...).annotate(...)``), of which there are fewer."""
+    words = [_method(call) for call in reversed(chain)]
+    first = next((at for at, word in enumerate(words) if word in ("values", "values_list")), len(words))
+    return "annotate" in words[first:]
 
 
 def _method(call: ast.Call) -> str:
@@ -81,7 +88,7 @@ def _is_wide_word(word: ast.keyword) -> bool:
     if word.arg is None:
         return False
     name, lookup = word.arg.rpartition("__")[0], word.arg.rpartition("__")[2]
-    if word.arg in ("id", "pk") or word.arg.endswith(("__id", "__pk", "_id")):
+    if word.arg in ("id", "pk", "depth", "level") or word.arg.endswith(("__id", "__pk", "_id")):
         return False
     if name and lookup in _WIDE_LOOKUPS:
         return True

@@ -26,6 +26,7 @@ by key, conditions on a variable, which mostly select few rows. ``prefetch_relat
 ``iterator`` ignores there, and loops that close the connection.
 """
 
+import ast
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -61,6 +62,8 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
         return Refusal("iterator() ignores prefetch_related before Django 4.1")
     if closes_connection(feed.body):
         return Refusal("the loop closes the connection the rows would come from")
+    if _gives_keys(feed):
+        return Refusal("the loop gives rows other keys, and could meet them again under those")
     if feed.is_async and only_before(view.module.path, "django 4.1"):
         return Refusal("aiterator() came with Django 4.1")
     layout = view.layout()
@@ -76,6 +79,18 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
         doubt = doubt or "list() may have been written to take the rows before anything changes"
     check = f"{doubt}: rows that are written while others are still to come" if doubt else ""
     return Fix("fetch the rows in chunks", Safety.REVIEW if doubt else Safety.SAFE, tuple(layout.edits), check)
+
+
+def _gives_keys(feed: Feed) -> bool:
+    """Whether a loop writes a row under another primary key."""
+    for statement in feed.body:
+        for node in ast.walk(statement):
+            match node:
+                case ast.Attribute(value=ast.Name(id=name), attr="id" | "pk", ctx=ast.Store()) if (
+                    name in feed.variables
+                ):
+                    return True
+    return False
 
 
 def may_loop(data: bytes, path: str) -> bool:

@@ -13,7 +13,9 @@ process is killed; entries that hold large structures take it sooner.
 How it is repaired
 ------------------
 In front of the line that adds an entry: where there are a thousand, all are dropped. It stands where the entry is
-added, so under the same lock. Always for review: an LRU cache keeps what is used, this guard does not.
+added, so under the same lock. Always for review: an LRU cache keeps what is used, this guard does not. Where the module
+requires ``github.com/hashicorp/golang-lru/v2``, or ``allow-dependencies`` names it and leakfix may add it to go.mod, a
+map that is only asked and filled becomes such a cache.
 
 When it is left alone
 ---------------------
@@ -27,17 +29,20 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from leakfix.codemod import Category, Fix, GoMatch, GoPatternCodemod, GoView, Refusal, Safety, Severity
+from leakfix.codemod import Category, Fix, GoMatch, GoPatternCodemod, GoView, Refusal, Requirement, Safety, Severity
 from leakfix.languages.go.packages import GoFunction, parameters_of
 from leakfix.languages.go.syntax import line, listed, own, plain, text
 from leakfix.patterns.go import enclosing
+from leakfix.project.manifest import go_version
 from leakfix.repairs.go.places import assigned_names, mentions
 from leakfix.source import Span
+from leakfix_codemods.echo._lru import cache_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
 MOST = 1000
+LIBRARY = Requirement("github.com/hashicorp/golang-lru/v2", "v2.0.7", "golang-lru/v2")
 _MAKING = ("short_var_declaration", "var_declaration", "range_clause", "assignment_statement")
 _AT_START = re.compile(r"(?:[Ii]nit|[Mm]ain|[Rr]egister|[Ss]etup|[Nn]ew|[Mm]ust|[Cc]onfigure|[Aa]dd)(?![a-z])")
 
@@ -78,7 +83,9 @@ def _is_map(spec: "Node") -> bool:
 def _is_bounded(view: GoView, name: str, spec: "Node") -> bool:
     """Whether anything in the package empties the map, measures it or hands it on."""
     word = re.escape(name)
-    shapes = rf"delete\({word},|clear\({word}\)|len\({word}\)|\b{word} = |&{word}\b|[(,] *{word}[,)]|return {word}\b"
+    shapes = (
+        rf"delete\({word},|clear\({word}\)|len\({word}\)|\b{word} = |&{word}\b|[(,] *{word}[,)]|return {word}\b(?!\[)"
+    )
     pattern = re.compile(shapes.encode())
     return any(pattern.search(file.source.data.replace(spec.text or b"-", b"")) for file in view.package.files)
 
@@ -131,6 +138,11 @@ def repair(view: GoView, function: GoFunction, adding: "Node", name: str) -> Fix
     """Drop all where there are too many."""
     if not _is_locked(function, adding):
         return Refusal("no lock protects it where it is filled")
+    if view.may_use(LIBRARY) and (go_version(view.file.path) or (0, 0)) >= (1, 18):
+        cached = cache_of(view, name, MOST)
+        if cached is not None:
+            check = "that entries may go at any time; `go mod tidy` completes go.sum"
+            return Fix(f"keep the {MOST:,} entries used last", Safety.REVIEW, cached, check, (LIBRARY,))
     sheet = view.sheet()
     if not sheet.stands_alone(adding) or enclosing(adding, "block") is None:
         return Refusal("the line that adds an entry holds something else")

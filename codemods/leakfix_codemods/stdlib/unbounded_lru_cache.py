@@ -20,13 +20,15 @@ When it is left alone
 ---------------------
 No arguments, or only those of a closed domain (enumerations, flags, kinds, languages, files of the program); a
 function that calls itself, whose cache is its algorithm; a cache that something clears; tests and scripts beside
-the program.
+the program; a function that all of the project calls without arguments.
 """
 
+import re
 from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Match, PatternCodemod, View
+from leakfix.languages.python.modules import FunctionInfo, parameter_parts
 from leakfix.patterns.caches import (
     MOST_ENTRIES,
     bound,
@@ -50,7 +52,7 @@ def find(view: View) -> Iterator[Match]:
         if function.parent is not None or keeps_self(function) or calls_itself(function):
             continue
         keys = [argument.arg for argument in parameters(function) if is_open_parameter(view, function, argument)]
-        if keys and found.made not in reported and not is_cleared(view, function):
+        if keys and found.made not in reported and not is_cleared(view, function) and not _is_one(view, function):
             reported.add(found.made)
             message = f"cache of {function.node.name}() keeps an entry for every {keys[0]} there ever was"
             yield Match(
@@ -60,6 +62,22 @@ def find(view: View) -> Iterator[Match]:
                 held="forever",
                 identity=function.qualname,
             )
+
+
+def _is_one(view: View, function: FunctionInfo) -> bool:
+    """Whether all of the project calls a function without arguments, which makes one entry."""
+    if any(default is None for _, default in (parameter_parts(function.node, a.arg) for a in parameters(function))):
+        return False
+    name = re.escape(function.node.name.encode())
+    plain, otherwise = re.compile(rb"\b" + name + rb"\(\)"), re.compile(rb"(?<!def )\b" + name + rb"\b(?!\(\))")
+    told = re.compile(rb"\s*(?:from\b.*\bimport\b|import\b|#)")
+    lines = [
+        line
+        for text in (view.module.source.data, *view.texts(function.node.name))
+        for line in text.splitlines()
+        if not told.match(line)
+    ]
+    return any(map(plain.search, lines)) and not any(map(otherwise.search, lines))
 
 
 CODEMOD = PatternCodemod(

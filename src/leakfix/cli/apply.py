@@ -70,7 +70,8 @@ def _repairs(run: Settings, report: Report, decide: Decide) -> list[FileRepair]:
 
     with progress("repairing"):
         repairs = engine.repair(report, decide)
-        return [repair for repair in repairs if repair.applied]
+        changed = [repair for repair in repairs if repair.before.raw != repair.after.raw]
+    return sorted(changed, key=lambda repair: bool(repair.applied))  # first what repaired code will import
 
 
 def _reviewed(run: Settings, report: Report, unsafe_fixes: bool, again: bool) -> Outcome:

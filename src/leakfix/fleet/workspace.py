@@ -59,10 +59,12 @@ def _locked(folder: str, creating: int) -> int | None:
         return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_nlink:
+            return lock
     except OSError:
-        os.close(lock)
-        return None
-    return lock
+        pass
+    os.close(lock)  # somebody else's, or removed by somebody who was quicker to lock it
+    return None
 
 
 def _remove(folder: str) -> None:

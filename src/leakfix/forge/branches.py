@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from leakfix.finding import Finding
 from leakfix.forge.message import RULE, commit_message, trailer
 from leakfix.forge.repository import GitFailed, NewCommit, Person, Repository
+from leakfix.project.manifest import additions
 from leakfix.review.decisions import Answer, NotPossible, Review
+from leakfix.source import SourceFile
 
 if TYPE_CHECKING:
     from leakfix.engine import Report
@@ -45,6 +47,8 @@ def repaired(
     """
     review = Review(report.findings, report.sources, report.run.checked)
     rules = sorted({finding.rule for finding in report.findings})
+    done: list[tuple[SourceFile, list[Finding]]] = []
+    declared: dict[str, bytes] = {}
     for rule in rules:
         fixed: list[Finding] = []
         files: dict[str, bytes] = {}
@@ -56,6 +60,10 @@ def repaired(
                 path = _joined(prefix, item.path)
                 fixed.append(replace(item.finding, path=path))
                 files[path] = review.state(item.path).now.raw
+                done.append((review.state(item.path).now, [item.finding]))
+                for change in additions(done):
+                    if declared.get(change.path) != change.after.raw:
+                        declared[change.path] = files[_joined(prefix, change.path)] = change.after.raw
                 if split:
                     yield Repaired(tuple(fixed), files)
                     fixed, files = [], {}

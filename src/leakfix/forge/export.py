@@ -22,7 +22,7 @@ _PREFIX = "leakfix-export-"
 _SETTLED = 60.0  # seconds; by then a new folder is locked
 # What tells about a project besides its source: dependencies, settings of servers and poolers, leakfix's own files.
 _TELLING = re.compile(
-    r"\.(?:toml|cfg|ini|mod|txt|ya?ml|conf|lock|sh|env|json)$|(?:^|/)(?:Dockerfile|Procfile|Makefile|Pipfile|\.env)[^/]*$"
+    r"\.(?:toml|cfg|ini|mod|txt|in|ya?ml|conf|lock|sh|env|json)$|(?:^|/)(?:Dockerfile|Procfile|Makefile|Pipfile|\.env)[^/]*$"
 )
 _NO_REPOSITORY = "gitdir: none\n"
 # A folder and a file of one name (names that differ in case alone), and names this system has no room for.

@@ -15,6 +15,7 @@ from leakfix.finding import Finding, Severity
 from leakfix.forge.message import KEY, commit_message, trailer
 from leakfix.forge.repository import NewCommit, Person, Repository
 from leakfix.project.discover import ROOT_MARKS
+from leakfix.project.manifest import additions
 from leakfix.report.difference import Row, rows
 from leakfix.review.decisions import Answer, NotPossible, Review
 from leakfix.source import SourceFile
@@ -99,6 +100,8 @@ def proposals(report: Report, accepts: Callable[[Finding], bool], root: str) -> 
         review = Review(report.findings, report.sources, report.run.checked, offers=findings.__contains__)
         repairs = tuple(_repaired(review))
         files = {repair.finding.path: review.state(repair.finding.path).now.raw for repair in repairs}
+        done = [(review.state(path).now, [r.finding for r in repairs if r.finding.path == path]) for path in files]
+        files |= {change.path: change.after.raw for change in additions(done)}
         if repairs:
             found.append(Proposal(f"{rule}:{package}", rule, package, repairs, files))
     return sorted(found, key=lambda proposal: proposal.weight)

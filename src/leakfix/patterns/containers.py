@@ -227,18 +227,21 @@ def is_emptied(view: View, container: Container) -> bool:
     for node, function in container.references:
         if _empties(view, container, node, function, filling):
             return True
-    if container.kind in ("module", "class") and not container.name.startswith("_"):
-        return any(_emptied_in(text, container.name.encode()) for text in view.texts(container.name))
-    return False
+    return any(_emptied_in(text, container) for text in view.texts(container.name))
 
 
-def _emptied_in(text: bytes, name: bytes) -> bool:
-    name = re.escape(name)
+def _emptied_in(text: bytes, container: Container) -> bool:
+    """Whether another file empties a container; that of an object, or a private one, through its owner only."""
+    is_plain = container.kind in ("module", "class") and not container.name.startswith("_")
+    owner = rb"" if is_plain else rb"(?!(?:self|cls)\.)\w+\."
+    name = rb"\b" + owner + re.escape(container.name.encode()) + rb"\b"
     patterns = (
-        rb"\bNAME\.(?:clear|pop|popitem|discard|remove)\b|\bdel\s+[\w.]*\bNAME\b|len\([\w.]*\bNAME\)|\bNAME\s*=[^=]"
+        name + rb"\.(?:clear|pop|popitem|discard|remove)\b",
+        rb"\bdel\s+(?:\w+\.)*" + name,
+        rb"len\((?:\w+\.)*" + name + rb"\)",
+        name + rb"\s*=[^=]",
     )
-    patterns = patterns.replace(b"NAME", name)
-    return re.search(patterns, text) is not None
+    return any(re.search(pattern, text) for pattern in patterns)
 
 
 def _empties(

@@ -26,9 +26,13 @@ _OPEN = frozenset(
 AMBIGUOUS = frozenset(
     "path title name data value code tag string key item path job task number domain args kwargs params".split()
 )
-_FEW = frozenset("symbol ticker exchange timeframe guild forum".split())
-"""What one program meets hundreds of at most, also by number."""
+_FEW = frozenset(
+    "symbol ticker exchange timeframe guild server forum bot rule workflow queue deployment database command "
+    "connection".split()
+)
+"""What one program meets hundreds of at most, also by number or name."""
 _IDENTITIES = frozenset("id ids pk uuid".split())
+_NAMES = frozenset("name key url title code".split())
 _CLOSED = _FEW | frozenset(
     "size type kind lang language locale mode level env environment cls klass class model module func function "
     "fn method font color colour ext extension suffix version dtype backend driver dialect engine format fmt "
@@ -72,7 +76,8 @@ def says_open(name: str, ambiguous: Collection[str] = ()) -> bool:
     words = words_of(name)
     if not words or words[-1] in _CLOSED or (len(words) > 1 and _CLOSED.intersection(words) and words[-1] in AMBIGUOUS):
         return False
-    if _FEW.intersection(words) and not (_OPEN - _IDENTITIES).intersection(words):
+    few = _FEW.intersection(words)
+    if few and words != ["connection", "id"] and not (_OPEN - _IDENTITIES - _NAMES).intersection(words):
         return False
     if words[-1] in _IDENTITIES or not _CLOSED.intersection(words):
         return any(word in _OPEN and (word in ambiguous or word not in AMBIGUOUS) for word in words)

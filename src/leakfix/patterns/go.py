@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from leakfix.finding import Fix, Refusal, Severity
+from leakfix.finding import Fix, Refusal, Requirement, Severity
 from leakfix.ir.nodes import Call, Function, Node
 from leakfix.languages.go.packages import GoFile, GoFunction, Package, Resolver
 from leakfix.languages.go.syntax import text, walk
+from leakfix.project import manifest
 from leakfix.repairs.go.places import Sheet
 from leakfix.resources import ResourceTable
 from leakfix.source import Span
@@ -40,6 +41,7 @@ class GoView:
     """A parsed file with what its functions do.
 
     functions: the functions of the file with their graphs, function literals as functions of their own.
+    allowed: libraries that repairs may bring into the project.
     """
 
     file: GoFile
@@ -47,10 +49,15 @@ class GoView:
     resolver: Resolver
     table: ResourceTable
     functions: tuple[tuple[GoFunction, Function], ...]
+    allowed: tuple[str, ...] = ()
 
     def sheet(self) -> Sheet:
         """A fresh sheet for edits of the file."""
         return Sheet(self.file.source)
+
+    def may_use(self, requirement: Requirement) -> bool:
+        """Whether the module requires a library, or lets repairs bring it in."""
+        return manifest.may_use(self.file.path, requirement, self.allowed)
 
     def calls(self, function: Function) -> Iterator[tuple[Node, Call]]:
         """The calls of a function, in the order of its graph."""

@@ -8,18 +8,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from leakfix.finding import Fix, Refusal, Safety, Step
+from leakfix.finding import Fix, Refusal, Requirement, Safety, Step
 from leakfix.languages.python.modules import FunctionInfo, FunctionNode, own_nodes
 from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import MOST_ENTRIES, parameters
 from leakfix.patterns.containers import Container, Fill, containers, fills, is_emptied, open_key, recomputes
 from leakfix.patterns.domain import says_closed
 from leakfix.patterns.view import View
-from leakfix.repairs.python.layout import Layout
+from leakfix.repairs.python.imports import imported
+from leakfix.repairs.python.layout import Layout, first_line
 
 _CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
 _LONG_LIVED = re.compile(r"(?:Manager|Adapter|Bot|Client|Server|Provider|Store|Registry|Backend)$")
+LIBRARY = Requirement("cachetools", "5", "cachetools")
+_LOCK = re.compile(r"lock|mutex", re.IGNORECASE)
 _IDENTITY = re.compile(r"\btype\(\w+,|(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|create_task)\(")
+_CHANCE = re.compile(r"\brandom\b|\brand(?:int|range|bits|bytes)?\(|\buuid\d|\bsecrets\b|\burandom\b|\btoken_")
+_SAID = re.compile(rb"#[^\n]*\b(?:bounded|limited|at most|never more|small|few)\b", re.IGNORECASE)
 _OF_ITS_KIND = re.compile(
     r"(?:Client|Session|Engine|Connection|Pool|sessionmaker|create_\w*(?:engine|pool|client)|connect)\("
 )
@@ -141,11 +146,23 @@ class Growing:
 def growing(view: View) -> Iterator[Growing]:
     """The containers of a file that are sure to grow."""
     for container in containers(view):
-        found = _grown(view, container)
-        if found is None or is_emptied(view, container):
+        if _is_said_to_be_small(view, container):
             continue
-        if container.kind != "instance" or _is_long_lived(view, container):
+        found = _grown(view, container)
+        if found is None or (container.kind == "instance" and not _is_long_lived(view, container)):
+            continue
+        if not is_emptied(view, container):
             yield found
+
+
+def _is_said_to_be_small(view: View, container: Container) -> bool:
+    """Whether a comment beside the container or right above it says that there are few entries."""
+    source, at = view.module.source, container.node.lineno
+    lines = [source.line_text(at)]
+    while at > 1 and source.line_text(at - 1).lstrip().startswith("#"):
+        at -= 1
+        lines.append(source.line_text(at))
+    return any(_SAID.search(line.encode()) for line in lines)
 
 
 def _grown(view: View, container: Container) -> Growing | None:
@@ -270,8 +287,12 @@ def guarded(view: View, found: Growing) -> Fix | Refusal:
         )
     if any(_made_of(fill, _IDENTITY) for fill in found.fills):
         return Refusal(f"what {container.name} holds may be in use when it goes: which to drop is for you to decide")
+    if any(_made_of(fill, _CHANCE) for fill in found.fills):
+        return Refusal(f"what {container.name} holds is not the same when it is computed again")
     if any(_is_state(view, container, fill) for fill in found.fills):
         return Refusal(f"what {container.name} holds is not computed from its key alone: it would be lost")
+    if view.may_use(LIBRARY) and _keeps_together(view, container):
+        return _by_library(view, container)
     layout = view.layout()
     for fill in {fill.statement: fill for fill in found.fills}.values():
         reason = _guard(view, layout, container, fill)
@@ -279,6 +300,56 @@ def guarded(view: View, found: Growing) -> Fix | Refusal:
             return Refusal(reason)
     check = "that the oldest entries may go and be computed again"
     return Fix(f"keep at most {MOST_ENTRIES:,} entries", Safety.REVIEW, tuple(layout.edits), check)
+
+
+def _keeps_together(view: View, container: Container) -> bool:
+    """Whether a dict can become a cache of the library: used as a mapping only, and by one thread at a time.
+
+    An ``LRUCache`` is no dict, and not safe between threads: reading reorders it ("cachetools", its documentation).
+    """
+    statement = view.statement_of(container.node)
+    if container.kind == "default" or not isinstance(statement, ast.Assign) or _last_word(container.node) != "dict":
+        return False
+    for node, function in container.references:
+        user = view.parents[node]
+        if user is statement:
+            continue
+        match user:
+            case ast.Subscript(value=value) if value is node:
+                pass
+            case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[value]) if value is node:
+                pass
+            case ast.Attribute(attr="get" | "setdefault") if isinstance(view.parents[user], ast.Call):
+                pass
+            case _:
+                return False
+        if not isinstance(function and function.node, ast.AsyncFunctionDef) and not _is_locked(view, node):
+            return False
+    return container.kind == "instance" or not next(view.texts(container.name), None)
+
+
+def _last_word(node: ast.expr) -> str:
+    made = node.func if isinstance(node, ast.Call) else node
+    return "dict" if isinstance(node, ast.Dict) else getattr(made, "attr", getattr(made, "id", ""))
+
+
+def _is_locked(view: View, node: ast.AST) -> bool:
+    """Whether a node stands in a ``with`` over a lock."""
+    at: ast.AST | None = node
+    while at is not None and not isinstance(at, ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(at, ast.With) and any(_LOCK.search(ast.unparse(item.context_expr)) for item in at.items):
+            return True
+        at = view.parents.get(at)
+    return False
+
+
+def _by_library(view: View, container: Container) -> Fix:
+    layout = view.layout()
+    made = imported(view.module, layout, LIBRARY.imported, "LRUCache")
+    layout.replace(layout.span(container.node), f"{made}(maxsize={MOST_ENTRIES})")
+    title = f"keep the {MOST_ENTRIES:,} entries used last"
+    check = "that entries may go at any time and be computed again, and that lock files are brought up to date"
+    return Fix(title, Safety.REVIEW, tuple(layout.edits), check, (LIBRARY,))
 
 
 def _is_state(view: View, container: Container, fill: Fill) -> bool:
@@ -406,7 +477,7 @@ def _guard(view: View, layout: Layout, container: Container, fill: Fill) -> str:
     if _shadows(view, fill.function, ("len", "next", "iter")):
         return "len, next or iter means something else there"
     indent = layout.indent_of(statement.lineno)
-    unit = _unit(view, indent)
+    unit = _unit(fill.function.node, layout)
     layout.add_before(
         statement.lineno,
         f"{indent}if len({text}) >= {MOST_ENTRIES}:",
@@ -427,8 +498,7 @@ def _place(view: View, function: FunctionInfo) -> Place:
     return Place(view.module, function)
 
 
-def _unit(view: View, indent: str) -> str:
-    if "\t" in indent:
-        return "\t"
-    match = re.search(rb"^( +)\S", view.module.source.data, re.MULTILINE)
-    return match.group(1).decode() if match else "    "
+def _unit(function: FunctionNode, layout: Layout) -> str:
+    """By how much a function's body is indented more than the function."""
+    body = layout.indent_of(first_line(function.body[0]))
+    return body.removeprefix(layout.indent_of(function.lineno)) or "    "

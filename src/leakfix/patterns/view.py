@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from leakfix.finding import Fix, Refusal, Severity, Step
+from leakfix.finding import Fix, Refusal, Requirement, Severity, Step
 from leakfix.languages.python.modules import FunctionInfo, Module, Scoped, own_nodes, parents_of
 from leakfix.languages.python.names import Names, Place
+from leakfix.project import manifest
 from leakfix.project.mentions import Fact, Mentions
 from leakfix.repairs.python.layout import Layout
 from leakfix.resources import Resource
@@ -45,6 +46,7 @@ class View:
     acquired: the resource that a call acquires, where the call stands in a function.
     fresh: the resource that a function of the project, by its symbolic name, makes and returns.
     scoped: the file after the leaks in one of its functions were repaired, or why that cannot be done.
+    allowed: libraries that repairs may bring into the project.
     """
 
     module: Module
@@ -54,6 +56,7 @@ class View:
     acquired: Callable[[Module, FunctionInfo | None, ast.Call], Resource | None]
     fresh: Callable[[str], Resource | None]
     scoped: Callable[[SourceFile, str], SourceFile | Refusal]
+    allowed: tuple[str, ...] = ()
     _functions: dict[ast.AST, FunctionInfo] = field(default_factory=dict)
 
     @property
@@ -73,6 +76,10 @@ class View:
     def is_a(self, node: ast.expr, function: FunctionInfo | None, *wanted: str) -> bool:
         """Whether an expression has one of these symbolic names."""
         return any(name in wanted for name in self.of(node, function))
+
+    def may_use(self, requirement: Requirement) -> bool:
+        """Whether the project declares a library, or lets repairs bring it in and has a manifest for that."""
+        return manifest.may_use(self.module.path, requirement, self.allowed)
 
     def layout(self) -> Layout:
         """A fresh sheet for edits of the file."""

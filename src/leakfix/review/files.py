@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from leakfix.finding import Finding
 from leakfix.project.baseline import Baseline
 from leakfix.project.files import NotWritten, read_file, write_atomically
+from leakfix.project.manifest import additions
 from leakfix.review.decisions import Answer, Item, Review, Reviewed
 from leakfix.source import SourceFile
 
@@ -36,7 +37,13 @@ def stale(review: Review) -> Iterator[SourceFile]:
 def write(review: Review, baseline: Baseline) -> Written:
     """Write what was decided. A file that cannot be written is left as it is, and the others go on."""
     written = Written()
-    for result in review.results():
+    results = list(review.results())
+    for change in additions((result.now, result.fixed) for result in results):
+        try:
+            write_atomically(change.path, change.before.raw, change.after.raw)
+        except OSError as error:
+            written.refused.append((change.path, f"not written: {error.strerror or error}"))
+    for result in results:
         try:
             write_atomically(result.read.path, result.read.raw, result.now.raw)
         except NotWritten as error:

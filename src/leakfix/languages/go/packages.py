@@ -160,7 +160,7 @@ class Packages:
             source = self._replaced.get(path)
             if source is None:
                 try:
-                    source = SourceFile.go(path, self._read(path))
+                    source = SourceFile.utf8(path, self._read(path))
                 except (OSError, ValueError):
                     return None
             file = GoFile(source, parsed(source.data))

@@ -85,6 +85,16 @@ def _add_line(module: Module, layout: Layout, text: str, package: str, plain: bo
         _add_first(module, layout, text)
         return
     standard = [node for node in block if _root(node) in sys.stdlib_module_names]
+    root = package.partition(".")[0]
+    if root not in sys.stdlib_module_names:
+        kin = [node for node in block if _root(node) == root]
+        if kin:
+            layout.add_after(last_line(kin[-1]), text)
+        elif standard:
+            layout.add_after(last_line(standard[-1]), "", text)
+        else:
+            layout.add_before(first_line(block[0]), text, "")
+        return
     same_kind = [node for node in standard if isinstance(node, ast.Import) == plain]
     later = [node for node in same_kind if _root(node) > package]
     if later:
@@ -143,9 +153,13 @@ def forget_import(module: Module, layout: Layout, name: str) -> None:
         at = bound.index(name)
         line = layout.source.offset(node.lineno, 0)
         if len(bound) == 1:
-            replaced = next((e for e in layout.edits if e.start == e.end == layout.span(node).end), None)
-            if replaced is None:
+            joined = next((e for e in layout.edits if e.start == e.end == layout.span(node).end), None)
+            if joined is None:
                 layout.delete(node.lineno, node.lineno)
+            else:
+                layout.edits.remove(joined)
+                begins = line + node.names[0].col_offset
+                layout.replace(Span(begins, joined.start), joined.text.decode().removeprefix(", "))
             return
         start, end = node.names[at].col_offset, node.names[at].end_col_offset or 0
         if at + 1 < len(bound):
