@@ -54,7 +54,9 @@ def _run(arguments: tuple[str, ...], folder: Path, database: Mapping[str, str]) 
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment = {**inherited, "PYTHONDONTWRITEBYTECODE": "1", **database}
     command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
 
 
 def _files(folder: Path) -> dict[str, str]:
@@ -92,7 +94,7 @@ def new_database() -> Iterator[Callable[[], str]]:
 @pytest.fixture(scope="session")
 def outcome_of(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, str, Sequence[str]], Outcome]:
+) -> Callable[[str, str, Sequence[str], Sequence[str]], Outcome]:
     """Drive a copy of an application, repair it, and drive it again; once for each application and database."""
     known: dict[tuple[str, str], Outcome] = {}
 
@@ -104,9 +106,10 @@ def outcome_of(
             path.unlink()
         return done
 
-    def outcome(app: str, database: str, modules: Sequence[str]) -> Outcome:
+    def outcome(app: str, database: str, modules: Sequence[str], programs: Sequence[str]) -> Outcome:
         needed = (*modules, *NEEDED[database])
         missing = [name for name in needed if importlib.util.find_spec(name) is None]
+        missing += [name for name in programs if shutil.which(name) is None]
         if missing:
             pytest.skip(f"not installed: {', '.join(missing)}")
         if (app, database) not in known:

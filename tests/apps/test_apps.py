@@ -30,6 +30,7 @@ class App:
     held: Mapping[str, float]  # how much of each kind may be held
     files: tuple[str, ...]  # that are correct as they are
     definitions: Mapping[str, tuple[str, ...]]  # that are correct as they are, in files with leaks
+    programs: tuple[str, ...] = ()  # it is built with
 
 
 FASTAPI = App(
@@ -107,14 +108,21 @@ DJANGO = App(
         ),
     },
 )
-CASES = [
-    pytest.param(app, database, id=f"{app.name}-{database}")
-    for app in (FASTAPI, FLASK, DJANGO)
-    for database in app.databases
-]
+ECHO = App(
+    name="echo_users",
+    databases=("postgresql",),
+    modules=(),
+    open={"connections": 0, "statements": 0, "transactions": 0},
+    held={"names": 1000},
+    files=("README.md", "drive.py", "go.mod", "go.sum"),
+    definitions={},
+    programs=("go",),
+)
+APPS = (FASTAPI, FLASK, DJANGO, ECHO)
+CASES = [pytest.param(app, database, id=f"{app.name}-{database}") for app in APPS for database in app.databases]
 KINDS = [
     pytest.param(app, database, part, kind, id=f"{app.name}-{database}-{kind}")
-    for app in (FASTAPI, FLASK, DJANGO)
+    for app in APPS
     for database in app.databases
     for part in ("open", "held")
     for kind in getattr(app, part)
@@ -147,14 +155,14 @@ def places(report: dict[str, Any], part: str, kind: str) -> str:
 
 @pytest.mark.parametrize(("app", "database", "part", "kind"), KINDS)
 def test_it_leaks_as_written(app: App, database: str, part: str, kind: str, outcome_of: Any) -> None:
-    before = outcome_of(app.name, database, app.modules).before
+    before = outcome_of(app.name, database, app.modules, app.programs).before
     assert before[part].keys() == getattr(app, part).keys()
     assert before[part][kind] > getattr(app, part)[kind]
 
 
 @pytest.mark.parametrize(("app", "database"), CASES)
 def test_the_repair_ends_well(app: App, database: str, outcome_of: Any) -> None:
-    outcome = outcome_of(app.name, database, app.modules)
+    outcome = outcome_of(app.name, database, app.modules, app.programs)
     for done in outcome.repairs:
         assert done.returncode in (0, 1), done.stderr
         assert "Traceback" not in done.stderr
@@ -163,7 +171,7 @@ def test_the_repair_ends_well(app: App, database: str, outcome_of: Any) -> None:
 
 @pytest.mark.parametrize(("app", "database"), CASES)
 def test_answers_and_rows_are_the_same_after_the_repair(app: App, database: str, outcome_of: Any) -> None:
-    outcome = outcome_of(app.name, database, app.modules)
+    outcome = outcome_of(app.name, database, app.modules, app.programs)
     assert len(outcome.before["answers"]) > 30
     assert outcome.after["answers"] == outcome.before["answers"]
     assert outcome.after["data"] == outcome.before["data"]
@@ -171,19 +179,19 @@ def test_answers_and_rows_are_the_same_after_the_repair(app: App, database: str,
 
 @pytest.mark.parametrize(("app", "database", "part", "kind"), KINDS)
 def test_nothing_leaks_after_the_repair(app: App, database: str, part: str, kind: str, outcome_of: Any) -> None:
-    after = outcome_of(app.name, database, app.modules).after
+    after = outcome_of(app.name, database, app.modules, app.programs).after
     assert after[part][kind] <= getattr(app, part)[kind], places(after, part, kind)
 
 
 @pytest.mark.parametrize(("app", "database"), CASES)
 def test_a_second_repair_changes_nothing(app: App, database: str, outcome_of: Any) -> None:
-    outcome = outcome_of(app.name, database, app.modules)
+    outcome = outcome_of(app.name, database, app.modules, app.programs)
     assert outcome.files[2] == outcome.files[1]
 
 
 @pytest.mark.parametrize(("app", "database"), CASES)
 def test_what_is_correct_stays_as_it_is(app: App, database: str, outcome_of: Any) -> None:
-    written, repaired, _ = outcome_of(app.name, database, app.modules).files
+    written, repaired, _ = outcome_of(app.name, database, app.modules, app.programs).files
     assert {name: repaired[name] for name in app.files} == {name: written[name] for name in app.files}
     for name, kept in app.definitions.items():
         old, new = definitions(written[name]), definitions(repaired[name])

@@ -83,9 +83,10 @@ def _is_map(spec: "Node") -> bool:
 def _is_bounded(view: GoView, name: str, spec: "Node") -> bool:
     """Whether anything in the package empties the map, measures it or hands it on."""
     word = re.escape(name)
-    shapes = (
-        rf"delete\({word},|clear\({word}\)|len\({word}\)|\b{word} = |&{word}\b|[(,] *{word}[,)]|return {word}\b(?!\[)"
-    )
+    emptied = rf"delete\({word},|clear\({word}\)|\b{word} = "
+    measured = rf"len\({word}\) *[<>=]|[<>=] *len\({word}\)"
+    handed_on = rf"&{word}\b|(?<!\blen)[(,] *{word}[,)]|return {word}\b(?!\[)"
+    shapes = "|".join((emptied, measured, handed_on))
     pattern = re.compile(shapes.encode())
     return any(pattern.search(file.source.data.replace(spec.text or b"-", b"")) for file in view.package.files)
 
