@@ -15,7 +15,7 @@ from leakfix.languages.go.packages import GoFile
 from leakfix.languages.go.syntax import errors_in, parsed
 from leakfix.languages.python.modules import Module
 from leakfix.languages.python.project import Unparsable
-from leakfix.project.gofmt import is_formatted
+from leakfix.project.gotoolchain import is_formatted
 from leakfix.resources import Resource
 from leakfix.source import ConflictingEdits, SourceFile, UndecodableSource
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -30,23 +31,35 @@ Decide = Callable[[Finding, SourceFile, SourceFile], bool]
 @click.option("--unsafe-fixes", is_flag=True, help="Offer the fixes that want a review, too.")
 @click.option("--diff", is_flag=True, help="Print one diff for `git apply` and write nothing.")
 @click.option("--again", is_flag=True, help="Forget the answers of an earlier review.")
+@click.option(
+    "--verify-build",
+    is_flag=True,
+    help="With --yes or --diff: leave Go packages alone that no longer build or vet.",
+)
 @click.option("--branch", metavar="NAME", help="Commit the fixes to a new branch; see `leakfix branch --help`.")
-def command(yes: bool, unsafe_fixes: bool, diff: bool, again: bool, branch: str | None, **options: Any) -> int:
+def command(
+    yes: bool, unsafe_fixes: bool, diff: bool, again: bool, verify_build: bool, branch: str | None, **options: Any
+) -> int:
     """Repair leaks in PATHS: asks fix by fix on a terminal, else prints the diff and writes nothing."""
     if branch is not None:
-        if yes or diff or again:
+        if yes or diff or again or verify_build:
             raise click.UsageError("--branch goes with --unsafe-fixes alone: it writes no file and asks nothing")
         return commit_to(branch, "HEAD", unsafe_fixes, split=False, force=False, options=options)
+    if verify_build:
+        _require_build(yes or diff)
     run = settings(**options)
     from leakfix import engine
 
     with progress("checking"):
         report = engine.check(run.paths, run.config, run.registry, run.jobs)
     if diff:
-        printed = _print_diff(_repairs(run, report, _accepts(unsafe_fixes)))
+        repairs = _repairs(run, report, _accepts(unsafe_fixes))
+        printed = _print_diff(_building(repairs, lambda path, why: complain("error", f"{path}: {why}"), verify_build))
         return exit_code(run.paths, report, printed)
     if yes:
-        outcome = _write(_repairs(run, report, _accepts(unsafe_fixes)), report)
+        outcome = Outcome()
+        repairs = _repairs(run, report, _accepts(unsafe_fixes))
+        _write(_building(repairs, outcome.refuse, verify_build), report, outcome)
     elif can_ask():
         outcome = _reviewed(run, report, unsafe_fixes, again)
     else:
@@ -55,6 +68,29 @@ def command(yes: bool, unsafe_fixes: bool, diff: bool, again: bool, branch: str 
     tidy(run, outcome)
     code = exit_code(run.paths, report, bool(outcome.remaining))
     return 2 if outcome.refused else code
+
+
+def _require_build(is_meant: bool) -> None:
+    from leakfix.project import gotoolchain
+
+    if not is_meant:
+        raise click.UsageError("--verify-build goes with --yes or --diff")
+    if not gotoolchain.can_build():
+        raise click.UsageError("--verify-build needs the go command, which is not in PATH")
+
+
+def _building(repairs: list[FileRepair], refuse: Callable[[str, str], None], verify: bool) -> list[FileRepair]:
+    """The repairs without those of Go packages that would not build; ``refuse`` is told each file and why."""
+    if not verify:
+        return repairs
+    from leakfix.project import gotoolchain
+
+    with progress("building"):
+        failed = gotoolchain.failures({item.path: item.after.raw for item in repairs if item.path.endswith(".go")})
+    for item in repairs:
+        if item.path.endswith(".go") and os.path.dirname(item.path) in failed:
+            refuse(item.path, f"not repaired: {failed[os.path.dirname(item.path)]}")
+    return [item for item in repairs if not item.path.endswith(".go") or os.path.dirname(item.path) not in failed]
 
 
 def _accepts(unsafe_fixes: bool) -> Decide:
@@ -97,10 +133,9 @@ def _reviewed(run: Settings, report: Report, unsafe_fixes: bool, again: bool) ->
         return carried_out(run, report, review, journal, prompt.run)
 
 
-def _write(repairs: Iterable[FileRepair], report: Report) -> Outcome:
+def _write(repairs: Iterable[FileRepair], report: Report, outcome: Outcome) -> None:
     from leakfix.project.files import write_atomically
 
-    outcome = Outcome()
     written = {}
     for repair in repairs:
         try:
@@ -113,7 +148,6 @@ def _write(repairs: Iterable[FileRepair], report: Report) -> Outcome:
     left = [finding for finding in report.findings if finding.path not in written]
     left += [finding for repair in written.values() for finding in repair.remaining]
     outcome.remaining = in_order(left)
-    return outcome
 
 
 def _print_diff(repairs: Iterable[FileRepair]) -> bool:
