@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from leakfix.analysis import Rules, stable_path
 from leakfix.codemod import GoPatternCodemod
@@ -20,6 +20,7 @@ from leakfix.patterns.go import GoMatch, GoView
 from leakfix.resources import ResourceTable
 from leakfix.source import SourceFile, Span
 
+_ANYBODYS = frozenset({"Close", "close"})  # files and sockets are closed, too
 _MOST_NESTED = 200
 
 
@@ -63,8 +64,8 @@ class GoAnalysis:
     @cached_property
     def words(self) -> frozenset[str]:
         """Last words of calls that acquire, or that only something acquired answers to."""
-        told = (word for row in self.table.resources for word in (*row.exhausted_by, *row.release))
-        return self.table.call_words | frozenset(told)
+        told = {word for row in self.table.resources for word in (*row.exhausted_by, *row.release)}
+        return self.table.call_words | told - _ANYBODYS
 
     @cached_property
     def _worth(self) -> re.Pattern[bytes]:
@@ -83,11 +84,16 @@ class GoAnalysis:
         """The leaks of a file."""
         words = self.words | self._factories(file)
         for function in self.program.declared(file):
-            if words_of(function) & words or _has_literals(function):
+            if words_of(function) & words:
                 yield from self._leaks_in(file, function)
 
     def view(self, file: GoFile) -> GoView:
         """A file as codemods see it."""
+        package = self.packages.of_folder(os.path.dirname(file.path))
+        lowered = partial(self._lowered, file)
+        return GoView(file, package, self.program.resolver, self.table, lowered, self.rules.dependencies)
+
+    def _lowered(self, file: GoFile) -> list[tuple[GoFunction, Function]]:
         functions: list[tuple[GoFunction, Function]] = []
         waiting = list(self.program.declared(file))
         while waiting:
@@ -96,8 +102,7 @@ class GoAnalysis:
             if lowered is not None:
                 functions.append((function, lowered))
                 waiting += self.program.literals(function)
-        package = self.packages.of_folder(os.path.dirname(file.path))
-        return GoView(file, package, self.program.resolver, self.table, tuple(functions), self.rules.dependencies)
+        return functions
 
     def matches(self, file: GoFile, patterns: Mapping[str, GoPatternCodemod]) -> Iterator[GoMatched]:
         """What some patterns report of a file."""
@@ -216,7 +221,3 @@ def _matched(
         suppression_lines=tuple(range(at, source.line_of(span.end) + 1)),
     )
     return GoMatched(finding, match, file)
-
-
-def _has_literals(function: GoFunction) -> bool:
-    return b"func(" in (function.node.text or b"")

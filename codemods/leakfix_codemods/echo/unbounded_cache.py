@@ -19,9 +19,10 @@ map that is only asked and filled becomes such a cache.
 
 When it is left alone
 ---------------------
-Maps that are filled in ``init``, ``main`` or by what registers things; maps whose keys are not made from what the
-function is given; maps that start with entries; maps that are deleted from, cleared, made anew or measured anywhere in
-the package; maps that no lock protects where they are filled.
+Programs that do not use Echo; maps that are filled in ``init``, ``main`` or by what registers things; maps whose keys
+are not made from what the function is given; maps that start with entries; maps that are deleted from, cleared, made
+anew or measured anywhere in the package. Where no lock protects the map, it is reported beside handlers only, and
+without a repair.
 """
 
 import re
@@ -33,7 +34,7 @@ from leakfix.codemod import Category, Fix, GoMatch, GoPatternCodemod, GoView, Re
 from leakfix.languages.go.packages import GoFunction, parameters_of
 from leakfix.languages.go.syntax import line, listed, own, plain, text
 from leakfix.patterns.go import enclosing
-from leakfix.project.manifest import go_version
+from leakfix.project.manifest import declares, go_version
 from leakfix.repairs.go.places import assigned_names, mentions
 from leakfix.source import Span
 from leakfix_codemods.echo._lru import cache_of
@@ -49,13 +50,19 @@ _AT_START = re.compile(r"(?:[Ii]nit|[Mm]ain|[Rr]egister|[Ss]etup|[Nn]ew|[Mm]ust|
 
 def find(view: GoView) -> Iterator[GoMatch]:
     """Maps of the package that functions of this file fill for ever."""
-    for name, (spec, _) in view.package.variables.items():
-        if not _is_map(spec) or _is_bounded(view, name, spec):
+    maps = {name: spec for name, (spec, _) in view.package.variables.items() if _is_map(spec)}
+    handles = _uses_echo(view.file.source.data)
+    if not maps or not (handles or _is_of_a_service(view)):
+        return
+    for name, spec in maps.items():
+        if _is_bounded(view, name, spec):
             continue
         for function, _ in view.functions:
             if _AT_START.match(function.qualname.rpartition(".")[2]) or _is_local(function, name):
                 continue
             for adding in _additions(function, name):
+                if not handles and not _is_locked(function, adding):
+                    continue  # nobody expects several requests there
                 span = Span(adding.start_byte, adding.end_byte)
                 yield GoMatch(
                     span,
@@ -66,6 +73,17 @@ def find(view: GoView) -> Iterator[GoMatch]:
                     "forever",
                     ((line(spec), "lives as long as the process"),),
                 )
+
+
+def _uses_echo(data: bytes) -> bool:
+    return b'"github.com/labstack/echo' in data
+
+
+def _is_of_a_service(view: GoView) -> bool:
+    """Whether the package, or what its module requires, is for Echo: a command ends, and its maps with it."""
+    if any(_uses_echo(file.source.data) for file in view.package.files):
+        return True
+    return any(declares(view.file.path, f"github.com/labstack/echo/{version}") for version in ("v4", "v5"))
 
 
 def _is_map(spec: "Node") -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from leakfix.finding import Fix, Refusal, Requirement, Severity
@@ -40,7 +41,7 @@ class GoMatch:
 class GoView:
     """A parsed file with what its functions do.
 
-    functions: the functions of the file with their graphs, function literals as functions of their own.
+    lowered: gives the functions of the file with their graphs, function literals as functions of their own.
     allowed: libraries that repairs may bring into the project.
     """
 
@@ -48,8 +49,13 @@ class GoView:
     package: Package
     resolver: Resolver
     table: ResourceTable
-    functions: tuple[tuple[GoFunction, Function], ...]
+    lowered: Callable[[], Sequence[tuple[GoFunction, Function]]]
     allowed: tuple[str, ...] = ()
+
+    @cached_property
+    def functions(self) -> Sequence[tuple[GoFunction, Function]]:
+        """The functions of the file with their graphs, made when they are first asked for."""
+        return self.lowered()
 
     def sheet(self) -> Sheet:
         """A fresh sheet for edits of the file."""

@@ -51,7 +51,8 @@ class Lowering(Expressions):
         for name in self.parameters():
             self._scopes[-1][name] = Variable(name, UNKNOWN)
         self._declare_parameters(node)
-        deferred = [item for item in own(body) if item.type == "defer_statement"] if body is not None else []
+        defers = body is not None and b"defer " in (body.text or b"")
+        deferred = [item for item in own(body) if item.type == "defer_statement"] if body is not None and defers else []
         for item in deferred:
             if (literal := _deferred_literal(item)) is not None and _has_branches(literal):
                 flag = f"%defer{item.start_byte}"

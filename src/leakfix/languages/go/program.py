@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 
 from leakfix.ir.nodes import Call, Callee, Function
 from leakfix.languages.go.expressions import TooComplex, Variable
 from leakfix.languages.go.lower import Lowering
-from leakfix.languages.go.packages import GoFile, GoFunction, Packages, Resolver
+from leakfix.languages.go.packages import GoFile, GoFunction, Packages, Resolver, parameters_of
 from leakfix.languages.go.syntax import line, own, text
+
+_CALLED = re.compile(rb"([A-Za-z_]\w*)(?:\[[^\]\n]*\])?\(")
+_CARRIES_NOTHING = frozenset({"slice_type", "map_type", "array_type", "channel_type", "function_type"})
+_BASIC = frozenset(
+    "error bool string byte rune int int8 int16 int32 int64 uint uint8 uint16 uint32 uint64 uintptr float32 float64 "
+    "complex64 complex128".split()
+)
 
 
 class GoProgram:
@@ -43,7 +51,10 @@ class GoProgram:
         return self._functions[name]
 
     def callees(self, name: str) -> Sequence[Callee]:
-        """What the project's function of that name calls."""
+        """What the project's function of that name calls; nothing where its type says that it can hand nothing out."""
+        declared = self.resolver.function(name)
+        if declared is None or not _may_hand_out(declared):
+            return ()
         function = self.function(name)
         if function is None:
             return ()
@@ -91,12 +102,16 @@ def _gives_function(function: GoFunction) -> bool:
     return result is not None and any(node.type == "function_type" for node in own(result))
 
 
+def _may_hand_out(function: GoFunction) -> bool:
+    """Whether a result is of a type whose value may be, or hold, something acquired: none of the language's own."""
+    result = function.node.child_by_field_name("result")
+    if result is None:
+        return False
+    kinds = [kind for _, kind, _ in parameters_of(result)] if result.type == "parameter_list" else [result]
+    known = [kind for kind in kinds if kind is not None]
+    return any(kind.type not in _CARRIES_NOTHING and text(kind) not in _BASIC for kind in known)
+
+
 def words_of(function: GoFunction) -> set[str]:
-    """The last words of the calls in a function, function literals included."""
-    found = set()
-    for node in own(function.node):
-        if node.type == "call_expression":
-            called = node.child_by_field_name("function")
-            name = called.child_by_field_name("field") if called is not None else None
-            found.add(text(name) if name is not None else text(called))
-    return found
+    """The words before a bracket in a function: those of all its calls, and more."""
+    return {word.decode() for word in _CALLED.findall(function.node.text or b"")}
