@@ -158,6 +158,8 @@ class Effects:
 
     def member_role(self, role: Role | None, name: str) -> Role | None:
         if role is Role.SELF:
+            if name == self.resource.part:
+                return Role.SELF
             if name in self.release:
                 return Role.CLOSER
             plain = name in self.resource.data or self.liveness(name) or self.resource.makes_values

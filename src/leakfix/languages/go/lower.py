@@ -54,7 +54,7 @@ class Lowering(Expressions):
         defers = body is not None and b"defer " in (body.text or b"")
         deferred = [item for item in own(body) if item.type == "defer_statement"] if body is not None and defers else []
         for item in deferred:
-            if (literal := _deferred_literal(item)) is not None and _has_branches(literal):
+            if (literal := _deferred_literal(item)) is not None and _is_late(item, literal):
                 flag = f"%defer{item.start_byte}"
                 self._emit(Constant(flag, Fact.FALSE), item)
                 self._deferred.append((flag, literal))
@@ -402,7 +402,7 @@ class Lowering(Expressions):
         given = [self._value(argument) for argument in self._arguments(call)] if literal is not None else []
         if literal is None:
             self._value(call)
-        elif _has_branches(literal):
+        elif _is_late(node, literal):
             self._emit(Constant(f"%defer{node.start_byte}", Fact.TRUE), node)
             self._see(literal)
         else:
@@ -470,8 +470,16 @@ def _deferred_literal(node: Node) -> Node | None:
     return function if function is not None and function.type == "func_literal" else None
 
 
-def _has_branches(literal: Node) -> bool:
-    """Whether what a deferred literal does depends on how things are when the function ends."""
+def _is_late(defer: Node, literal: Node) -> bool:
+    """Whether what a deferred literal does depends on how things are when the function ends.
+
+    In a loop it is taken as done at once: what the round declares is not known any more when the function ends.
+    """
+    at = defer.parent
+    while at is not None and at.type not in ("function_declaration", "method_declaration", "func_literal"):
+        if at.type == "for_statement":
+            return False
+        at = at.parent
     return any(item.type in _BRANCHES and not _only_reports(item) for item in own(literal))
 
 

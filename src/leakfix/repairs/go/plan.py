@@ -134,11 +134,21 @@ def _release(subject: Subject, name: str) -> str:
     method = subject.resource.release[0]
     arguments = _arguments(subject.call)
     if method not in subject.resource.release_given:
-        return f"{name}.{method}()"
+        return _shown(subject, name)
     first = text(arguments[0]) if arguments else ""
     if not re.fullmatch(r"[\w.]+(?:\(\))?", first):
         raise NoRepair("the context it is acquired with has no name")
     return f"{name}.{method}({first})"
+
+
+def _shown(subject: Subject, name: str) -> str:
+    """The call that releases, without what it takes."""
+    return f"{_released(name, subject.resource)}.{subject.resource.release[0]}()"
+
+
+def _released(name: str, resource: Resource) -> str:
+    """What the releasing method is called on: what was acquired, or the part of it that stands for it."""
+    return f"{name}.{resource.part}" if resource.part else name
 
 
 def _deferred(subject: Subject, name: str) -> str:
@@ -192,7 +202,7 @@ def _first_in(subject: Subject, name: str, block: Node) -> Fix:
         raise NoRepair("the branch that has it stands on one line")
     _tidy_region(subject, name, body, sheet)
     sheet.before(body[0], f"{sheet.indent(body[0])}{_deferred(subject, name)}")
-    return _fix(subject, sheet, f"defer {name}.{subject.resource.release[0]}()")
+    return _fix(subject, sheet, f"defer {_shown(subject, name)}")
 
 
 def _behind(subject: Subject, name: str, anchor: Node) -> Fix:
@@ -203,7 +213,7 @@ def _behind(subject: Subject, name: str, anchor: Node) -> Fix:
         return _in_loop(subject, name, anchor, loop, sheet)
     _tidy(subject, name, anchor, sheet)
     sheet.after(anchor, f"{sheet.indent(anchor)}{_deferred(subject, name)}")
-    return _fix(subject, sheet, f"defer {name}.{subject.resource.release[0]}()")
+    return _fix(subject, sheet, f"defer {_shown(subject, name)}")
 
 
 def _checked(subject: Subject) -> Node:
@@ -296,7 +306,7 @@ def _in_branch(subject: Subject, name: str) -> Fix:
         raise NoRepair("the branch stands on one line")
     _tidy_region(subject, name, statements(block), sheet)
     sheet.before(first, f"{sheet.indent(first)}{_deferred(subject, name)}")
-    return _fix(subject, sheet, f"defer {name}.{subject.resource.release[0]}()")
+    return _fix(subject, sheet, f"defer {_shown(subject, name)}")
 
 
 def _in_loop(subject: Subject, name: str, anchor: Node, loop: Node, sheet: Sheet) -> Fix:
@@ -314,6 +324,8 @@ def _in_loop(subject: Subject, name: str, anchor: Node, loop: Node, sheet: Sheet
             reading = None
     if any(_hands_on(item, name) for item in region):
         raise NoRepair("it is handed on in the loop")
+    if subject.statement.type == "assignment_statement" and _is_used_beside(loop, subject.statement, name):
+        raise NoRepair("it is declared outside of the loop, and used beyond its round")
     if any(item.type == "goto_statement" for statement in region for item in own(statement)):
         raise NoRepair("a goto in the loop may lead anywhere")
     inside = region if reading is None else region[: region.index(reading) + 1]
@@ -333,7 +345,22 @@ def _in_loop(subject: Subject, name: str, anchor: Node, loop: Node, sheet: Sheet
             sheet.after(reading, f"{sheet.indent(reading)}{release}")
     elif not closed and not _leaves_always(region):
         sheet.after(last, f"{sheet.indent(subject.statement)}{release}")
-    return _fix(subject, sheet, f"{name}.{subject.resource.release[0]}() on every way out of the loop's round")
+    return _fix(subject, sheet, f"{_shown(subject, name)} on every way out of the loop's round")
+
+
+def _is_used_beside(loop: Node, statement: Node, name: str) -> bool:
+    """Whether a name stands behind a loop, or in it in front of the statement that sets the name."""
+    function = function_of(statement)
+    if function is None:
+        return True
+    before = [item for item in statements(block_of(statement)) if item.start_byte < statement.start_byte]
+    if any(item.type == "var_declaration" and name in assigned_names(item) for item in before):
+        return False
+    for node in walk(function):
+        if node.type == "identifier" and text(node) == name:
+            if node.start_byte >= loop.end_byte or loop.start_byte <= node.start_byte < statement.start_byte:
+                return True
+    return False
 
 
 def _leaves_always(region: list[Node]) -> bool:
@@ -379,7 +406,8 @@ def _is_release(node: Node, name: str, resource: Resource) -> bool:
 
 
 def _releases(name: str, resource: Resource) -> set[str]:
-    return {name if method == "()" else f"{name}.{method}" for method in resource.release if method != "Commit"}
+    of = _released(name, resource)
+    return {of if method == "()" else f"{of}.{method}" for method in resource.release if method != "Commit"}
 
 
 def _is_release_next(node: Node, name: str, resource: Resource) -> bool:
@@ -559,7 +587,7 @@ def _outlives(subject: Subject, function: Node, context: str) -> bool:
             return True
         if item.type == "return_statement" and _gives(subject, item, context):
             return True
-        if item.type == "call_expression" and _starts(item, context):
+        if item.type == "call_expression" and _starts(item, context) and not _ends_here(subject, function):
             return True
         if item.type == "call_expression" and _binds(item, context) and _is_handed_out(function, item):
             return True
@@ -612,6 +640,13 @@ def _binds(call: Node, context: str) -> bool:
 
 
 _STARTING = re.compile(r"(?:Start|Watch|Subscribe|Listen|Spawn|Launch|Monitor|Register|Go|Schedule|Enqueue)(?![a-z])")
+
+
+def _ends_here(subject: Subject, function: Node) -> bool:
+    """Whether the function itself calls the cancel function: what it starts is not meant to go on after it."""
+    cancel = subject.names[1] if len(subject.names) == 2 else "_"
+    called = (item for item in own(function) if item.type == "call_expression")
+    return any(text(item.child_by_field_name("function")) == cancel for item in called)
 
 
 def _starts(call: Node, context: str) -> bool:

@@ -1,0 +1,1 @@
+"""net/http of Go: what a client is answered holds a connection."""
