@@ -49,22 +49,35 @@ def find(view: GoView) -> Iterator[GoMatch]:
         for node, call in view.calls(lowered):
             if not view.is_called(call, ROWS) or call.callee.receiver is None:
                 continue
-            loop = view.syntax_at(node.span, "call_expression")
-            statement = loop.parent if loop is not None else None
-            if statement is None or statement.type != "for_statement" or loop is None:
+            asked = view.syntax_at(node.span, "call_expression")
+            loop = _loop_over(asked) if asked is not None else None
+            if asked is None or loop is None or _is_asked(view, lowered, call.callee.receiver):
                 continue
-            made = _made(lowered, call.callee.receiver)
-            if made is None or made.span is None or _is_asked(view, lowered, call.callee.receiver):
-                continue
-            yield GoMatch(
-                made.span,
-                function.qualname,
-                "rows that end early pass for all rows: nobody asks Err()",
-                partial(repair, view, function, statement, text(loop).removesuffix(".Next()")),
-                Severity.NOTE,
-                None,
-                ((node.line, "the loop ends, at the last row or at an error"),),
-            )
+            for made in _made(lowered, call.callee.receiver, loop):
+                if made.span is not None:
+                    yield GoMatch(
+                        made.span,
+                        function.qualname,
+                        "rows that end early pass for all rows: nobody asks Err()",
+                        partial(repair, view, function, loop, text(asked).removesuffix(".Next()")),
+                        Severity.NOTE,
+                        None,
+                        ((node.line, "the loop ends, at the last row or at an error"),),
+                    )
+
+
+def _loop_over(asked: "Node") -> "Node | None":
+    """The loop that goes on while ``Next()`` is true: ``for rows.Next()``, ``for { if !rows.Next() { break } }``."""
+    parent = asked.parent
+    if parent is not None and parent.type == "for_statement":
+        return parent
+    if parent is None or parent.type != "unary_expression" or parent.parent is None:
+        return None
+    check = parent.parent
+    loop = enclosing(check, "for_statement", "func_literal", "function_declaration", "method_declaration")
+    leaves = any(item.type == "break_statement" for item in own(check))
+    is_loop = check.type == "if_statement" and leaves and loop is not None and loop.type == "for_statement"
+    return loop if is_loop and loop is not None and loop.named_child_count == 1 else None
 
 
 def _aliases(function: Function, variable: str) -> set[str]:
@@ -76,12 +89,24 @@ def _aliases(function: Function, variable: str) -> set[str]:
     return found
 
 
-def _made(function: Function, variable: str) -> Instruction | None:
-    """The call that gave the rows."""
+def _made(function: Function, variable: str, loop: "Node") -> list[Instruction]:
+    """The calls that gave the rows: the last one in front of a loop, or those of the branches of one statement."""
     names = _aliases(function, variable)
-    for node in function.graph.nodes:
-        if isinstance(node.op, Call) and not names.isdisjoint((node.op.dest, *node.op.results)):
-            return node
+    calls = [
+        node
+        for node in function.graph.nodes
+        if isinstance(node.op, Call) and not names.isdisjoint((node.op.dest, *node.op.results))
+    ]
+    before = [node for node in calls if node.span is not None and node.span.start < loop.start_byte]
+    return [node for node in before if _branch_of(node, loop) == _branch_of(before[-1], loop)] if before else []
+
+
+def _branch_of(made: Instruction, loop: "Node") -> int | None:
+    """Which statement of the loop's block a call stands in."""
+    block = loop.parent
+    for statement in block.named_children if block is not None else ():
+        if made.span is not None and statement.start_byte <= made.span.start < statement.end_byte:
+            return int(statement.start_byte)
     return None
 
 
@@ -116,6 +141,8 @@ def repair(view: GoView, function: GoFunction, loop: "Node", rows: str) -> Fix |
     leaving = _error_return(function.node, loop)
     if leaving is None:
         return Refusal("there is no return of an error in front of the loop to go by")
+    if loop.named_child_count == 1:
+        return Refusal("the loop is left from within")
     sheet = view.sheet()
     if not sheet.stands_alone(loop):
         return Refusal("the loop shares its lines with something else")

@@ -134,6 +134,10 @@ class Expressions:
                 return scope[name]
         return None
 
+    def _is_captured(self, name: str) -> bool:
+        """Whether a name is a variable of the function round a function literal."""
+        return name in self._scopes[0] and not any(name in scope for scope in self._scopes[1:])
+
     def _declare(self, name: str, of: Type) -> str:
         """A new variable; one that hides another of the same name gets a name of its own."""
         if name == "_":

@@ -224,7 +224,10 @@ class Lowering(Expressions):
             if name == "_":
                 return
             known = self._variable(name)
-            self._emit(Copy(known.name, source) if known is not None else Store(None, name, source), place)
+            if known is not None:
+                self._emit(Copy(known.name, source), place)
+            if known is None or self._is_captured(name):  # it lives in the package, or in the function around
+                self._emit(Store(None, name, source), place)
             return
         self._emit(Store(None, None, source), place)  # what a field or an item is given lives in it
 
