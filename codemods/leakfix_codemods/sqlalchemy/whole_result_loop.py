@@ -205,6 +205,8 @@ def _is_fixed(call: ast.Call, selected: list[ast.expr]) -> bool:
     for given in [*call.args, *(word.value for word in call.keywords)]:
         if any(isinstance(item, ast.Name) and item.id != root for item in ast.walk(given)):
             return False
+        if any(isinstance(item, ast.Attribute) and item.attr == "in_" for item in ast.walk(given)):
+            return False  # a few that are written out
     return not any(word.arg is None or word.arg in ("id", "pk", "uuid") for word in call.keywords)
 
 

@@ -24,7 +24,7 @@ LIBRARY = Requirement("cachetools", "5", "cachetools")
 _LOCK = re.compile(r"lock|mutex", re.IGNORECASE)
 _IDENTITY = re.compile(r"\btype\(\w+,|(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|create_task)\(")
 _CHANCE = re.compile(r"\brandom\b|\brand(?:int|range|bits|bytes)?\(|\buuid\d|\bsecrets\b|\burandom\b|\btoken_")
-_SAID = re.compile(rb"#[^\n]*\b(?:bounded|limited|at most|never more|small|few)\b", re.IGNORECASE)
+_SAID = re.compile(rb"#[^\n]*\b(?:bounded|limited|at most|never more)\b", re.IGNORECASE)
 _OF_ITS_KIND = re.compile(
     r"(?:Client|Session|Engine|Connection|Pool|sessionmaker|create_\w*(?:engine|pool|client)|connect)\("
 )
