@@ -44,7 +44,9 @@ def library_names(registry: Registry) -> frozenset[str]:
     names = registry.table.import_roots - (sys.stdlib_module_names - {"sqlite3"}) - {""}
     rows = {name for row in registry.table.resources for name in row.acquire if "/" in name}
     go = {re.split(r"[.(]", name.rpartition("/")[2])[0] for name in rows}
-    return frozenset(name for name in names if "/" not in name and name not in GO_ROOTS) | (go - {"sql", "v4", "v5"})
+    return frozenset(name for name in names if "/" not in name and name not in GO_ROOTS) | (
+        go - {"sql", "http", "v4", "v5"}
+    )
 
 
 def code_words(path: Path) -> set[str]:

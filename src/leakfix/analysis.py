@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from leakfix.codemod import PatternCodemod
+from leakfix.config import NO_WISHES, Wishes
 from leakfix.finding import Category, Finding, Fix, Refusal, Step, fingerprint
 from leakfix.ir.nodes import Call, Copy, Function
 from leakfix.languages.python.importers import Exports
@@ -46,11 +47,11 @@ _ROOT_MARKS = (".git", "pyproject.toml", "leakfix.toml", "setup.py")
 class Rules:
     """Which rule, of which category, reports a resource; only selected ones are there.
 
-    dependencies: libraries that repairs may bring into the project.
+    wishes: what repairs may or should do beyond the least.
     """
 
     names: Mapping[str, tuple[str, Category]]
-    dependencies: tuple[str, ...] = ()
+    wishes: Wishes = NO_WISHES
 
 
 @dataclass(frozen=True)
@@ -296,7 +297,7 @@ class Analysis:
                 self._acquired,
                 self.summaries.fresh,
                 self._scoped,
-                self.rules.dependencies,
+                self.rules.wishes,
             )
         return self._last_view
 

@@ -91,7 +91,7 @@ class GoAnalysis:
         """A file as codemods see it."""
         package = self.packages.of_folder(os.path.dirname(file.path))
         lowered = partial(self._lowered, file)
-        return GoView(file, package, self.program.resolver, self.table, lowered, self.rules.dependencies)
+        return GoView(file, package, self.program.resolver, self.table, lowered, self.rules.wishes)
 
     def _lowered(self, file: GoFile) -> list[tuple[GoFunction, Function]]:
         functions: list[tuple[GoFunction, Function]] = []

@@ -58,6 +58,7 @@ class PatternCodemod:
     noun: what the finding is about, in a word or two.
     repairs: one line for the table of rules.
     asks: words that it seeks in the project's other files, so that all are sought in one pass.
+    requires: libraries that its repairs may bring into the project.
     refines: says of leaks that are found anyway how they are best repaired in some setting: a place counts only where
         a leak is reported, and where the repair holds it is reported instead.
     """
@@ -71,6 +72,7 @@ class PatternCodemod:
     category: Category = Category.GROWTH
     asks: tuple[str, ...] = ()
     refines: bool = False
+    requires: tuple[Requirement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class GoPatternCodemod:
 
     find: yields the places of one file.
     shape: a regular expression that must be found in the file's bytes.
+    requires: libraries that its repairs may bring into the project.
     """
 
     find: Callable[[GoView], Iterator[GoMatch]]
@@ -86,3 +89,4 @@ class GoPatternCodemod:
     repairs: str
     shape: str
     category: Category = Category.LEAK
+    requires: tuple[Requirement, ...] = ()

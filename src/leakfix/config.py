@@ -18,7 +18,7 @@ CATEGORIES = ("leak", "growth", "advice")
 DEFAULT_CATEGORIES = frozenset({"leak", "growth"})
 LARGEST_CONFIG = 1_000_000
 MOST_JOBS = 256
-DEPENDENCIES = ("cachetools", "github.com/hashicorp/golang-lru/v2")
+MOST_SECONDS = 3600
 
 VENDORED = (
     "node_modules",
@@ -50,12 +50,27 @@ class ConfigError(ValueError):
 
 
 @dataclass(frozen=True)
+class Wishes:
+    """What repairs may or should do beyond the least.
+
+    dependencies: libraries they may add to the project's manifest; those it declares are used anyway.
+    request_timeout: seconds after which a query made for a request is to end; None for as long as the request.
+    """
+
+    dependencies: tuple[str, ...] = ()
+    request_timeout: int | None = None
+
+
+NO_WISHES = Wishes()
+
+
+@dataclass(frozen=True)
 class Config:
     """What the user asked for.
 
     select, ignore: rule names, globs, categories or ``all``; an empty select means the default categories.
     exclude: names and globs of folders and files a search leaves out.
-    dependencies: libraries that repairs may add to the project's manifest; those it declares are used anyway.
+    wishes: what repairs may or should do beyond the least.
     resources, types, owners: the user's rows for ``resources.table_from``.
     root: the folder exclude patterns with a slash are relative to.
     file: where all this came from; None when nothing was found.
@@ -64,7 +79,7 @@ class Config:
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     exclude: tuple[str, ...] = VENDORED
-    dependencies: tuple[str, ...] = ()
+    wishes: Wishes = NO_WISHES
     resources: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     types: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     owners: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
@@ -93,6 +108,14 @@ class Config:
             for pattern in patterns:
                 if not is_known(pattern, known):
                     raise ConfigError(f"{key}: there is no rule {pattern!r}{nearest_rule(pattern, known)}")
+
+    def check_dependencies(self, known: Iterable[str]) -> None:
+        """Raise ConfigError where ``allow-dependencies`` names a library that no repair uses."""
+        names = sorted(known)
+        for name in self.wishes.dependencies:
+            if name not in names:
+                meant = _did_you_mean(difflib.get_close_matches(name, names, n=1)) or f"; known are {', '.join(names)}"
+                raise ConfigError(f"allow-dependencies: no repair uses {name!r}{meant}")
 
 
 def is_known(pattern: str, rules: Iterable[str]) -> bool:
@@ -193,7 +216,7 @@ def _from_values(file: str, values: Mapping[str, Any]) -> Config:
         select=read.get("select", ()),
         ignore=read.get("ignore", ()),
         exclude=exclude,
-        dependencies=read.get("allow-dependencies", ()),
+        wishes=Wishes(read.get("allow-dependencies", ()), read.get("request-timeout")),
         resources=read.get("resource", ()),
         types=read.get("type", ()),
         owners=read.get("owner", ()),
@@ -212,13 +235,10 @@ def _strings(where: str, value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _dependencies(where: str, value: object) -> tuple[str, ...]:
-    names = _strings(where, value)
-    for name in names:
-        if name not in DEPENDENCIES:
-            meant = _did_you_mean(difflib.get_close_matches(name, DEPENDENCIES, n=1))
-            raise ConfigError(f"{where}: no repair uses {name!r}{meant or '; known are ' + ', '.join(DEPENDENCIES)}")
-    return names
+def _seconds(where: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_SECONDS:
+        raise ConfigError(f"{where} must be a whole number of seconds from 1 to {MOST_SECONDS}, not {_shown(value)}")
+    return value
 
 
 def _jobs(where: str, value: object) -> int:
@@ -253,7 +273,8 @@ _READERS: dict[str, Any] = {
     "ignore": _strings,
     "exclude": _strings,
     "extend-exclude": _strings,
-    "allow-dependencies": _dependencies,
+    "allow-dependencies": _strings,
+    "request-timeout": _seconds,
     "jobs": _jobs,
     "cache": _switch,
     "resource": _resources,

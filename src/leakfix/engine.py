@@ -208,7 +208,7 @@ class _Run:
         plain = {name: item for name, item in self.patterns.items() if not item.refines}
         self.triggers = Triggers({name: (item.imports, item.words, item.shape) for name, item in plain.items()})
         asked = [word for item in self.patterns.values() for word in item.asks]
-        self.rules = Rules(names, config.dependencies)
+        self.rules = Rules(names, config.wishes)
         self.analysis = Analysis(self.table, self.rules, Modules(read_file), Mentions(config, asked))
         self.imports = ImportIndex()
         self.go = GoAnalysis(self.table, self.rules, Packages(read_file))

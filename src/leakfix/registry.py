@@ -73,9 +73,16 @@ class Registry:
     def _rules(self) -> dict[str, str]:
         return {codemod.resource: name for name, codemod in self.codemods.items() if codemod.resource}
 
+    @property
+    def dependencies(self) -> frozenset[str]:
+        """The libraries that repairs may bring into a project where it lets them."""
+        patterns = (pattern for item in self.codemods.values() for pattern in (item.pattern, item.go_pattern))
+        return frozenset(each.name for pattern in patterns if pattern is not None for each in pattern.requires)
+
     def _with_names_checked(self, config: Config) -> Registry:
         try:
             config.check_names(self.codemods)
+            config.check_dependencies(self.dependencies)
         except ConfigError as error:
             if not self.broken:  # else the rule may be one of those that could not be loaded
                 raise

@@ -3,7 +3,7 @@
 ``x.before.py`` with ``x.after.py`` is repaired so; ``x.ok.py`` is silent; ``x.refused.py`` is found and left alone; the
 same with ``.go`` for Go. A comment ``# leak:`` (``// leak:``) marks the line of an acquisition, ``# leak: ... refused:
 why`` one that is not repaired (``why`` is part of the reason), ``# missed:`` one that is not found yet. ``x/before/``
-and ``x/after/`` are whole trees, manifests included; ``allow-dependencies`` in a pyproject.toml counts.
+and ``x/after/`` are whole trees, manifests included; of a pyproject.toml or leakfix.toml the wishes count.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from leakfix.project.discover import SUFFIXES
 from leakfix.project.manifest import MANIFESTS
 from leakfix.registry import Registry
 
+_OTHERS = (*MANIFESTS, "leakfix.toml")
 _MARK = re.compile(r"(?:#|//)\s*(leak|missed):([^\n]*)")
 _CASE = re.compile(r"(?P<name>.+)\.(?P<kind>before|ok|refused)\.(?P<suffix>py|go)")
 
@@ -74,7 +75,7 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
 
 def _sources(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES or path.name in MANIFESTS)
+    return sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES or path.name in _OTHERS)
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ def run(case: Case, registry: Registry, work: Path) -> Outcome:
     if not any((work / name).exists() for name in MANIFESTS):
         (work / "pyproject.toml").write_text("")
         (work / "go.mod").write_text("module example.com/case\n")
-    own = load(directory=str(work)).dependencies if (work / "pyproject.toml").exists() else ()
-    config = Config(select=("leak", "growth", *_rules_of(case, registry)), exclude=(), dependencies=own)
+    own = load(directory=str(work)).wishes
+    config = Config(select=("leak", "growth", *_rules_of(case, registry)), exclude=(), wishes=own)
     here = os.getcwd()
     os.chdir(work)
     try:

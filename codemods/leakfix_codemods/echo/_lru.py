@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from leakfix.codemod import GoView
 from leakfix.languages.go.syntax import listed, plain, text, walk
+from leakfix.repairs.go.imports import imported
 from leakfix.repairs.go.places import Sheet
 from leakfix.source import Edit
 
@@ -23,7 +23,11 @@ def cache_of(view: GoView, name: str, most: int) -> tuple[Edit, ...] | None:
     """
     spec, file = view.package.variables[name]
     sheet = view.sheet()
-    if file is not view.file or not _declared(sheet, spec, name, most) or not _imported(view, sheet):
+    if (
+        file is not view.file
+        or not _declared(sheet, spec, name, most)
+        or not imported(view.file.root, sheet, _PATH, "lru")
+    ):
         return None
     for other in view.package.files:
         for node in walk(other.root):
@@ -75,26 +79,3 @@ def _rewritten(sheet: Sheet, node: Node) -> bool:
         sheet.replace(right[0].end_byte, right[0].end_byte, ")")
         return True
     return False
-
-
-def _imported(view: GoView, sheet: Sheet) -> bool:
-    """Add the import to the block of imports; False where there is none, or its name is taken."""
-    specs = list(view.named("import_spec"))
-    known = next((spec for spec in specs if text(spec.child_by_field_name("path")).strip('"') == _PATH), None)
-    if known is not None:
-        return text(known.child_by_field_name("name")) in ("", "lru")
-    block = next((spec.parent for spec in specs), None)
-    if block is None or block.type != "import_spec_list":
-        return False
-    if any(node.type in ("identifier", "package_identifier") and text(node) == "lru" for node in walk(view.file.root)):
-        return False
-    line = f'\tlru "{_PATH}"'
-    hosted = [spec for spec in specs if re.match(r'"[^/"]+\.', text(spec.child_by_field_name("path")))]
-    later = [spec for spec in hosted if text(spec.child_by_field_name("path")) > f'"{_PATH}"']
-    if later:
-        sheet.before(later[0], line)
-    elif hosted:
-        sheet.after(hosted[-1], line)
-    else:
-        sheet.after(specs[-1], "", line)
-    return True

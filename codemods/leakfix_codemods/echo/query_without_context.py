@@ -13,7 +13,8 @@ context, ``database/sql`` cancels the query and takes the connection back as soo
 How it is repaired
 ------------------
 The method that takes a context gets that of the request. Reads are safe; what writes, or begins a transaction, is for
-review: a client that disconnects now aborts it.
+review: a client that disconnects now aborts it. With ``request-timeout = 5`` in the configuration a handler gets a
+context that ends after so many seconds, too, once for all its queries; that is always for review.
 
 When it is left alone
 ---------------------
@@ -27,8 +28,9 @@ from typing import TYPE_CHECKING
 
 from leakfix.codemod import Category, Fix, GoMatch, GoPatternCodemod, GoView, Refusal, Safety, Severity
 from leakfix.languages.go.packages import GoFunction, parameters_of
-from leakfix.languages.go.syntax import text
-from leakfix.patterns.go import enclosing
+from leakfix.languages.go.syntax import listed, statements, text, walk
+from leakfix.patterns.go import Sheet, enclosing
+from leakfix.repairs.go.imports import imported
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -62,7 +64,7 @@ def find(view: GoView) -> Iterator[GoMatch]:
                 node.span,
                 function.qualname,
                 f"{call.callee.method}() does not end with the request",
-                partial(repair, view, found, context, call.callee.method or ""),
+                partial(repair, view, function, found, context, call.callee.method or ""),
                 Severity.NOTE,
             )
 
@@ -80,24 +82,54 @@ def _runs_later(node: "Node", function: "Node") -> bool:
     return inner != function or enclosing(node, "go_statement") is not None
 
 
-def repair(view: GoView, call: "Node", context: str, method: str) -> Fix | Refusal:
+def repair(view: GoView, handler: GoFunction, call: "Node", context: str, method: str) -> Fix | Refusal:
     """Give it the request's context."""
     function, arguments = call.child_by_field_name("function"), call.child_by_field_name("arguments")
     name = function.child_by_field_name("field") if function is not None else None
     if name is None or arguments is None:
         return Refusal("it is called in a way that cannot be rewritten")
     sheet = view.sheet()
+    given, seconds = f"{context}.Request().Context()", view.wishes.request_timeout
+    limited = _limited(view, handler.node, call, given, seconds, sheet) if seconds else ""
+    given = limited or given
     sheet.replace(name.start_byte, name.end_byte, f"{text(name)}Context")
-    given = f"{context}.Request().Context()"
     first = arguments.named_child(0)
     if first is not None and first.type == "comment":
         return Refusal("a comment stands where the context belongs")
     at = arguments.start_byte + 1 if first is None else first.start_byte
     sheet.replace(at, at, given if first is None else f"{given}, ")
+    if limited:
+        check = f"that {seconds} s are enough for all queries of the handler"
+        return Fix(f"end it with the request, after {seconds} s at most", Safety.REVIEW, tuple(sheet.edits), check)
     writes = method in WRITES
     check = "that a client which disconnects may abort it" if writes else ""
     title = "end it with the request"
     return Fix(title, Safety.REVIEW if writes else Safety.SAFE, tuple(sheet.edits), check)
+
+
+def _limited(view: GoView, handler: "Node", call: "Node", request: str, seconds: int, sheet: Sheet) -> str:
+    """The name of a context with a time limit: one the handler has, or a new one; "" where neither can be.
+
+    Only for what returns an error and nothing else: rows that go on would be cut off when the handler returns.
+    """
+    body = handler.child_by_field_name("body")
+    if body is None or text(handler.child_by_field_name("result")) != "error":
+        return ""
+    for statement in statements(body):
+        if statement.end_byte <= call.start_byte and statement.type == "short_var_declaration":
+            if text(statement.child_by_field_name("right")).startswith(f"context.WithTimeout({request},"):
+                return text(listed(statement.child_by_field_name("left"))[0])
+    first = next((item for item in statements(body) if item.start_byte <= call.start_byte < item.end_byte), None)
+    taken = any(node.type == "identifier" and text(node) in ("ctx", "cancel") for node in walk(handler))
+    if first is None or taken or not sheet.stands_alone_at_start(first):
+        return ""
+    if not all(imported(view.file.root, sheet, name, name) for name in ("context", "time")):
+        sheet.edits.clear()
+        return ""
+    indent = sheet.indent(first)
+    limit = f"ctx, cancel := context.WithTimeout({request}, {seconds}*time.Second)"
+    sheet.before(first, f"{indent}{limit}", f"{indent}defer cancel()")
+    return "ctx"
 
 
 CODEMOD = GoPatternCodemod(

@@ -177,6 +177,7 @@ def repair(view: GoView, function: GoFunction, adding: "Node", name: str) -> Fix
 CODEMOD = GoPatternCodemod(
     find=find,
     noun="cache",
+    requires=(LIBRARY,),
     repairs="a bound on the number of entries, inside the lock",
     shape=r"^var |^\t\w+ += (?:make\()?map\[",
     category=Category.GROWTH,

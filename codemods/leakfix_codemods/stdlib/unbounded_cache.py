@@ -31,8 +31,10 @@ is more than a cache and the finding comes without a repair.
 from collections.abc import Iterator
 from functools import partial
 
-from leakfix.codemod import Match, PatternCodemod, View
+from leakfix.codemod import Match, PatternCodemod, Requirement, View
 from leakfix.patterns.growing import growing, guarded, may_grow
+
+LIBRARY = Requirement("cachetools", "5", "cachetools")
 
 
 def find(view: View) -> Iterator[Match]:
@@ -42,7 +44,7 @@ def find(view: View) -> Iterator[Match]:
         yield Match(
             found.container.node,
             message,
-            partial(guarded, view, found),
+            partial(guarded, view, found, LIBRARY, "LRUCache"),
             held="forever",
             steps=found.steps,
             identity=found.container.name,
@@ -54,5 +56,6 @@ CODEMOD = PatternCodemod(
     words=("= {}", "ict(", "ache={}", "= set()"),
     shape=may_grow,
     noun="cache",
+    requires=(LIBRARY,),
     repairs="a bound on the number of entries, the oldest going first",
 )

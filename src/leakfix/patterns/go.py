@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from leakfix.config import NO_WISHES, Wishes
 from leakfix.finding import Fix, Refusal, Requirement, Severity
 from leakfix.ir.nodes import Call, Function, Node
 from leakfix.languages.go.packages import GoFile, GoFunction, Package, Resolver
@@ -42,7 +43,7 @@ class GoView:
     """A parsed file with what its functions do.
 
     lowered: gives the functions of the file with their graphs, function literals as functions of their own.
-    allowed: libraries that repairs may bring into the project.
+    wishes: what repairs may or should do beyond the least.
     """
 
     file: GoFile
@@ -50,7 +51,7 @@ class GoView:
     resolver: Resolver
     table: ResourceTable
     lowered: Callable[[], Sequence[tuple[GoFunction, Function]]]
-    allowed: tuple[str, ...] = ()
+    wishes: Wishes = NO_WISHES
 
     @cached_property
     def functions(self) -> Sequence[tuple[GoFunction, Function]]:
@@ -63,7 +64,7 @@ class GoView:
 
     def may_use(self, requirement: Requirement) -> bool:
         """Whether the module requires a library, or lets repairs bring it in."""
-        return manifest.may_use(self.file.path, requirement, self.allowed)
+        return manifest.may_use(self.file.path, requirement, self.wishes.dependencies)
 
     def calls(self, function: Function) -> Iterator[tuple[Node, Call]]:
         """The calls of a function, in the order of its graph."""

@@ -20,7 +20,6 @@ from leakfix.repairs.python.layout import Layout, first_line
 
 _CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
 _LONG_LIVED = re.compile(r"(?:Manager|Adapter|Bot|Client|Server|Provider|Store|Registry|Backend)$")
-LIBRARY = Requirement("cachetools", "5", "cachetools")
 _LOCK = re.compile(r"lock|mutex", re.IGNORECASE)
 _IDENTITY = re.compile(r"\btype\(\w+,|(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|create_task)\(")
 _CHANCE = re.compile(r"\brandom\b|\brand(?:int|range|bits|bytes)?\(|\buuid\d|\bsecrets\b|\burandom\b|\btoken_")
@@ -274,8 +273,11 @@ def _waits(node: ast.AST) -> bool:
     )
 
 
-def guarded(view: View, found: Growing) -> Fix | Refusal:
-    """A bound before every statement that adds an entry."""
+def guarded(view: View, found: Growing, library: Requirement, made: str) -> Fix | Refusal:
+    """A bound before every statement that adds an entry, or a mapping of a library that has one.
+
+    made: what of the library makes a mapping of at most ``maxsize`` entries.
+    """
     container = found.container
     if not container.is_mapping:
         return Refusal(
@@ -291,8 +293,8 @@ def guarded(view: View, found: Growing) -> Fix | Refusal:
         return Refusal(f"what {container.name} holds is not the same when it is computed again")
     if any(_is_state(view, container, fill) for fill in found.fills):
         return Refusal(f"what {container.name} holds is not computed from its key alone: it would be lost")
-    if view.may_use(LIBRARY) and _keeps_together(view, container):
-        return _by_library(view, container)
+    if view.may_use(library) and _keeps_together(view, container):
+        return _by_library(view, container, library, made)
     layout = view.layout()
     for fill in {fill.statement: fill for fill in found.fills}.values():
         reason = _guard(view, layout, container, fill)
@@ -305,7 +307,7 @@ def guarded(view: View, found: Growing) -> Fix | Refusal:
 def _keeps_together(view: View, container: Container) -> bool:
     """Whether a dict can become a cache of the library: used as a mapping only, and by one thread at a time.
 
-    An ``LRUCache`` is no dict, and not safe between threads: reading reorders it ("cachetools", its documentation).
+    Such a mapping is no dict, and mostly not safe between threads: reading reorders it.
     """
     statement = view.statement_of(container.node)
     if container.kind == "default" or not isinstance(statement, ast.Assign) or _last_word(container.node) != "dict":
@@ -343,13 +345,13 @@ def _is_locked(view: View, node: ast.AST) -> bool:
     return False
 
 
-def _by_library(view: View, container: Container) -> Fix:
+def _by_library(view: View, container: Container, library: Requirement, made: str) -> Fix:
     layout = view.layout()
-    made = imported(view.module, layout, LIBRARY.imported, "LRUCache")
-    layout.replace(layout.span(container.node), f"{made}(maxsize={MOST_ENTRIES})")
+    spelled = imported(view.module, layout, library.imported, made)
+    layout.replace(layout.span(container.node), f"{spelled}(maxsize={MOST_ENTRIES})")
     title = f"keep the {MOST_ENTRIES:,} entries used last"
     check = "that entries may go at any time and be computed again, and that lock files are brought up to date"
-    return Fix(title, Safety.REVIEW, tuple(layout.edits), check, (LIBRARY,))
+    return Fix(title, Safety.REVIEW, tuple(layout.edits), check, (library,))
 
 
 def _is_state(view: View, container: Container, fill: Fill) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from leakfix.config import NO_WISHES, Wishes
 from leakfix.finding import Fix, Refusal, Requirement, Severity, Step
 from leakfix.languages.python.modules import FunctionInfo, Module, Scoped, own_nodes, parents_of
 from leakfix.languages.python.names import Names, Place
@@ -46,7 +47,7 @@ class View:
     acquired: the resource that a call acquires, where the call stands in a function.
     fresh: the resource that a function of the project, by its symbolic name, makes and returns.
     scoped: the file after the leaks in one of its functions were repaired, or why that cannot be done.
-    allowed: libraries that repairs may bring into the project.
+    wishes: what repairs may or should do beyond the least.
     """
 
     module: Module
@@ -56,7 +57,7 @@ class View:
     acquired: Callable[[Module, FunctionInfo | None, ast.Call], Resource | None]
     fresh: Callable[[str], Resource | None]
     scoped: Callable[[SourceFile, str], SourceFile | Refusal]
-    allowed: tuple[str, ...] = ()
+    wishes: Wishes = NO_WISHES
     _functions: dict[ast.AST, FunctionInfo] = field(default_factory=dict)
 
     @property
@@ -79,7 +80,7 @@ class View:
 
     def may_use(self, requirement: Requirement) -> bool:
         """Whether the project declares a library, or lets repairs bring it in and has a manifest for that."""
-        return manifest.may_use(self.module.path, requirement, self.allowed)
+        return manifest.may_use(self.module.path, requirement, self.wishes.dependencies)
 
     def layout(self) -> Layout:
         """A fresh sheet for edits of the file."""
