@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from leakfix.analysis import Rules, stable_path
 from leakfix.codemod import GoPatternCodemod
@@ -17,8 +18,12 @@ from leakfix.languages.go.program import GoProgram, words_of
 from leakfix.lifetimes.summaries import Summaries
 from leakfix.lifetimes.verdict import Leak, TooManyStates, leaks_of
 from leakfix.patterns.go import GoMatch, GoView
+from leakfix.repairs.go.flows import Package as Declared
 from leakfix.resources import ResourceTable
 from leakfix.source import SourceFile, Span
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
 _ANYBODYS = frozenset({"Close", "close"})  # files and sockets are closed, too
 _MOST_NESTED = 200
@@ -86,6 +91,15 @@ class GoAnalysis:
         for function in self.program.declared(file):
             if words_of(function) & words:
                 yield from self._leaks_in(file, function)
+
+    def declared(self, file: GoFile) -> Declared:
+        """The functions and types of a file's package, by their own names."""
+        package = self.packages.of_folder(os.path.dirname(file.path))
+        functions: dict[str, tuple[Node, ...]] = {}
+        for function in package.functions.values():
+            name = function.qualname.rpartition(".")[2]
+            functions[name] = (*functions.get(name, ()), function.node)
+        return Declared(functions, {name: found.node for name, found in package.types.items()})
 
     def view(self, file: GoFile) -> GoView:
         """A file as codemods see it."""

@@ -348,7 +348,7 @@ class _Run:
             finding = located.finding
             if finding.fingerprint in self.baseline or allowed.allows(finding.rule, finding.suppression_lines):
                 continue
-            answer = repaired_go(file.source, file.root, finding.span, located.leak)
+            answer = repaired_go(file.source, file.root, finding.span, located.leak, analysis.declared(file))
             if isinstance(answer, Fix):
                 answer = verified_go(analysis, located, answer)
             if isinstance(answer, Refusal):

@@ -63,12 +63,18 @@ def test_poetry(tmp_path: Path) -> None:
 
 
 DECLARED = [
-    ("requirements.txt", "CacheTools==5.3 ; python_version > '3'\n"),
+    ("requirements.txt", "CacheTools==5.3  # for the prices\n"),
     ("pyproject.toml", '[project]\ndependencies = ["cachetools"]\n'),
-    ("pyproject.toml", '[project.optional-dependencies]\nfast = ["cachetools[x] >= 5"]\n'),
+    ("pyproject.toml", '[project]\ndependencies = ["httpx", "cachetools[x] >= 5"]\n'),
     ("pyproject.toml", '[tool.poetry.dependencies]\ncachetools = "*"\n'),
 ]
 NOT_DECLARED = [
+    ("requirements.txt", "cachetools==5.3 ; sys_platform == 'win32'\n"),
+    ("pyproject.toml", '[project.optional-dependencies]\ntest = ["cachetools"]\n'),
+    ("pyproject.toml", '[dependency-groups]\ndev = ["cachetools>=5"]\n'),
+    ("pyproject.toml", '[tool.poetry.group.dev.dependencies]\ncachetools = "*"\n'),
+    ("pyproject.toml", '[tool.poetry.dependencies]\ncachetools = {version = "*", optional = true}\n'),
+    ("pyproject.toml", '[project]\ndescription = "cachetools for shops"\n'),
     ("requirements.txt", "cachetools-stubs\n# cachetools\n"),
     ("pyproject.toml", '[tool.leakfix]\nallow-dependencies = ["cachetools"]\n'),
     ("pyproject.toml", "not toml at all ["),
@@ -93,6 +99,29 @@ def test_what_cannot_be_edited_is_left_alone(text: str, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
     assert not manifest.can_add(str(tmp_path / "a.py"), CACHETOOLS)
     assert manifest.additions(done(tmp_path / "a.py", CACHETOOLS)) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["httpx==0.27 --hash=sha256:00\n", "-r base.txt\n", "-c limits.txt\nhttpx\n", "-e .\n"]
+)
+def test_requirements_that_others_pin_are_left_alone(text: str, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text(text)
+    assert not manifest.can_add(str(tmp_path / "a.py"), CACHETOOLS)
+
+
+@pytest.mark.parametrize("built", [("setup.py", ""), ("pyproject.toml", '[project]\ndynamic = ["dependencies"]\n')])
+def test_only_what_the_project_is_built_from_is_edited(built: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / built[0]).write_text(built[1])
+    (tmp_path / "requirements.txt").write_text("httpx\n")
+    assert not manifest.can_add(str(tmp_path / "a.py"), CACHETOOLS)
+    assert manifest.additions(done(tmp_path / "a.py", CACHETOOLS)) == []
+
+
+def test_tables_out_of_order(tmp_path: Path) -> None:
+    text = '[project]\nname = "a"\ndependencies = []\n\n[build-system]\nrequires = []\n\n[project.scripts]\na = "a:b"\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+    (change,) = manifest.additions(done(tmp_path / "a.py", CACHETOOLS))
+    assert change.after.raw.decode() == text.replace("dependencies = []", 'dependencies = ["cachetools>=5"]')
 
 
 def test_what_code_does_not_use_after_all_is_not_added(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from leakfix.ir.nodes import Node as Instruction
 from leakfix.languages.go.packages import ERROR, GoFunction
 from leakfix.languages.go.syntax import listed, own, text
 from leakfix.patterns.go import enclosing
+from leakfix.repairs.go.places import assigned_names
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -138,7 +139,7 @@ def repair(view: GoView, function: GoFunction, loop: "Node", rows: str) -> Fix |
     inside = enclosing(loop, "func_literal", "function_declaration", "method_declaration")
     if inside is None or inside != function.node:
         return Refusal("the loop stands in a function literal")
-    leaving = _error_return(function.node, loop)
+    leaving = _error_return(loop, rows)
     if leaving is None:
         return Refusal("there is no return of an error in front of the loop to go by")
     if loop.named_child_count == 1:
@@ -153,13 +154,21 @@ def repair(view: GoView, function: GoFunction, loop: "Node", rows: str) -> Fix |
     return Fix("ask for what ended the rows", Safety.REVIEW, tuple(sheet.edits), check)
 
 
-def _error_return(function: "Node", loop: "Node") -> str | None:
-    for node in own(function):
-        if node.type == "return_statement" and node.start_byte < loop.start_byte:
-            values = [item for child in node.named_children for item in listed(child)]
-            if values and text(values[-1]) == "err" and all(item.type != "call_expression" for item in values):
-                return text(node)
-    return None
+def _error_return(loop: "Node", rows: str) -> str | None:
+    """How the function leaves in the check behind the query, which stands in front of the loop in its block."""
+    block = loop.parent
+    found = None
+    for statement in block.named_children if block is not None else ():
+        if statement.start_byte >= loop.start_byte:
+            break
+        if rows in assigned_names(statement):
+            found = None
+        elif statement.type == "if_statement" and text(statement.child_by_field_name("condition")) == "err != nil":
+            leaves = [node for node in own(statement) if node.type == "return_statement"]
+            values = [item for child in leaves[0].named_children for item in listed(child)] if len(leaves) == 1 else []
+            is_plain = bool(values) and all(item.type != "call_expression" for item in values)
+            found = found or (text(leaves[0]) if is_plain and text(values[-1]) == "err" else None)
+    return found
 
 
 CODEMOD = GoPatternCodemod(

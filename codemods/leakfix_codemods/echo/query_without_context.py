@@ -22,15 +22,17 @@ The call stands in a goroutine or in a function that may run after the handler, 
 function has no ``echo.Context``.
 """
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 from leakfix.codemod import Category, Fix, GoMatch, GoPatternCodemod, GoView, Refusal, Safety, Severity
 from leakfix.languages.go.packages import GoFunction, parameters_of
-from leakfix.languages.go.syntax import listed, statements, text, walk
+from leakfix.languages.go.syntax import listed, own, statements, text, walk
 from leakfix.patterns.go import Sheet, enclosing
 from leakfix.repairs.go.imports import imported
+from leakfix.repairs.go.places import assigned_names, mentions, statement_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 CONTEXTS = ("github.com/labstack/echo/v4.Context()", "github.com/labstack/echo/v5.Context()")
 READS = ("Query", "QueryRow", "Prepare", "Queryx", "QueryRowx", "Preparex", "Get", "Select")
 WRITES = ("Exec", "NamedExec")
+_WRITING = re.compile(r"\b(?:insert|update|delete|merge|call|for\s+share|lock|nextval)\b", re.IGNORECASE)
 HANDLES = (
     "database/sql.DB()",
     "database/sql.Stmt()",
@@ -58,7 +61,9 @@ def find(view: GoView) -> Iterator[GoMatch]:
             if not view.is_called(call, wanted) or node.span is None:
                 continue
             found = view.syntax_at(node.span, "call_expression")
-            if found is None or _runs_later(found, function.node):
+            if found is None or _runs_later(found, function.node) or _is_shadowed(function.node, context):
+                continue
+            if _goes_on(found, function.node):
                 continue
             yield GoMatch(
                 node.span,
@@ -82,6 +87,32 @@ def _runs_later(node: "Node", function: "Node") -> bool:
     return inner != function or enclosing(node, "go_statement") is not None
 
 
+def _is_shadowed(function: "Node", context: str) -> bool:
+    """Whether the context's name is given to something else in a part of the function."""
+    made = ("short_var_declaration", "var_declaration", "range_clause")
+    if any(context in assigned_names(node) for node in own(function) if node.type in made):
+        return True
+    literals = (node for node in walk(function) if node.type == "func_literal" and node != function)
+    return any(
+        name == context for node in literals for name, _, _ in parameters_of(node.child_by_field_name("parameters"))
+    )
+
+
+def _goes_on(call: "Node", function: "Node") -> bool:
+    """Whether what a call gives is used by a goroutine, sent or stored: the request would take it away from there."""
+    statement = statement_of(call)
+    if statement is None:
+        return False
+    names = assigned_names(statement.child_by_field_name("initializer") or statement)
+    name = names[0] if names else "_"
+    if not name.isidentifier():
+        return True
+    for node in own(function):
+        if node.type in ("go_statement", "send_statement", "composite_literal") and mentions(node, name):
+            return True
+    return False
+
+
 def repair(view: GoView, handler: GoFunction, call: "Node", context: str, method: str) -> Fix | Refusal:
     """Give it the request's context."""
     function, arguments = call.child_by_field_name("function"), call.child_by_field_name("arguments")
@@ -93,7 +124,7 @@ def repair(view: GoView, handler: GoFunction, call: "Node", context: str, method
     limited = _limited(view, handler.node, call, given, seconds, sheet) if seconds else ""
     given = limited or given
     sheet.replace(name.start_byte, name.end_byte, f"{text(name)}Context")
-    first = arguments.named_child(0)
+    first = next(iter(arguments.named_children), None)
     if first is not None and first.type == "comment":
         return Refusal("a comment stands where the context belongs")
     at = arguments.start_byte + 1 if first is None else first.start_byte
@@ -101,7 +132,7 @@ def repair(view: GoView, handler: GoFunction, call: "Node", context: str, method
     if limited:
         check = f"that {seconds} s are enough for all queries of the handler"
         return Fix(f"end it with the request, after {seconds} s at most", Safety.REVIEW, tuple(sheet.edits), check)
-    writes = method in WRITES
+    writes = method in WRITES or (method in ("QueryRow", "Query") and _WRITING.search(text(first)) is not None)
     check = "that a client which disconnects may abort it" if writes else ""
     title = "end it with the request"
     return Fix(title, Safety.REVIEW if writes else Safety.SAFE, tuple(sheet.edits), check)

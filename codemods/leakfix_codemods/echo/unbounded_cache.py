@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 MOST = 1000
 LIBRARY = Requirement("github.com/hashicorp/golang-lru/v2", "v2.0.7", "golang-lru/v2")
+_STATE = re.compile(r"Mutex|Once|WaitGroup|Cond\b|\bchan\b|\bfunc\(|Conn\b|Client\b|Limiter|Timer|Ticker|atomic\.")
+_MADE_STATE = re.compile(r"\bappend\(|\bmake\(chan|Mutex|rand\.|uuid\.|\+ 1\b")
 _MAKING = ("short_var_declaration", "var_declaration", "range_clause", "assignment_statement")
 _AT_START = re.compile(r"(?:[Ii]nit|[Mm]ain|[Rr]egister|[Ss]etup|[Nn]ew|[Mm]ust|[Cc]onfigure|[Aa]dd)(?![a-z])")
 
@@ -143,6 +145,30 @@ def _derived(function: GoFunction) -> set[str]:
     return known - {"_"}
 
 
+def _is_asked_first(function: GoFunction, adding: "Node", name: str) -> bool:
+    """Whether the function looks for an entry before it makes one: ``if v, ok := cache[k]; ok {``."""
+    for node in own(function.node):
+        if node.type == "short_var_declaration" and node.start_byte < adding.start_byte:
+            asked = [plain(value) for value in listed(node.child_by_field_name("right"))]
+            if len(asked) == 1 and asked[0].type == "index_expression":
+                if text(asked[0].child_by_field_name("operand")) == name:
+                    return True
+    return False
+
+
+def _is_state(spec: "Node", adding: "Node") -> bool:
+    """Whether entries are more than results: locks, channels, functions, counters, lists that grow."""
+    operator = text(adding.child_by_field_name("operator"))
+    made = " ".join(text(value) for value in listed(adding.child_by_field_name("right")))
+    return operator != "=" or _STATE.search(text(spec)) is not None or _MADE_STATE.search(made) is not None
+
+
+def _loops(node: "Node") -> Iterator["Node"]:
+    loop = enclosing(node, "for_statement", "func_literal", "function_declaration", "method_declaration")
+    if loop is not None and loop.type == "for_statement":
+        yield loop
+
+
 def _is_locked(function: GoFunction, adding: "Node") -> bool:
     """Whether something is locked in front of a line, and not unlocked between."""
     held: set[str] = set()
@@ -157,7 +183,11 @@ def repair(view: GoView, function: GoFunction, adding: "Node", name: str) -> Fix
     """Drop all where there are too many."""
     if not _is_locked(function, adding):
         return Refusal("no lock protects it where it is filled")
-    if view.may_use(LIBRARY) and (go_version(view.file.path) or (0, 0)) >= (1, 18):
+    if not _is_asked_first(function, adding, name) or _is_state(view.package.variables[name][0], adding):
+        return Refusal("what it holds is not computed again when it is missing: which to drop is for you to decide")
+    if next(_loops(adding), None) is not None:
+        return Refusal("it is filled in a loop, which may still need what would be dropped")
+    if not name[0].isupper() and view.may_use(LIBRARY) and (go_version(view.file.path) or (0, 0)) >= (1, 18):
         cached = cache_of(view, name, MOST)
         if cached is not None:
             check = "that entries may go at any time; `go mod tidy` completes go.sum"

@@ -52,6 +52,8 @@ def find(view: GoView) -> Iterator[GoMatch]:
         name = text(place)
         if name not in view.package.variables or _is_closed(view, name):
             continue
+        if "Stmt" not in text(view.package.variables[name][0].child_by_field_name("type")):
+            continue  # something else that can be prepared
         inside = enclosing(assignment, "function_declaration", "method_declaration")
         yield GoMatch(
             Span(call.start_byte, call.end_byte),
@@ -64,7 +66,9 @@ def find(view: GoView) -> Iterator[GoMatch]:
 
 
 def _is_closed(view: GoView, name: str) -> bool:
-    pattern = re.compile(rb"\b%b\.Close\b|[(,{] *%b\b" % (re.escape(name.encode()), re.escape(name.encode())))
+    pattern = re.compile(
+        rb"\b%b\.Close\b|[(,{]\s*%b\b(?!\s*(?:,\s*\w+\s*)?:?=)" % (re.escape(name.encode()), re.escape(name.encode()))
+    )
     return any(pattern.search(file.source.data) for file in view.package.files)
 
 
@@ -73,7 +77,7 @@ def repair(view: GoView, name: str) -> Fix | Refusal:
     for statement in view.named("expression_statement"):
         match = _START.fullmatch(text(statement))
         sheet = view.sheet()
-        if match is None or not sheet.stands_alone(statement):
+        if match is None or not sheet.stands_alone(statement) or enclosing(statement, "func_literal") is not None:
             continue
         indent = sheet.indent(statement)
         function = enclosing(statement, "func_literal", "function_declaration", "method_declaration")

@@ -24,7 +24,15 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Match, PatternCodemod, View
-from leakfix.patterns.caches import MOST_OBJECTS, bound, is_cleared, keeps_self, may_be_unbounded, unbounded_caches
+from leakfix.patterns.caches import (
+    MOST_OBJECTS,
+    bound,
+    calls_itself,
+    is_cleared,
+    keeps_self,
+    may_be_unbounded,
+    unbounded_caches,
+)
 from leakfix.patterns.domain import is_enum
 
 CHECK = "whether cached_property, or a cache on the object, says it better: up to 128 objects still stay alive"
@@ -36,6 +44,8 @@ def find(view: View) -> Iterator[Match]:
         owner = found.function.owner
         if owner is None or not keeps_self(found.function) or is_cleared(view, found.function):
             continue
+        if calls_itself(found.function):
+            continue  # its cache is its algorithm
         if is_enum(view, f"@{view.module.path}:{owner.qualname}"):
             continue
         message = f"cache of {owner.node.name}.{found.function.node.name}() keeps every object it was called on"

@@ -13,7 +13,7 @@ killed or restarted for its memory.
 
 How it is repaired
 ------------------
-Before an entry is added to a dict of 4,096 entries its oldest one goes: ``if len(cache) >= 4096: cache.pop(...)``.
+Before an entry is added to a dict of 4,096 entries its oldest one goes: ``while len(cache) >= 4096: cache.pop(...)``.
 A dict keeps its entries in the order they were added (Python 3.7). Offered for review: how many entries are
 needed is for the project to say, and an entry that somebody keeps using may go, too, and is computed again. Where the
 project has cachetools, or ``allow-dependencies = ["cachetools"]`` lets leakfix add it to the project's manifest, and

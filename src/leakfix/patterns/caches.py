@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from leakfix.finding import Fix, Safety
+from leakfix.finding import Fix, Refusal, Safety
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.patterns.domain import says_closed
 from leakfix.patterns.view import View
@@ -115,8 +115,16 @@ def _cleared(texts: Iterable[bytes]) -> set[bytes]:
     return {name for text in texts for name in _CLEARED.findall(text)}
 
 
-def bound(view: View, found: UnboundedCache, most: int, check: str) -> Fix:
+_ONE_OF_ITS_KIND = re.compile(
+    r"(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|Counter|defaultdict|deque|create_task|Client|Session|Engine|"
+    r"Connection|Pool|sessionmaker|create_\w*(?:engine|pool|client)|connect)\(|\brandom\b|\buuid\d|\bsecrets\b|\burandom\b"
+)
+
+
+def bound(view: View, found: UnboundedCache, most: int, check: str) -> Fix | Refusal:
     """The same cache with a bound."""
+    if _ONE_OF_ITS_KIND.search(ast.unparse(found.function.node)):
+        return Refusal("what it holds is not the same when it is computed again: which to drop is for you to decide")
     layout = view.layout()
     if found.size is not None:
         layout.replace(layout.span(found.size), str(most))

@@ -20,7 +20,7 @@ from leakfix.repairs.python.layout import Layout, first_line
 
 _CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
 _LONG_LIVED = re.compile(r"(?:Manager|Adapter|Bot|Client|Server|Provider|Store|Registry|Backend)$")
-_LOCK = re.compile(r"lock|mutex", re.IGNORECASE)
+_LOCK = re.compile(r"(?:^|[._])r?(?:lock|mutex)$", re.IGNORECASE)
 _IDENTITY = re.compile(r"\btype\(\w+,|(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|create_task)\(")
 _CHANCE = re.compile(r"\brandom\b|\brand(?:int|range|bits|bytes)?\(|\buuid\d|\bsecrets\b|\burandom\b|\btoken_")
 _SAID = re.compile(rb"#[^\n]*\b(?:bounded|limited|at most|never more)\b", re.IGNORECASE)
@@ -291,6 +291,9 @@ def guarded(view: View, found: Growing, library: Requirement, made: str) -> Fix 
         return Refusal(f"what {container.name} holds may be in use when it goes: which to drop is for you to decide")
     if any(_made_of(fill, _CHANCE) for fill in found.fills):
         return Refusal(f"what {container.name} holds is not the same when it is computed again")
+    read = _why_read(view, found)
+    if read:
+        return Refusal(f"{container.name} {read}: an entry that goes would be missed there")
     if any(_is_state(view, container, fill) for fill in found.fills):
         return Refusal(f"what {container.name} holds is not computed from its key alone: it would be lost")
     if view.may_use(library) and _keeps_together(view, container):
@@ -304,6 +307,68 @@ def guarded(view: View, found: Growing, library: Requirement, made: str) -> Fix 
     return Fix(f"keep at most {MOST_ENTRIES:,} entries", Safety.REVIEW, tuple(layout.edits), check)
 
 
+def _why_read(view: View, found: Growing) -> str:
+    """How entries are read where nothing computes a missing one; "" where each reader makes what it does not find."""
+    container = found.container
+    keys: dict[FunctionInfo, set[str]] = {}
+    for fill in found.fills:
+        if fill.key is None:
+            return "is filled in another function"
+        if any(
+            isinstance(at, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp)
+            for at in _above(view, fill.key)
+        ):
+            return "is filled in a comprehension"
+        if isinstance(fill.statement, ast.Assign) and len(fill.statement.targets) > 1:
+            if sum(isinstance(target, ast.Subscript) for target in fill.statement.targets) > 1:
+                return "is filled under two keys at once"
+        keys.setdefault(fill.function, set()).add(ast.unparse(fill.key))
+    if any(len(known) > 1 for known in keys.values()):
+        return "is filled under several keys in one function"
+    answered = set()
+    for node, function in container.references:
+        parent = view.parents[node]
+        if function is None or node is container.node or isinstance(getattr(node, "ctx", None), ast.Store):
+            continue
+        match parent:
+            case ast.Subscript(slice=key, ctx=ast.Load()):
+                if function not in keys or ast.unparse(key) not in keys[function]:
+                    return "is read without being asked first"
+                answered.add(function)
+            case ast.Attribute(attr="get" | "setdefault"):
+                answered.add(function)
+            case ast.Subscript() | ast.Compare():
+                pass
+            case (
+                ast.Attribute()
+                | ast.For()
+                | ast.comprehension()
+                | ast.Return()
+                | ast.Call()
+                | ast.Starred()
+                | ast.keyword()
+            ):
+                return "is used as a whole"
+    if any(function not in answered for function in keys):
+        return "is not answered from"
+    if container.kind == "module" and any(
+        _read_elsewhere(container.name).search(text) for text in view.texts(container.name)
+    ):
+        return "is read in another file"
+    return ""
+
+
+def _above(view: View, node: ast.AST) -> Iterator[ast.AST]:
+    at: ast.AST | None = view.parents.get(node)
+    while at is not None and not isinstance(at, ast.stmt):
+        yield at
+        at = view.parents.get(at)
+
+
+def _read_elsewhere(name: str) -> re.Pattern[bytes]:
+    return re.compile(rb"\b" + re.escape(name.encode()) + rb"(?:\[|\.(?!clear\b|pop\b)|\))")
+
+
 def _keeps_together(view: View, container: Container) -> bool:
     """Whether a dict can become a cache of the library: used as a mapping only, and by one thread at a time.
 
@@ -312,6 +377,7 @@ def _keeps_together(view: View, container: Container) -> bool:
     statement = view.statement_of(container.node)
     if container.kind == "default" or not isinstance(statement, ast.Assign) or _last_word(container.node) != "dict":
         return False
+    held: set[str | None] = set()
     for node, function in container.references:
         user = view.parents[node]
         if user is statement:
@@ -325,9 +391,10 @@ def _keeps_together(view: View, container: Container) -> bool:
                 pass
             case _:
                 return False
-        if not isinstance(function and function.node, ast.AsyncFunctionDef) and not _is_locked(view, node):
-            return False
-    return container.kind == "instance" or not next(view.texts(container.name), None)
+        inside = isinstance(function and function.node, ast.AsyncFunctionDef)
+        held.add("" if inside else _lock_round(view, node))
+    is_one = len(held) == 1 and None not in held
+    return is_one and container.kind in ("module", "class") and not next(view.texts(container.name), None)
 
 
 def _last_word(node: ast.expr) -> str:
@@ -335,14 +402,15 @@ def _last_word(node: ast.expr) -> str:
     return "dict" if isinstance(node, ast.Dict) else getattr(made, "attr", getattr(made, "id", ""))
 
 
-def _is_locked(view: View, node: ast.AST) -> bool:
-    """Whether a node stands in a ``with`` over a lock."""
+def _lock_round(view: View, node: ast.AST) -> str | None:
+    """The lock in whose ``with`` a node stands: one with a plain name, the same for everybody."""
     at: ast.AST | None = node
     while at is not None and not isinstance(at, ast.FunctionDef | ast.AsyncFunctionDef):
-        if isinstance(at, ast.With) and any(_LOCK.search(ast.unparse(item.context_expr)) for item in at.items):
-            return True
+        for item in at.items if isinstance(at, ast.With) else ():
+            if isinstance(item.context_expr, ast.Name | ast.Attribute) and _LOCK.search(ast.unparse(item.context_expr)):
+                return ast.unparse(item.context_expr)
         at = view.parents.get(at)
-    return False
+    return None
 
 
 def _by_library(view: View, container: Container, library: Requirement, made: str) -> Fix:
@@ -476,14 +544,14 @@ def _guard(view: View, layout: Layout, container: Container, fill: Fill) -> str:
     if target is None:
         return "it is filled through a function of another file"
     text = layout.text(target)
-    if _shadows(view, fill.function, ("len", "next", "iter")):
-        return "len, next or iter means something else there"
+    if _shadows(view, fill.function, ("len", "next", "iter", "list")):
+        return "len, next, iter or list means something else there"
     indent = layout.indent_of(statement.lineno)
     unit = _unit(fill.function.node, layout)
     layout.add_before(
         statement.lineno,
-        f"{indent}if len({text}) >= {MOST_ENTRIES}:",
-        f"{indent}{unit}{text}.pop(next(iter({text}), None), None)",
+        f"{indent}while len({text}) >= {MOST_ENTRIES}:",
+        f"{indent}{unit}{text}.pop(next(iter(list({text}))), None)",
     )
     return ""
 

@@ -18,6 +18,8 @@ from leakfix.source import SourceFile
 
 _PYTHON = ("pyproject.toml", "requirements.in", "requirements.txt")
 MANIFESTS = (*_PYTHON, "go.mod")
+_BUILT_ELSEWHERE = frozenset({"setup.py", "setup.cfg"})
+_PINNED = re.compile(rb"--hash|^\s*(?:-r|-c|-e|--requirement|--constraint|--editable)\b", re.MULTILINE)
 _REQUIRE_BLOCK = re.compile(rb"^require \([ \t]*\r?\n(?:[^)\n]*\n)*?(?=\))", re.MULTILINE)
 _GO_VERSION = re.compile(rb"^go (\d+)\.(\d+)", re.MULTILINE)
 
@@ -42,7 +44,17 @@ def declares(path: str, name: str) -> bool:
 
 def can_add(path: str, requirement: Requirement) -> bool:
     """Whether the project that a file belongs to has a manifest a library can be added to."""
-    return any(_added(where, data, requirement) is not None for where, data in _manifests(path))
+    return any(_added(where, data, requirement) is not None for where, data in _leading(_manifests(path)))
+
+
+def _leading(manifests: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """The manifests that may be edited: where a pyproject.toml tells what is built, that one alone."""
+    told = [
+        item
+        for item in manifests
+        if item[0].endswith(".toml") and re.search(rb"^\[(?:project|tool\.poetry)\]", item[1], re.M)
+    ]
+    return told or manifests
 
 
 def may_use(path: str, requirement: Requirement, allowed: Iterable[str]) -> bool:
@@ -70,7 +82,7 @@ def additions(done: Iterable[tuple[SourceFile, Iterable[Finding]]]) -> list[Chan
             known = [(where, states[where][1] if where in states else data) for where, data in _manifests(source.path)]
             if any(_names(where, data, requirement.name) for where, data in known):
                 continue
-            for where, data in known:
+            for where, data in _leading(known):
                 after = _added(where, data, requirement)
                 if after is not None:
                     states[where] = (states[where][0] if where in states else data, after)
@@ -114,31 +126,27 @@ def _readable(folder: str, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def _names(where: str, data: bytes, name: str) -> bool:
-    """Whether a manifest asks for a library, however its name is spelled (PEP 503)."""
-    spelled = re.compile(re.escape(name).replace(r"\-", "[-_.]") + r"(?=$|[\s\[=<>~!;,@(])", re.IGNORECASE)
-    if not where.endswith(".toml"):
-        lines = data.decode("utf-8").splitlines()
-        return any(spelled.match(line.strip().removeprefix("require ")) for line in lines)
+    """Whether a manifest asks for a library always, however its name is spelled (PEP 503)."""
+    spelled = re.compile(re.escape(name).replace(r"\-", "[-_.]") + r"(?=$|[\s\[=<>~!,@(])[^;]*$", re.IGNORECASE)
+    if where.endswith(".toml"):
+        return any(spelled.match(text.strip()) for text in _needs(data))
+    lines = (line.partition(" #")[0].strip() for line in data.decode("utf-8").splitlines())
+    return any(spelled.match(line.removeprefix("require ")) for line in lines)
+
+
+def _needs(data: bytes) -> Iterator[str]:
+    """What a pyproject.toml asks for whoever installs the project: neither extras nor groups."""
     try:
         document = tomllib.loads(data.decode("utf-8"))
     except (tomllib.TOMLDecodeError, RecursionError):
-        return False
-    tool = document.pop("tool", {})
-    poetry = tool.get("poetry", {}) if isinstance(tool, dict) else {}
-    return any(spelled.match(text) for text in _texts([document, poetry]))
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Every text and key of a TOML document."""
-    match value:
-        case str():
-            yield value
-        case list():
-            for item in value:
-                yield from _texts(item)
-        case dict():
-            yield from value
-            yield from _texts(list(value.values()))
+        return
+    project, tool = document.get("project"), document.get("tool")
+    listed = project.get("dependencies") if isinstance(project, dict) else None
+    yield from (text for text in listed if isinstance(text, str)) if isinstance(listed, list) else ()
+    poetry = tool.get("poetry") if isinstance(tool, dict) else None
+    needs = poetry.get("dependencies") if isinstance(poetry, dict) else None
+    if isinstance(needs, dict):
+        yield from (name for name, value in needs.items() if isinstance(value, str))
 
 
 def _added(where: str, data: bytes, requirement: Requirement) -> bytes | None:
@@ -148,27 +156,29 @@ def _added(where: str, data: bytes, requirement: Requirement) -> bytes | None:
         return _added_to_module(data, requirement)
     if name == "pyproject.toml":
         return _added_to_project(data, requirement)
+    if _BUILT_ELSEWHERE.intersection(os.listdir(os.path.dirname(where) or ".")) or _PINNED.search(data):
+        return None  # what is installed is listed somewhere else, or pinned by a tool
     return _added_line(data, f"{requirement.name}>={requirement.version}")
 
 
 def _added_to_project(data: bytes, requirement: Requirement) -> bytes | None:
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
-    from tomlkit.items import Array, Table
+    from tomlkit.items import Array
 
     try:
         document = tomlkit.parse(data.decode("utf-8"))
     except (TOMLKitError, RecursionError, ValueError):
         return None
     project = document.get("project")
-    listed = project.get("dependencies") if isinstance(project, Table) else None
+    listed = project.get("dependencies") if project is not None else None
     if isinstance(listed, Array):
         listed.append(f"{requirement.name}>={requirement.version}")
     else:
         tool = document.get("tool")
         poetry = tool.get("poetry") if tool is not None else None
         needs = poetry.get("dependencies") if poetry is not None else None
-        if needs is None or isinstance(project, Table):
+        if needs is None or project is not None:
             return None
         needs[requirement.name] = f">={requirement.version}"
     return tomlkit.dumps(document).encode("utf-8")

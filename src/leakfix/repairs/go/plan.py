@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from leakfix.finding import Fix, Refusal, Safety
@@ -12,6 +11,7 @@ from leakfix.ir.nodes import Call
 from leakfix.languages.go.packages import parameters_of
 from leakfix.languages.go.syntax import listed, own, plain, statements, text, walk
 from leakfix.lifetimes.verdict import Leak
+from leakfix.repairs.go.flows import Package, carries, flows
 from leakfix.repairs.go.places import (
     Sheet,
     assigned_names,
@@ -56,6 +56,7 @@ class Subject:
     call: Node
     statement: Node
     is_known: bool = True
+    package: Package = field(default_factory=Package)
 
     @property
     def names(self) -> list[str]:
@@ -87,7 +88,7 @@ class Subject:
         return len(values) == 1 and plain(values[0]) == self.call
 
 
-def repair(source: SourceFile, root: Node, span: Span, leak: Leak) -> Fix | Refusal:
+def repair(source: SourceFile, root: Node, span: Span, leak: Leak, package: Package) -> Fix | Refusal:
     """The repair for what is acquired at a span of a file."""
     resource = leak.resource
     if leak.kept:
@@ -96,7 +97,7 @@ def repair(source: SourceFile, root: Node, span: Span, leak: Leak) -> Fix | Refu
     statement = statement_of(call) if call is not None else None
     if call is None or statement is None:
         return Refusal("it is acquired where no statement can be put behind it")
-    subject = Subject(source, resource, call, statement, _is_known(leak))
+    subject = Subject(source, resource, call, statement, _is_known(leak), package)
     try:
         return _repaired(subject)
     except NoRepair as reason:
@@ -328,11 +329,17 @@ def _in_loop(subject: Subject, name: str, anchor: Node, loop: Node, sheet: Sheet
         raise NoRepair("it is declared outside of the loop, and used beyond its round")
     if any(item.type == "goto_statement" for statement in region for item in own(statement)):
         raise NoRepair("a goto in the loop may lead anywhere")
+    if any(name in assigned_names(item) for statement in region for item in own(statement)):
+        raise NoRepair("it is set again in the same round")
+    if any(item.type == "defer_statement" and _defers(item, name, subject.resource) for item in region):
+        raise NoRepair("a defer in the loop keeps it until the function ends")
+    needing = flows(region, name, subject.package, subject.resource.data)
+    _require_alone(subject, name, region, needing)
     inside = region if reading is None else region[: region.index(reading) + 1]
     for leaving in exits_of(inside, loop):
         if not sheet.stands_alone(leaving):
             raise NoRepair("a way out of the loop shares its line with something else")
-        if any(_uses_otherwise(child, name) for child in leaving.named_children):
+        if any(_uses_otherwise(child, each) for child in leaving.named_children for each in needing):
             raise NoRepair("what leaves the loop still needs it")
         if not _released_before(leaving, name, subject.resource):
             sheet.before(leaving, f"{sheet.indent(leaving)}{release}")
@@ -363,13 +370,44 @@ def _is_used_beside(loop: Node, statement: Node, name: str) -> bool:
     return False
 
 
+def _require_alone(subject: Subject, name: str, region: list[Node], needing: set[str]) -> None:
+    """Raise NoRepair where something made from it lives beyond the round, or has to be ended before it."""
+    for item in (item for statement in region for item in own(statement)):
+        if item.type == "assignment_statement":
+            for value in listed(item.child_by_field_name("right")):
+                if carries(value, needing, subject.package, subject.resource.data):
+                    raise NoRepair("what is made from it in the loop is kept")
+        called = text(item.child_by_field_name("function")) if item.type == "call_expression" else ""
+        if called.startswith(f"{name}.") and _MAKES.match(called[len(name) + 1 :]) and not subject.resource.instead:
+            if subject.resource.release[0] != "Close" or not subject.resource.noun.endswith("statement"):
+                raise NoRepair("what is made from it in the loop has to be ended first")
+
+
+_MAKES = re.compile(r"(?:Query(?!Row)|NamedQuery|Begin|Prepare|SendBatch|Conn\b)")
+
+
 def _leaves_always(region: list[Node]) -> bool:
-    return bool(region) and region[-1].type in (
-        "return_statement",
-        "continue_statement",
-        "break_statement",
-        "goto_statement",
-    )
+    """Whether nothing goes on behind the last statement, so that what stood there would never run."""
+    return bool(region) and _never_goes_on(region[-1])
+
+
+def _never_goes_on(statement: Node) -> bool:
+    match statement.type:
+        case "return_statement" | "continue_statement" | "break_statement" | "goto_statement":
+            return True
+        case "expression_statement":
+            return text(statement).startswith(("panic(", "os.Exit(", "log.Fatal"))
+        case "block":
+            return _leaves_always(statements(statement))
+        case "if_statement":
+            parts = [statement.child_by_field_name(part) for part in ("consequence", "alternative")]
+            return all(part is not None and _never_goes_on(part) for part in parts)
+        case "expression_switch_statement" | "type_switch_statement":
+            cases = [child for child in statement.named_children if child.type.endswith("_case")]
+            return any(case.type == "default_case" for case in cases) and all(
+                _leaves_always(statements(case)) for case in cases
+            )
+    return False
 
 
 def _reads_to_end(node: Node, subject: Subject, name: str) -> bool:
@@ -557,8 +595,8 @@ def _named_cancel(subject: Subject, function: Node, context: str, sheet: Sheet) 
 
 def _scope_of(function: Node, name: str) -> str | None:
     """Where a function declares a name: in its "outermost" scope, an "inner" one, or (None) not at all."""
-    for field in ("receiver", "parameters", "result"):
-        if any(known == name for known, _, _ in parameters_of(function.child_by_field_name(field))):
+    for part in ("receiver", "parameters", "result"):
+        if any(known == name for known, _, _ in parameters_of(function.child_by_field_name(part))):
             return "outermost"
     found = None
     for node in own(function):
@@ -574,71 +612,41 @@ def _is_used(function: Node, name: str) -> bool:
 
 
 def _outlives(subject: Subject, function: Node, context: str) -> bool:
-    """Whether a context is returned, stored or used by a goroutine, or by a function literal that may be one."""
-    for made in _made_with(subject, function, context):
-        if _outlives(subject, function, made):
-            return True
+    """Whether a context, or what is made with it, is returned, stored, or used by what goes on after the function."""
+    behind = [item for item in own(function) if item.start_byte >= subject.statement.end_byte]
+    needing = flows(behind, context, subject.package)
+    ends = _ends_here(subject, function)
+    named = {name for name, _, _ in parameters_of(function.child_by_field_name("result"))}
+    if needing & named:
+        return True
     for item in walk(function):
         if item.start_byte < subject.statement.end_byte:
             continue
-        if item.type in ("go_statement", "func_literal", "send_statement", "composite_literal") and mentions(
-            item, context
-        ):
-            return True
-        if item.type == "return_statement" and _gives(subject, item, context):
-            return True
-        if item.type == "call_expression" and _starts(item, context) and not _ends_here(subject, function):
-            return True
-        if item.type == "call_expression" and _binds(item, context) and _is_handed_out(function, item):
-            return True
-        if item.type == "assignment_statement":
-            right = listed(item.child_by_field_name("right"))
-            left = listed(item.child_by_field_name("left"))
-            if any(plain(value).type == "identifier" and text(value) == context for value in right) and any(
-                place.type != "identifier" for place in left
-            ):
-                return True
+        match item.type:
+            case "go_statement" | "send_statement" | "composite_literal":
+                if any(mentions(item, name) for name in needing):
+                    return True
+            case "func_literal":
+                deferred = item.parent is not None and item.parent.parent is not None
+                is_deferred = deferred and item.parent.parent.type == "defer_statement"  # type: ignore[union-attr]
+                if any(mentions(item, name) for name in (needing if not is_deferred else {context})):
+                    return True
+            case "return_statement":
+                values = [value for child in item.named_children for value in listed(child)]
+                if any(carries(value, needing, subject.package, _PLAIN) for value in values):
+                    return True
+            case "call_expression":
+                if not ends and _goes_on(item, needing, subject.package):
+                    return True
+            case "assignment_statement":
+                places, right = listed(item.child_by_field_name("left")), listed(item.child_by_field_name("right"))
+                if any(place.type != "identifier" for place in places):
+                    if any(carries(value, needing, subject.package, _PLAIN) for value in right):
+                        return True
     return False
 
 
-def _made_with(subject: Subject, function: Node, context: str) -> Iterator[str]:
-    """Requests made with a context: they carry it on."""
-    for item in own(function):
-        if item.type == "short_var_declaration" and item.start_byte > subject.statement.end_byte:
-            values = listed(item.child_by_field_name("right"))
-            call = plain(values[0]) if values else item
-            if call.type == "call_expression" and text(call.child_by_field_name("function")).endswith("WithContext"):
-                names = assigned_names(item)
-                if mentions(call, context) and names[0].isidentifier() and names[0] not in ("_", context):
-                    yield names[0]
-
-
-def _gives(subject: Subject, statement: Node, context: str) -> bool:
-    values = [item for child in statement.named_children for item in listed(child)]
-    for value in values:
-        inner = plain(value)
-        if inner.type == "identifier" and text(inner) == context:
-            return True
-        if inner.type == "call_expression":
-            called = text(inner.child_by_field_name("function"))
-            if (called.startswith(f"{_package(subject)}.") and mentions(inner, context)) or _binds(inner, context):
-                return True
-    return False
-
-
-_BINDING = re.compile(
-    r"(?:Query|Queryx|NamedQuery|Begin|BeginTx|BeginTxx|Conn|Connx|Acquire|Prepare|Preparex|PrepareNamed|SendBatch|Do|Get|"
-    r"Post|Dial|Open|Stream|Watch|Subscribe|Listen|NewRequest|Command|New|With)"
-)
-
-
-def _binds(call: Node, context: str) -> bool:
-    """Whether what a call gives may live no longer than the context it is given."""
-    word = text(call.child_by_field_name("function")).rpartition(".")[2]
-    given = any(mentions(argument, context) for argument in _arguments(call))
-    return given and _BINDING.match(word) is not None and not word.startswith("QueryRow")
-
-
+_PLAIN = ("StatusCode", "Status", "Header", "ContentLength")
 _STARTING = re.compile(r"(?:Start|Watch|Subscribe|Listen|Spawn|Launch|Monitor|Register|Go|Schedule|Enqueue)(?![a-z])")
 
 
@@ -649,34 +657,12 @@ def _ends_here(subject: Subject, function: Node) -> bool:
     return any(text(item.child_by_field_name("function")) == cancel for item in called)
 
 
-def _starts(call: Node, context: str) -> bool:
+def _goes_on(call: Node, names: set[str], package: Package) -> bool:
     """Whether a call is given a context for something that goes on when it has come back."""
-    word = text(call.child_by_field_name("function")).rpartition(".")[2]
-    starts = _STARTING.match(word[:1].upper() + word[1:]) is not None
-    return starts and any(mentions(argument, context) for argument in _arguments(call))
-
-
-def _is_handed_out(function: Node, call: Node) -> bool:
-    """Whether what a call gives is returned or stored later."""
-    statement = statement_of(call)
-    made = [] if statement is None else assigned_names(statement.child_by_field_name("initializer") or statement)
-    if not made or made[0] == "_":
+    if not any(mentions(argument, name) for argument in _arguments(call) for name in names):
         return False
-    if not made[0].isidentifier():
-        return True
-    for item in own(function):
-        values: list[Node] = []
-        if item.type == "return_statement":
-            values = [value for child in item.named_children for value in listed(child)]
-        elif item.type == "assignment_statement":
-            places = listed(item.child_by_field_name("left"))
-            if any(place.type != "identifier" for place in places):
-                values = listed(item.child_by_field_name("right"))
-        elif item.type == "composite_literal" and mentions(item, made[0]):
-            return True
-        if any(plain(value).type == "identifier" and text(value) == made[0] for value in values):
-            return True
-    return False
+    word = text(call.child_by_field_name("function")).rpartition(".")[2]
+    return _STARTING.match(word[:1].upper() + word[1:]) is not None or package.keeps(word)
 
 
 # -- what nobody reads ------------------------------------------------------------------------------------------------
