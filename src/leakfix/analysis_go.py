@@ -81,15 +81,23 @@ class GoAnalysis:
         words |= {word for row in self.table.resources for word in row.exhausted_by}
         return re.compile(rb"\.(?:" + b"|".join(sorted(word.encode() for word in words)) + rb")\(")
 
+    @cached_property
+    def _parts(self) -> re.Pattern[bytes]:
+        """What is asked of something that is released by a part of it: whoever has it may have it from anybody."""
+        names = {name for row in self.table.resources if row.part for name in (row.part, *row.data[:1])}
+        return re.compile(
+            rb"\.(?:" + b"|".join(sorted(name.encode() for name in names)) + rb")\b" if names else rb"(?!)"
+        )
+
     def is_worth(self, data: bytes) -> bool:
         """Whether a file's text has a call that may acquire something."""
-        return self._worth.search(data) is not None
+        return self._worth.search(data) is not None or self._parts.search(data) is not None
 
     def leaks(self, file: GoFile) -> Iterator[GoLocated]:
         """The leaks of a file."""
         words = self.words | self._factories(file)
         for function in self.program.declared(file):
-            if words_of(function) & words:
+            if words_of(function) & words or self._parts.search(function.node.text or b""):
                 yield from self._leaks_in(file, function)
 
     def declared(self, file: GoFile) -> Declared:

@@ -24,8 +24,9 @@ When it is left alone
 ---------------------
 Registries filled when modules are imported or by decorators, keys of a closed domain (kinds, languages, classes,
 files of the program), dicts that anything empties, shrinks or measures, in this file or another, and objects that
-may be short-lived. Where the function that adds an entry does not compute it again when it is missing, the dict
-is more than a cache and the finding comes without a repair.
+may be short-lived. The finding comes without a repair where the dict is more than a cache: anybody reads it without
+computing what is missing, goes through it, hands it on or changes what it holds; one function fills it under several
+keys; what it holds is a lock, a connection or made by chance.
 """
 
 from collections.abc import Iterator

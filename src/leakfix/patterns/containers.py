@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from leakfix.languages.python.modules import ClassInfo, FunctionInfo, local_bindings, own_nodes
+from leakfix.languages.python.modules import ClassInfo, FunctionInfo, FunctionNode, local_bindings, own_nodes
 from leakfix.patterns.caches import parameters
 from leakfix.patterns.domain import is_open_parameter, says_closed, says_open, words_of
 from leakfix.patterns.view import View
@@ -250,7 +250,11 @@ def _empties(
     parent = view.parents[node]
     above = view.parents.get(parent)
     match parent, above:
-        case ast.Attribute(attr=method), ast.Call() if method in _EMPTYING:
+        case ast.Attribute(attr=method), _ if method in _EMPTYING:
+            return True
+        case ast.Assign(targets=[ast.Name(id=alias)], value=value), _ if value is node and function is not None:
+            return _shrinks(function.node, alias)
+        case ast.Call(args=arguments), _ if node in arguments and _is_shrunk_by(view, parent, node, function):
             return True
         case ast.Attribute(attr=method), ast.Call() if method in _SHRINKING:
             return not _only_when_asked(view, node, function, filling)
@@ -270,6 +274,30 @@ def _empties(
         case ((ast.Return() | ast.Yield()), _):
             return container.kind == "instance" and not container.is_mapping
     return isinstance(getattr(node, "ctx", None), ast.Del)
+
+
+def _shrinks(function: FunctionNode, name: str) -> bool:
+    """Whether a function takes entries out of what one of its variables holds."""
+    for node in ast.walk(function):
+        match node:
+            case ast.Attribute(value=ast.Name(id=base), attr=method) if base == name:
+                if method in _EMPTYING | _SHRINKING:
+                    return True
+            case ast.Subscript(value=ast.Name(id=base), ctx=ast.Del()) if base == name:
+                return True
+    return False
+
+
+def _is_shrunk_by(view: View, call: ast.AST, node: ast.expr, function: FunctionInfo | None) -> bool:
+    """``_trim(cache)``: a function of the project that takes entries out of its parameter."""
+    for name in view.of(call.func, function) if isinstance(call, ast.Call) else ():
+        found = view.names.function(name)
+        if found is not None and isinstance(call, ast.Call):
+            given = [argument.arg for argument in parameters(found[1])]
+            at = call.args.index(node) + (1 if found[1].owner is not None and given[:1] == ["self"] else 0)
+            if at < len(given) and _shrinks(found[1].node, given[at]):
+                return True
+    return False
 
 
 def _only_when_asked(view: View, node: ast.AST, function: FunctionInfo | None, filling: set[str]) -> bool:

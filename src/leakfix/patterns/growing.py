@@ -120,8 +120,8 @@ def _is_asked_and_filled(data: bytes, name: bytes) -> bool:
         while at >= 0:
             near = data[at + len(form) : at + _NEAR]
             if form is not asking[-1] or b"except KeyError" in near:
-                fill = near.find(name + b"[")
-                if (fill >= 0 and b"] = " in near[fill:].partition(b"\n")[0]) or name + b".add(" in near:
+                lines = (line for line in near.split(b"\n") if name + b"[" in line)
+                if any(b"] = " in line for line in lines) or name + b".add(" in near:
                     return True
             at = data.find(form, at + 1)
     return False
