@@ -116,14 +116,25 @@ def _cleared(texts: Iterable[bytes]) -> set[bytes]:
 
 
 _ONE_OF_ITS_KIND = re.compile(
-    r"(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|Counter|defaultdict|deque|create_task|Client|Session|Engine|"
-    r"Connection|Pool|sessionmaker|create_\w*(?:engine|pool|client)|connect)\(|\brandom\b|\buuid\d|\bsecrets\b|\burandom\b"
+    r"(?:\w+\.)*(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|Counter|defaultdict|deque|create_task|Client|Session|Engine|"
+    r"Connection|Pool|sessionmaker|create_\w*(?:engine|pool|client)|connect)\([^()]*\)$|.*(?:\brandom\b|\buuid\d|\bsecrets\b|\burandom\b)"
 )
+
+
+def _given(function: FunctionInfo) -> Iterator[ast.expr]:
+    """What a function returns, there or where its variable is set."""
+    nodes = list(own_nodes(function.node))
+    values = [node.value for node in nodes if isinstance(node, ast.Return) and node.value is not None]
+    names = {value.id for value in values if isinstance(value, ast.Name)}
+    yield from values
+    for node in nodes:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id in names for t in node.targets):
+            yield node.value
 
 
 def bound(view: View, found: UnboundedCache, most: int, check: str) -> Fix | Refusal:
     """The same cache with a bound."""
-    if _ONE_OF_ITS_KIND.search(ast.unparse(found.function.node)):
+    if any(_ONE_OF_ITS_KIND.match(ast.unparse(value)) for value in _given(found.function)):
         return Refusal("what it holds is not the same when it is computed again: which to drop is for you to decide")
     layout = view.layout()
     if found.size is not None:

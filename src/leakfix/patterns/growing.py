@@ -303,7 +303,7 @@ def guarded(view: View, found: Growing, library: Requirement, made: str) -> Fix 
         reason = _guard(view, layout, container, fill)
         if reason:
             return Refusal(reason)
-    check = "that the oldest entries may go and be computed again"
+    check = "that the oldest entries may go and be computed again, and that nobody changes what he got from it"
     return Fix(f"keep at most {MOST_ENTRIES:,} entries", Safety.REVIEW, tuple(layout.edits), check)
 
 
