@@ -315,6 +315,20 @@ def table_from(documents: Iterable[Mapping[str, Any]]) -> ResourceTable:
     return ResourceTable(tuple(types), tuple(resources.values()), tuple(owners))
 
 
+def document_of(table: ResourceTable) -> dict[str, list[dict[str, Any]]]:
+    """The rows as a document from which ``table_from`` makes the same table."""
+    return {
+        "type": [_values(row) for row in table.types],
+        "resource": [_values(row) for row in table.resources],
+        "owner": [_values(row) for row in table.owners],
+    }
+
+
+def _values(row: TypeRow | Resource | OwnerRow) -> dict[str, Any]:
+    given = {item.name.rstrip("_"): getattr(row, item.name) for item in fields(row)}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
+
+
 def _row(kind: type[Row], label: str, values: Mapping[str, Any]) -> Row:
     known = {item.name.rstrip("_"): item for item in fields(kind)}
     given: dict[str, Any] = {}

@@ -1,0 +1,317 @@
+"""The book of what is open: who acquired it where, whether and where it was released, and how it ended if it was not.
+
+Nothing is kept alive by being watched: a held object would keep its pool slot, its lock or its thread, and the program
+would behave as it never does by itself. A weak reference tells when an object goes without having been released, so
+garbage collection hides nothing, and tells as well whether the last reference or the collector took it. Objects that
+cannot be referenced weakly are held, and let go as soon as nobody else has them, at the latest before anything else is
+acquired. ``hold`` keeps every one until it is asked for: what happens where exceptions keep frames, or on interpreters
+that do not count references.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+import time
+import weakref
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from leakfix.resources import Held, Resource
+from leakfix.runtime.frames import Frames, Place
+
+_MOST_LOST = 10_000  # remembered one by one; the sites count all of them
+_OURS = 2  # references to an object that only the ledger holds: its own and getrefcount's argument
+
+
+class Site:
+    """One acquiring line and what became of everything acquired there. peak: most open at one time."""
+
+    __slots__ = ("acquired", "lost", "open", "peak", "released", "released_at", "resource", "stack", "tags")
+
+    def __init__(self, resource: Resource, stack: tuple[Place, ...]) -> None:
+        self.resource = resource
+        self.stack = stack
+        self.acquired = 0
+        self.released = 0
+        self.open = 0
+        self.peak = 0
+        self.lost: Counter[Held] = Counter()
+        self.released_at: Counter[Place] = Counter()
+        self.tags: dict[str, None] = {}
+
+
+class Holding:
+    """One thing that was acquired. started: seconds of the monotonic clock; tag: what was going on then."""
+
+    __slots__ = ("children", "key", "lost", "own", "reference", "site", "stack", "started", "strong", "tag", "thread")
+
+    def __init__(self, key: int, site: Site, stack: tuple[Place, ...], tag: str) -> None:
+        self.key = key
+        self.site = site
+        self.stack = stack
+        self.tag = tag
+        self.started = time.monotonic()
+        self.thread = threading.get_ident()
+        self.own = 0
+        self.strong: object = None
+        self.reference: weakref.ref[object] | None = None
+        self.children: set[int] | None = None
+        self.lost: Held | None = None
+
+    @property
+    def thing(self) -> object:
+        """What was acquired; None once it is gone."""
+        return self.strong if self.reference is None else self.reference()
+
+
+class _Reference(weakref.ref[object]):
+    """A weak reference that knows which entry of the ledger it belongs to."""
+
+    __slots__ = ("key",)
+
+    key: int
+
+    def __new__(cls, thing: object, gone: Callable[[_Reference], None], key: int) -> _Reference:
+        """Refer to a thing; ``gone`` is called when it goes."""
+        reference = super().__new__(cls, thing, gone)
+        reference.key = key
+        return reference
+
+    def __init__(self, thing: object, gone: Callable[[_Reference], None], key: int) -> None:
+        super().__init__(thing, gone)  # type: ignore[call-arg]
+
+
+class Ledger:
+    """Everything acquired and not yet released, and what was seen at each line."""
+
+    def __init__(self, frames: Frames, hold: bool = False) -> None:
+        self.frames = frames
+        self.hold = hold
+        self.tag = ""
+        self.active = True
+        self.process = os.getpid()
+        self.refusals: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.peak = 0
+        self._inherited: list[object] = []
+        self._clear()
+        gc.callbacks.append(self._collects)
+
+    def _clear(self) -> None:
+        self._lock = threading.RLock()
+        self._open: dict[int, Holding] = {}
+        self._held: set[int] = set()
+        self._sites: dict[tuple[str, int, int], Site] = {}
+        self._lost: deque[Holding] = deque(maxlen=_MOST_LOST)
+        self._collecting = 0
+
+    def close(self) -> None:
+        """Watch no longer; what was written down stays readable."""
+        self.active = False
+        with suppress(ValueError):
+            gc.callbacks.remove(self._collects)
+
+    def after_fork(self) -> None:
+        """Begin anew in a child process: what its parent holds is not the child's to release, nor to let go."""
+        self._inherited = [holding.strong for holding in self._open.values()]
+        self._clear()
+        self.refusals.clear()
+        self.peak = 0
+        self.process = os.getpid()
+
+    @contextmanager
+    def unseen(self) -> Iterator[None]:
+        """Let no failure of ours reach the program that is watched; it is told in the end."""
+        try:
+            yield
+        except Exception as error:
+            self.failures[f"{type(error).__name__}: {error}"] += 1
+
+    def acquired(
+        self, resource: Resource, thing: object, owner: object, frame: FrameType | None, own: int | None = None
+    ) -> bool:
+        """Write down that something was acquired; False where that is a library's own business or known already.
+
+        own: references it has to itself, through what it keeps; None for what was just constructed.
+        """
+        key = id(thing)
+        if key in self._open or not self.active:
+            return False
+        stack = self.frames.caller(frame, thing if own is None else None)
+        if stack is None:
+            return False
+        with self._lock:
+            site = self._site(resource, stack)
+            holding = Holding(key, site, stack, self.tag)
+            holding.own = own or 0
+            self._refer(holding, thing)
+            self._open[key] = holding
+            above = self._open.get(id(owner)) if owner is not None else None
+            if above is not None:
+                above.children = above.children or set()
+                above.children.add(key)
+            site.acquired += 1
+            site.open += 1
+            site.peak = max(site.peak, site.open)
+            self.peak = max(self.peak, len(self._open))
+        return True
+
+    def _site(self, resource: Resource, stack: tuple[Place, ...]) -> Site:
+        code, offset = stack[0]
+        known = self._sites.get((resource.id, id(code), offset))
+        if known is None:
+            known = self._sites[resource.id, id(code), offset] = Site(resource, stack)
+        return known
+
+    def _refer(self, holding: Holding, thing: object) -> None:
+        if not self.hold:
+            try:
+                holding.reference = _Reference(thing, self._gone, holding.key)
+                return
+            except TypeError:
+                pass
+        holding.strong = thing
+        self._held.add(holding.key)
+
+    def released(self, thing: object, frame: FrameType | None) -> None:
+        """Write down that something was released, and with it what was made from it and says that it is closed."""
+        holding = self._open.get(id(thing))
+        if holding is None or (holding.thing is not thing):
+            return
+        with self._lock:
+            if self._open.pop(holding.key, None) is None:
+                return
+            self._end(holding)
+            place = self.frames.project_line(frame)
+            if place is not None:
+                holding.site.released_at[place] += 1
+            self._release_children(holding)
+
+    def _release_children(self, holding: Holding) -> None:
+        for key in holding.children or ():
+            child = self._open.get(key)
+            if child is not None and says_closed(child.site.resource, child.thing) is not False:
+                del self._open[key]
+                self._end(child)
+
+    def _end(self, holding: Holding) -> None:
+        holding.site.open -= 1
+        holding.site.released += 1
+        self._held.discard(holding.key)
+        holding.strong = None
+
+    def _gone(self, reference: _Reference) -> None:
+        """What was not released went by itself; called by the interpreter, in any thread and at any time."""
+        self._lose(reference.key, "until-gc" if self._collecting == threading.get_ident() else "until-unreferenced")
+
+    def _lose(self, key: int, how: Held) -> None:
+        with self._lock:
+            holding = self._open.pop(key, None)
+            if holding is None:
+                return
+            holding.lost = how
+            holding.site.open -= 1
+            holding.site.lost[how] += 1
+            holding.site.tags[holding.tag] = None
+            self._lost.append(holding)
+
+    def _collects(self, phase: str, info: dict[str, int]) -> None:
+        self._collecting = threading.get_ident() if phase == "start" else 0
+
+    def refused(self, error: BaseException) -> None:
+        """Write down that an acquisition failed."""
+        text = str(error).strip().split("\n", 1)[0][:120]
+        self.refusals[f"{type(error).__qualname__}: {text}" if text else type(error).__qualname__] += 1
+
+    def sweep(self) -> None:
+        """Let go of what only the ledger still has; before anything is acquired, so that nothing waits for it."""
+        if self.hold or not self._held:
+            return
+        for key in tuple(self._held):
+            holding = self._open.get(key)
+            if holding is None or holding.strong is None:
+                continue
+            if sys.getrefcount(holding.strong) <= _OURS + holding.own:
+                self._drop(holding)
+
+    def _drop(self, holding: Holding) -> None:
+        """Let go of what nobody else has; what refers to itself is the collector's then."""
+        with self._lock:
+            self._held.discard(holding.key)
+            self._lose(holding.key, "until-gc" if holding.own else "until-unreferenced")
+        holding.strong = None
+
+    def let_go(self) -> None:
+        """Hold nothing any longer that can be referenced weakly: the end of what ``hold`` began."""
+        for key in tuple(self._held):
+            holding = self._open.get(key)
+            if holding is None:
+                continue
+            with suppress(TypeError):
+                holding.reference = _Reference(holding.strong, self._gone, key)
+                self._held.discard(key)
+                holding.strong = None
+
+    def settle(self) -> None:
+        """Make what nobody refers to any longer known as lost: let go, collect, look who says that he is closed."""
+        hold, self.hold = self.hold, False
+        self.let_go()
+        self.sweep()
+        gc.collect()
+        self.sweep()
+        self.hold = hold
+        for holding in self.open():
+            if says_closed(holding.site.resource, holding.thing):
+                with self._lock:
+                    if self._open.pop(holding.key, None) is not None:
+                        self._end(holding)
+
+    def open(self, tag: str | None = None) -> list[Holding]:
+        """What is open, the oldest first; of one tag only where it is given."""
+        with self._lock:
+            found = [holding for holding in self._open.values() if tag is None or holding.tag == tag]
+        return sorted(found, key=lambda holding: holding.started)
+
+    def lost(self, tag: str) -> list[Holding]:
+        """What went unreleased of one tag; told once."""
+        with self._lock:
+            found = [holding for holding in self._lost if holding.tag == tag]
+            if found:
+                self._lost = deque((holding for holding in self._lost if holding.tag != tag), maxlen=_MOST_LOST)
+        return found
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether anything went unreleased that was not told yet."""
+        return bool(self._lost)
+
+    def sites(self) -> list[Site]:
+        """What was seen, line by line."""
+        with self._lock:
+            return list(self._sites.values())
+
+
+def says_closed(resource: Resource, thing: object) -> bool | None:
+    """What a thing says about itself, by the attributes its row names; None where it says nothing."""
+    for names, closed in ((resource.closed_when, True), (resource.open_when, False)):
+        for name in names:
+            answer = _asked(thing, name)
+            if answer is not None:
+                return answer is closed
+    return None
+
+
+def _asked(thing: object, name: str) -> bool | None:
+    """An attribute that is a truth value, or a number that serves as one; calls are made of ``is_...`` only."""
+    try:
+        value = getattr(thing, name, None)
+        if callable(value) and name.startswith("is_closed"):
+            value = value()
+    except Exception:  # drivers answer questions about closed things with all kinds of errors
+        return None
+    return bool(value) if isinstance(value, int) else None
