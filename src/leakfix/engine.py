@@ -17,7 +17,8 @@ from leakfix.analysis import Analysis, Located, Matched, Rules
 from leakfix.analysis_go import GoAnalysis, GoMatched
 from leakfix.codemod import GoPatternCodemod, PatternCodemod
 from leakfix.config import Config
-from leakfix.finding import Category, Finding, Fix, Refusal
+from leakfix.confirm import compared
+from leakfix.finding import Category, Finding, Fix, Observed, Refusal
 from leakfix.languages.go.packages import GoFile, Packages
 from leakfix.languages.python.importers import Exports, Importers, ImportIndex, reached
 from leakfix.languages.python.modules import Import, Module
@@ -36,6 +37,7 @@ from leakfix.registry import Registry
 from leakfix.repairs.go.plan import repair as repaired_go
 from leakfix.repairs.python.separate import line_edits, separated
 from leakfix.repairs.python.subject import Refused
+from leakfix.runtime.evidence import Evidence, Seen
 from leakfix.source import SourceFile, Span, UndecodableSource
 from leakfix.verify import compiled, verified, verified_go, verified_go_pattern, verified_pattern
 
@@ -60,6 +62,7 @@ class Report:
 
     sources: every file with findings as it was read.
     run: what was parsed and concluded, for ``repair``.
+    missed: what a run showed to leak and the analysis did not.
     """
 
     findings: tuple[Finding, ...]
@@ -69,6 +72,7 @@ class Report:
     seconds: float
     sources: Mapping[str, SourceFile]
     run: _Run = field(repr=False)
+    missed: tuple[Seen, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,17 @@ class _Analysed:
     errors: list[str] = field(default_factory=list)
 
 
-def check(paths: Sequence[str], config: Config, registry: Registry, jobs: int | None = None) -> Report:
-    """Find the leaks below the paths, each with its verified repair or the reason there is none."""
+def check(
+    paths: Sequence[str],
+    config: Config,
+    registry: Registry,
+    jobs: int | None = None,
+    evidence: Evidence | None = None,
+) -> Report:
+    """Find the leaks below the paths, each with its verified repair or the reason there is none.
+
+    evidence: what a run showed; what it confirms comes first.
+    """
     started = time.monotonic()
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
     gc.disable()  # millions of syntax nodes, looked through again and again for nothing; see Modules
@@ -131,16 +144,27 @@ def check(paths: Sequence[str], config: Config, registry: Registry, jobs: int | 
         acquire = sorted({item.path for item in indexed if (item.acquires or item.matches) and item.path in named})
         analysed = workers.map(_Run.analyse_all, acquire)
     findings = [finding for item in analysed for finding in item.findings]
+    missed: tuple[Seen, ...] = ()
+    if evidence is not None:
+        run.observed, missed = compared(findings, evidence, found.files)
+        findings = [run.with_evidence(finding) for finding in findings]
     errors += [FileError(item.path, message) for item in analysed for message in item.errors]
     return Report(
-        tuple(sorted(findings, key=lambda finding: (finding.path, finding.line, finding.column))),
+        tuple(sorted(findings, key=_worst_first)),
         tuple(sorted(errors, key=lambda error: error.path)),
         len(found.files),
         len({item.path for item in indexed if item.parsed and item.path in named}),
         time.monotonic() - started,
         {item.path: item.source for item in analysed if item.findings and item.source},
         run,
+        missed,
     )
+
+
+def _worst_first(finding: Finding) -> tuple[int, str, int, int]:
+    """What was seen to leak first, and what leaked most; the rest as it stands in the files."""
+    seen = finding.observed.unreleased if finding.observed else 0
+    return -seen, finding.path, finding.line, finding.column
 
 
 def repair(report: Report, decide: Decide) -> Iterator[FileRepair]:
@@ -190,6 +214,7 @@ class _Run:
     def __init__(self, config: Config, registry: Registry) -> None:
         self.registry = registry
         self.baseline = Baseline.of(config)
+        self.observed: Mapping[str, Observed] = {}
         self.table = registry.table
         self.prefilter = Prefilter(registry.table)
         shared = (word for row in self.table.resources if row.shared for word in row.release_with)
@@ -360,7 +385,7 @@ class _Run:
             if finding.fingerprint not in self.baseline:
                 if not allowed.allows(finding.rule, finding.suppression_lines):
                     found.append(self._go_answered(analysis, matched))
-        return found
+        return [self.with_evidence(finding) for finding in found]
 
     def _go_answered(self, analysis: GoAnalysis, matched: GoMatched) -> Finding:
         answer = matched.match.repair()
@@ -372,7 +397,13 @@ class _Run:
 
     def findings(self, module: Module) -> Iterator[Finding]:
         """The findings of a file that are in no baseline, each with its repair or why there is none."""
-        return (finding for finding in self._findings(module) if finding.fingerprint not in self.baseline)
+        found = (finding for finding in self._findings(module) if finding.fingerprint not in self.baseline)
+        return map(self.with_evidence, found)
+
+    def with_evidence(self, finding: Finding) -> Finding:
+        """The finding with what a run showed of it."""
+        observed = self.observed.get(finding.fingerprint)
+        return replace(finding, observed=observed) if observed is not None else finding
 
     def _findings(self, module: Module) -> Iterator[Finding]:
         allowed = self._suppressions(module.source)

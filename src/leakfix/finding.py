@@ -75,6 +75,32 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Observed:
+    """What a run showed of a finding: how many were acquired there and how many of them were not released.
+
+    fate: what became of these, in words; stack: the project's lines that led there, ``path:line in function``.
+    """
+
+    acquired: int
+    unreleased: int
+    fate: str
+    stack: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+
+    @property
+    def confirms(self) -> bool:
+        """Whether it was seen to leak, and not only to be run."""
+        return self.unreleased > 0
+
+    def __str__(self) -> str:
+        """In one sentence, for people."""
+        if not self.confirms:
+            return f"all {self.acquired} were released in the run that was watched"
+        test = f", in {self.tests[0]}" if self.tests else ""
+        return f"confirmed: {self.fate}{test}"
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One acquisition that some path loses. Lines and columns are 1-based, columns in characters, end exclusive."""
 
@@ -95,6 +121,7 @@ class Finding:
     fingerprint: str = ""
     fix: Fix | None = None
     refusal: str | None = None
+    observed: Observed | None = field(default=None, compare=False)
     suppression_lines: tuple[int, ...] = field(default=(), compare=False)
 
 

@@ -51,7 +51,7 @@ def command(
     from leakfix import engine
 
     with progress("checking"):
-        report = engine.check(run.paths, run.config, run.registry, run.jobs)
+        report = engine.check(run.paths, run.config, run.registry, run.jobs, run.evidence)
     if diff:
         repairs = _repairs(run, report, _accepts(unsafe_fixes))
         printed = _print_diff(_building(repairs, lambda path, why: complain("error", f"{path}: {why}"), verify_build))

@@ -62,7 +62,7 @@ def commit_to(name: str, base: str, unsafe_fixes: bool, split: bool, force: bool
                     run = _settings(options, named, place, folder)
                     from leakfix import engine
 
-                    report = engine.check(run.paths, run.config, run.registry, run.jobs)
+                    report = engine.check(run.paths, run.config, run.registry, run.jobs, run.evidence)
                     changes = list(branches.repaired(report, accepts, place.prefix, split))
                     code = exit_code(run.paths, report, False)
             made = branches.make_branch(repository, name, commit, changes, repository.person(), force)

@@ -31,7 +31,7 @@ def command(output_format: str, exit_zero: bool, **options: Any) -> int:
     from leakfix import engine
 
     with progress("checking"):
-        report = engine.check(run.paths, run.config, run.registry, run.jobs)
+        report = engine.check(run.paths, run.config, run.registry, run.jobs, run.evidence)
     if output_format == "json":
         from leakfix.report.json import dumped
 
@@ -40,7 +40,7 @@ def command(output_format: str, exit_zero: bool, **options: Any) -> int:
         from leakfix.report.text import rendered
 
         sys.stdout.writelines(rendered(report, has_colour(sys.stdout)))
-    return exit_code(run.paths, report, bool(report.findings) and not exit_zero)
+    return exit_code(run.paths, report, bool(report.findings or report.missed) and not exit_zero)
 
 
 def exit_code(paths: Sequence[str], report: Report, remaining: bool) -> int:

@@ -178,13 +178,13 @@ def _checked(job: _Job, options: Mapping[str, Any]) -> Iterator[tuple[Settings, 
     """The base branch's files, checked, as long as they are needed."""
     from leakfix.forge.export import exported
 
-    names = ("select", "ignore", "jobs", "config_file", "no_cache")
+    names = ("select", "ignore", "jobs", "config_file", "no_cache", "evidence")
     with exported(job.scratch, job.base) as folder, contextlib.chdir(folder):
         run = settings(paths=(), **{name: options[name] for name in names})
         from leakfix import engine
 
         with progress("checking"):
-            report = engine.check(run.paths, run.config, run.registry, run.jobs)
+            report = engine.check(run.paths, run.config, run.registry, run.jobs, run.evidence)
         for error in report.errors:
             complain("warning", f"{error.path}: {error.message}")
         yield run, report, folder

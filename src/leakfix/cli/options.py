@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from leakfix.cli.terminal import complain
-from leakfix.config import MOST_JOBS, Config, load
+from leakfix.config import MOST_JOBS, Config, ConfigError, load
 
 if TYPE_CHECKING:
     from leakfix.registry import Registry
+    from leakfix.runtime.evidence import Evidence
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -25,6 +27,7 @@ class Settings:
     config: Config
     registry: Registry
     jobs: int | None
+    evidence: Evidence | None = None
 
 
 def searching(command: Command) -> Command:
@@ -48,12 +51,29 @@ def settings(
     jobs: int | None,
     config_file: str | None,
     no_cache: bool,
+    evidence: tuple[str, ...] = (),
 ) -> Settings:
-    """Load configuration and registry for these options. Raises ConfigError."""
+    """Load configuration, registry and evidence for these options. Raises ConfigError, OSError."""
     config = load(config_file).overridden(select, ignore)
     if no_cache:
         config = replace(config, cache=False)
-    return Settings(paths or (".",), config, registry_for(config), jobs or config.jobs)
+    found = _evidence(evidence) if evidence else None
+    return Settings(paths or (".",), config, registry_for(config), jobs or config.jobs, found)
+
+
+def _evidence(files: tuple[str, ...]) -> Evidence:
+    from leakfix.runtime.evidence import BadEvidence, joined, loaded
+
+    parts = []
+    for file in files:
+        try:
+            with open(file, "rb") as stream:
+                parts.append(loaded(stream.read()))
+        except BadEvidence as error:
+            raise ConfigError(f"{file}: {error}") from error
+        except OSError as error:
+            raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    return joined(parts)
 
 
 def registry_for(config: Config) -> Registry:
@@ -76,6 +96,11 @@ def _names(context: click.Context, option: click.Parameter, values: tuple[str, .
     return names
 
 
+def _resolved(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Files as they are meant here: some commands do their work in another folder."""
+    return tuple(os.path.abspath(value) for value in values)
+
+
 _SEARCHING = (
     click.argument("paths", nargs=-1, type=click.Path()),
     click.option(
@@ -88,5 +113,13 @@ _SEARCHING = (
     click.option("--ignore", multiple=True, callback=_names, metavar="RULES", help="Leave these rules out."),
     click.option("--jobs", type=click.IntRange(1, MOST_JOBS), metavar="N", help="Use this many processes."),
     click.option("--config", "config_file", type=click.Path(), metavar="FILE", help="Read this configuration."),
+    click.option(
+        "--evidence",
+        multiple=True,
+        type=click.Path(),
+        callback=_resolved,
+        metavar="FILE",
+        help="What `pytest --leakfix` or `leakfix run` saw: what it confirms comes first.",
+    ),
     click.option("--no-cache", is_flag=True, help="Neither read nor write cached results."),
 )

@@ -38,7 +38,7 @@ def command(again: bool, fixable: bool, **options: Any) -> int:
     from leakfix.report.text import rendered_finding
 
     with progress("checking"):
-        report = engine.check(run.paths, run.config, run.registry, run.jobs)
+        report = engine.check(run.paths, run.config, run.registry, run.jobs, run.evidence)
     gc.freeze()
     gc.enable()  # a check goes without; a review is long
 

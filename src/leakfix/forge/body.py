@@ -21,6 +21,7 @@ from leakfix.report.difference import rows
 LABEL, REBASE, STOP = "leakfix", "leakfix:rebase", "leakfix:stop-updating"
 DASHBOARD = "leakfix:dashboard"
 WITHDRAWN = "withdrawn"
+_STACK = 6  # lines of it that are shown
 _LARGEST = 60_000  # characters; GitHub takes 65,536
 _MARK = re.compile(r"\A<!-- leakfix:(\{.*?\}) -->")
 _TICKED = re.compile(r"^- \[[xX]\] <!-- again:(\S+) -->", re.MULTILINE)
@@ -96,6 +97,11 @@ def _told(repair: Repair) -> Iterator[str]:
     for step in finding.witness:
         yield f"1. line {step.line}: {_plain(step.what)}"
     yield ""
+    if finding.observed is not None and finding.observed.confirms:
+        yield f"Seen at run time, {_plain(str(finding.observed))}:"
+        yield ""
+        yield from (f"- {_code(visible(line))}" for line in finding.observed.stack[:_STACK])
+        yield ""
     yield from _difference(repair)
     yield ""
     if finding.fix is not None:

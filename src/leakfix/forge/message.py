@@ -42,6 +42,8 @@ def _path(finding: Finding) -> Iterator[str]:
     yield from textwrap.wrap(f"{place}: {visible(finding.message)}", _WIDTH, subsequent_indent="  ")
     for step in finding.witness:
         yield from _indented(f"line {step.line}: {visible(step.what)}", 4)
+    if finding.observed is not None and finding.observed.confirms:
+        yield from _indented(f"At run time {visible(str(finding.observed))}", 2)
     if finding.fix is not None:
         sure = "safe" if finding.fix.safety is Safety.SAFE else "to be reviewed"
         check = f"; check {finding.fix.check}" if finding.fix.check else ""

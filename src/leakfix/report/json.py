@@ -6,10 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from leakfix import __version__
-from leakfix.finding import Finding, Fix
+from leakfix.finding import Finding, Fix, Observed
 
 if TYPE_CHECKING:
     from leakfix.engine import Report
+    from leakfix.runtime.evidence import Seen
 
 SCHEMA = 1
 
@@ -25,6 +26,7 @@ def document(report: Report) -> dict[str, Any]:
         "leakfix": __version__,
         "schema": SCHEMA,
         "findings": [_finding(finding) for finding in report.findings],
+        "missed": [_missed(seen) for seen in report.missed],
         "errors": [{"path": _text(error.path), "message": _text(error.message)} for error in report.errors],
         "summary": {
             "files": report.files,
@@ -60,7 +62,23 @@ def _finding(finding: Finding) -> dict[str, Any]:
         if fix
         else None,
         "refusal": _text(finding.refusal) if finding.refusal else None,
+        "evidence": _observed(finding.observed) if finding.observed else None,
     }
+
+
+def _observed(seen: Observed) -> dict[str, Any]:
+    return {
+        "acquired": seen.acquired,
+        "unreleased": seen.unreleased,
+        "fate": _text(seen.fate),
+        "stack": [_text(line) for line in seen.stack],
+        "tests": [_text(test) for test in seen.tests],
+    }
+
+
+def _missed(seen: Seen) -> dict[str, Any]:
+    place = {"path": _text(seen.path), "line": seen.line, "function": _text(seen.function)}
+    return {**place, "resource": seen.noun, "acquired": seen.acquired, "unreleased": seen.unreleased, "held": seen.held}
 
 
 def _titled(fix: Fix) -> str:

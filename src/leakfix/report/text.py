@@ -10,6 +10,7 @@ from leakfix.finding import Category, Finding, Safety, Severity
 from leakfix.project.display import visible
 from leakfix.report.excerpt import excerpt
 from leakfix.report.style import Style, painter
+from leakfix.runtime.evidence import fate
 from leakfix.source import SourceFile
 
 if TYPE_CHECKING:
@@ -28,7 +29,15 @@ def rendered(report: Report, colour: bool) -> Iterator[str]:
     for finding in report.findings:
         yield from rendered_finding(finding, report.sources.get(finding.path), colour)
         yield "\n"
+    yield from _missed(report)
     yield summary(report)
+
+
+def _missed(report: Report) -> Iterator[str]:
+    for seen in report.missed:
+        yield f"{visible(seen.path)}:{seen.line} seen at run time, not found by analysis: {fate(seen)}\n"
+    if report.missed:
+        yield "\n"
 
 
 def rendered_finding(finding: Finding, source: SourceFile | None, colour: bool) -> Iterator[str]:
@@ -55,7 +64,7 @@ def header(finding: Finding, colour: bool) -> str:
 def summary(report: Report) -> str:
     """The last line of a report."""
     files = f"{_count(report.files, 'file')} in {report.seconds:.1f} s"
-    if not report.findings:
+    if not report.findings and not report.missed:
         return f"No leaks found: {files}.\n"
     places = len({finding.path for finding in report.findings})
     found = f"Found {_count(len(report.findings), _noun(report.findings))} in {_count(places, 'file')}"
@@ -99,6 +108,8 @@ def repair_summary(fixed: Sequence[Finding], remaining: Sequence[Finding]) -> st
 
 
 def _notes(finding: Finding) -> Iterator[tuple[str, str]]:
+    if finding.observed is not None:
+        yield "run time", str(finding.observed)
     if finding.held is not None:
         yield "held", _HELD.get(finding.held, finding.held)
     match finding.fix:

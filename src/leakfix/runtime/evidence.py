@@ -22,7 +22,7 @@ from typing import Any
 from leakfix import __version__
 from leakfix.runtime.frames import Line, read
 from leakfix.runtime.keepers import kept
-from leakfix.runtime.ledger import Ledger, Site
+from leakfix.runtime.ledger import CALLERS, Ledger, Site
 from leakfix.runtime.memory import most_resident, resident
 
 VERSION = 1
@@ -35,8 +35,9 @@ class BadEvidence(ValueError):
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen at one acquiring line. path: relative to the working directory where it lies below it.
+    """What was seen at one acquiring line, called from certain lines.
 
+    path: relative to the working directory where it lies below it.
     lost: went without having been released, by how; open: was there at the end; kept: was there on purpose, in a place
     for what lives as long as the program; peak: most open at one time.
     held: the worst that was seen; None where everything was released.
@@ -82,8 +83,9 @@ class Evidence:
 
     @property
     def unreleased(self) -> tuple[Seen, ...]:
-        """The lines that did not release everything, the worst first."""
-        return tuple(sorted((seen for seen in self.sites if seen.unreleased), key=lambda seen: -seen.unreleased))
+        """The lines that did not release everything, whoever called them, the worst first."""
+        left = together(seen for seen in self.sites if seen.unreleased)
+        return tuple(sorted(left, key=lambda seen: -seen.unreleased))
 
 
 def evidence(ledger: Ledger, first_resident: int) -> Evidence:
@@ -128,10 +130,15 @@ def joined(parts: Iterable[Evidence]) -> Evidence:
     return Evidence(tuple(sites), dict(refused), processes, max((part.peak for part in found), default=0), dict(memory))
 
 
-def _joined(sites: Iterable[Seen]) -> list[Seen]:
-    known: dict[tuple[str, str, int], Seen] = {}
+def together(sites: Iterable[Seen]) -> list[Seen]:
+    """One entry for each acquiring line, whoever called it."""
+    return _joined(sites, callers=0)
+
+
+def _joined(sites: Iterable[Seen], callers: int = CALLERS) -> list[Seen]:
+    known: dict[tuple[object, ...], Seen] = {}
     for seen in sites:
-        key = seen.resource, seen.path, seen.line
+        key = seen.resource, seen.path, seen.line, seen.stack[1 : 1 + callers]
         known[key] = _both(known[key], seen) if key in known else seen
     return sorted(known.values(), key=lambda seen: (seen.path, seen.line, seen.resource))
 

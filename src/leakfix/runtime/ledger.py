@@ -24,6 +24,9 @@ from types import FrameType
 from leakfix.resources import Held, Resource
 from leakfix.runtime.frames import Frames, Place
 
+CALLERS = 2
+"""How many of the lines that led to an acquiring line tell its sites apart."""
+
 _MOST_LOST = 10_000  # remembered one by one; the sites count all of them
 _OURS = 2  # references to an object that only the ledger holds: its own and getrefcount's argument
 
@@ -106,7 +109,7 @@ class Ledger:
         self._lock = threading.RLock()
         self._open: dict[int, Holding] = {}
         self._held: set[int] = set()
-        self._sites: dict[tuple[str, int, int], Site] = {}
+        self._sites: dict[tuple[object, ...], Site] = {}
         self._lost: deque[Holding] = deque(maxlen=_MOST_LOST)
         self._collecting = 0
 
@@ -162,10 +165,10 @@ class Ledger:
         return True
 
     def _site(self, resource: Resource, stack: tuple[Place, ...]) -> Site:
-        code, offset = stack[0]
-        known = self._sites.get((resource.id, id(code), offset))
+        key = (resource.id, *((id(code), offset) for code, offset in stack[: 1 + CALLERS]))
+        known = self._sites.get(key)
         if known is None:
-            known = self._sites[resource.id, id(code), offset] = Site(resource, stack)
+            known = self._sites[key] = Site(resource, stack)
         return known
 
     def _refer(self, holding: Holding, thing: object) -> None:
