@@ -62,7 +62,7 @@ class Report:
 
     sources: every file with findings as it was read.
     run: what was parsed and concluded, for ``repair``.
-    missed: what a run showed to leak and the analysis did not.
+    missed: what a run showed to leak and the analysis did not; None where no evidence was given.
     """
 
     findings: tuple[Finding, ...]
@@ -72,7 +72,7 @@ class Report:
     seconds: float
     sources: Mapping[str, SourceFile]
     run: _Run = field(repr=False)
-    missed: tuple[Seen, ...] = ()
+    missed: tuple[Seen, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def check(
         acquire = sorted({item.path for item in indexed if (item.acquires or item.matches) and item.path in named})
         analysed = workers.map(_Run.analyse_all, acquire)
     findings = [finding for item in analysed for finding in item.findings]
-    missed: tuple[Seen, ...] = ()
+    missed: tuple[Seen, ...] | None = None
     if evidence is not None:
         run.observed, missed = compared(findings, evidence, found.files)
         findings = [run.with_evidence(finding) for finding in findings]

@@ -59,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "leakfix(allow=(), off=False): fail this test if it leaves a connection open; `allow` names kinds that it may "
-        "leave (`sqlalchemy/engine`, globs), `off` leaves the test alone.",
+        "leave, as its report calls them, or globs of such; `off` leaves the test alone.",
     )
     plugin = config.stash.get(_KEY, None)
     if plugin is not None and config.pluginmanager.hasplugin("xdist"):
@@ -87,7 +87,7 @@ class Open:
 
     @property
     def resources(self) -> list[str]:
-        """The kinds of what is open (``sqlalchemy/session``), the oldest first."""
+        """The kinds of what is open, the oldest first."""
         return [holding.site.resource.id for holding in self._plugin.tracker.ledger.open(self._tag)]
 
 

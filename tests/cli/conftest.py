@@ -39,6 +39,7 @@ class Report:
     seconds: float
     sources: Mapping[str, SourceFile]
     run: Run
+    missed: tuple[object, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ class FileRepair:
     remaining: tuple[Finding, ...]
 
 
-def _check(paths: Sequence[str], config: Config, registry: Registry, jobs: int | None = None) -> Report:
+def _check(
+    paths: Sequence[str], config: Config, registry: Registry, jobs: int | None = None, evidence: object = None
+) -> Report:
     found = discover(paths, config)
     sources = {path: SourceFile.python(path, read_file(path)) for path in found.files}
     findings = [finding for source in sources.values() for finding in _findings(source, config)]

@@ -26,7 +26,7 @@ def document(report: Report) -> dict[str, Any]:
         "leakfix": __version__,
         "schema": SCHEMA,
         "findings": [_finding(finding) for finding in report.findings],
-        "missed": [_missed(seen) for seen in report.missed],
+        **({} if report.missed is None else {"missed": [_missed(seen) for seen in report.missed]}),
         "errors": [{"path": _text(error.path), "message": _text(error.message)} for error in report.errors],
         "summary": {
             "files": report.files,
@@ -62,7 +62,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         if fix
         else None,
         "refusal": _text(finding.refusal) if finding.refusal else None,
-        "evidence": _observed(finding.observed) if finding.observed else None,
+        **({"evidence": _observed(finding.observed)} if finding.observed else {}),
     }
 
 

@@ -34,7 +34,7 @@ def rendered(report: Report, colour: bool) -> Iterator[str]:
 
 
 def _missed(report: Report) -> Iterator[str]:
-    for seen in report.missed:
+    for seen in report.missed or ():
         yield f"{visible(seen.path)}:{seen.line} seen at run time, not found by analysis: {fate(seen)}\n"
     if report.missed:
         yield "\n"
