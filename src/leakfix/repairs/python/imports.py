@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Sequence
 
 from leakfix.languages.python.modules import Import, Module
 from leakfix.repairs.python.layout import Layout, first_line, last_line
@@ -88,8 +89,15 @@ def _add_line(module: Module, layout: Layout, text: str, package: str, plain: bo
     root = package.partition(".")[0]
     if root not in sys.stdlib_module_names:
         kin = [node for node in block if _root(node) == root]
+        group = _group(block)
         if kin:
             layout.add_after(last_line(kin[-1]), text)
+        elif group:
+            later = [node for node in group if _root(node) > root]
+            if later:
+                layout.add_before(first_line(later[0]), text)
+            else:
+                layout.add_after(last_line(group[-1]), text)
         elif standard:
             layout.add_after(last_line(standard[-1]), "", text)
         else:
@@ -107,6 +115,17 @@ def _add_line(module: Module, layout: Layout, text: str, package: str, plain: bo
         layout.add_after(last_line(standard[-1]), text)
     else:
         layout.add_before(first_line(block[0]), text, "")
+
+
+def _group(block: Sequence[ast.Import | ast.ImportFrom]) -> list[ast.Import | ast.ImportFrom]:
+    """The first imports of installed packages, as far as no empty line parts them."""
+    found: list[ast.Import | ast.ImportFrom] = []
+    for node in block:
+        if found and first_line(node) > last_line(found[-1]) + 1:
+            break
+        if _root(node) and _root(node) not in sys.stdlib_module_names:
+            found.append(node)
+    return found
 
 
 def _first_block(tree: ast.Module) -> list[ast.Import | ast.ImportFrom]:
