@@ -33,7 +33,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Match, PatternCodemod, Requirement, View
-from leakfix.patterns.growing import growing, guarded, may_grow
+from leakfix.patterns.bounding import guarded
+from leakfix.patterns.growing import growing, may_grow
 
 LIBRARY = Requirement("cachetools", "5", "cachetools")
 

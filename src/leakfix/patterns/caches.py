@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from leakfix.finding import Fix, Refusal, Safety
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.patterns.domain import says_closed
+from leakfix.patterns.unique import CHANCE, CONNECTED, IN_USE
 from leakfix.patterns.view import View
 from leakfix.repairs.python.imports import forget_import, imported
 
@@ -116,8 +117,7 @@ def _cleared(texts: Iterable[bytes]) -> set[bytes]:
 
 
 _ONE_OF_ITS_KIND = re.compile(
-    r"(?:\w+\.)*(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|Counter|defaultdict|deque|create_task|Client|Session|Engine|"
-    r"Connection|Pool|sessionmaker|create_\w*(?:engine|pool|client)|connect)\([^()]*\)$|.*(?:\brandom\b|\buuid\d|\bsecrets\b|\burandom\b)"
+    rf"(?:\w+\.)*(?:{IN_USE}|{CONNECTED}|Counter|defaultdict|deque)\([^()]*\)$|.*(?:{CHANCE})"
 )
 
 

@@ -20,6 +20,7 @@ _TIME = frozenset(
 )
 _EMPTYING = frozenset({"clear", "popitem", "popleft"})
 _SHRINKING = frozenset({"pop", "discard", "remove"})
+_MOST_VALUES = 12
 _FILLING = frozenset({"append", "add", "setdefault", "update", "extend", "insert", "appendleft"})
 
 
@@ -216,6 +217,26 @@ def _filled_by_callee(view: View, container: Container, node: ast.expr, function
                     told = _open_word(replace(view, module=found[0]), key, found[1], memo=False)
                     yield Fill(view.statement_of(node), function, None, None, told)
                     return
+
+
+def made_of(fill: Fill, pattern: re.Pattern[str]) -> bool:
+    """Whether what is kept is made by a call of some kind, there or where its variable is bound."""
+    values = [fill.value] if fill.value is not None else []
+    for value in values:
+        if pattern.search(ast.unparse(value)):
+            return True
+        names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+        if len(values) < _MOST_VALUES:
+            values += [bound for bound in bound_to(fill, names) if bound not in values]
+    return False
+
+
+def bound_to(fill: Fill, names: set[str]) -> Iterator[ast.expr]:
+    for statement in own_nodes(fill.function.node):
+        if isinstance(statement, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id in names for target in statement.targets
+        ):
+            yield statement.value
 
 
 # -- what empties it --------------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ _FEW = frozenset(
     "connection".split()
 )
 """What one program meets hundreds of at most, also by number or name."""
+_LIVE = frozenset({"connection"})
+"""Of those, the ones few by name, while numbers are given anew to each that is opened."""
 _IDENTITIES = frozenset("id ids pk uuid".split())
 _NAMES = frozenset("name key url title code".split())
 _CLOSED = _FEW | frozenset(
@@ -76,8 +78,8 @@ def says_open(name: str, ambiguous: Collection[str] = ()) -> bool:
     words = words_of(name)
     if not words or words[-1] in _CLOSED or (len(words) > 1 and _CLOSED.intersection(words) and words[-1] in AMBIGUOUS):
         return False
-    few = _FEW.intersection(words)
-    if few and words != ["connection", "id"] and not (_OPEN - _IDENTITIES - _NAMES).intersection(words):
+    few = (_FEW - _LIVE if words[-1] in _IDENTITIES else _FEW).intersection(words)
+    if few and not (_OPEN - _IDENTITIES - _NAMES).intersection(words):
         return False
     if words[-1] in _IDENTITIES or not _CLOSED.intersection(words):
         return any(word in _OPEN and (word in ambiguous or word not in AMBIGUOUS) for word in words)
