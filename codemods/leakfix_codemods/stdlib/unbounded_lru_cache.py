@@ -33,13 +33,14 @@ from leakfix.patterns.caches import (
     MOST_ENTRIES,
     bound,
     calls_itself,
+    compiles_patterns,
+    grows,
     is_cleared,
     keeps_self,
     may_be_unbounded,
     parameters,
     unbounded_caches,
 )
-from leakfix.patterns.domain import is_open_parameter
 
 CHECK = "that 4,096 entries are enough, and that computing a value again gives the same"
 
@@ -51,7 +52,9 @@ def find(view: View) -> Iterator[Match]:
         function = found.function
         if function.parent is not None or keeps_self(function) or calls_itself(function):
             continue
-        keys = [argument.arg for argument in parameters(function) if is_open_parameter(view, function, argument)]
+        if compiles_patterns(view, function):
+            continue
+        keys = [argument.arg for argument in parameters(function) if grows(view, function, argument)]
         if keys and found.made not in reported and not is_cleared(view, function) and not _is_one(view, function):
             reported.add(found.made)
             message = f"cache of {function.node.name}() keeps an entry for every {keys[0]} there ever was"

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from leakfix.languages.python.modules import ClassInfo, FunctionInfo, FunctionNode, local_bindings, own_nodes
 from leakfix.patterns.caches import parameters
-from leakfix.patterns.domain import is_open_parameter, says_closed, says_open, words_of
+from leakfix.patterns.domain import is_open_parameter, says_closed, says_open, strength, words_of
 from leakfix.patterns.view import View
 
 _EMPTY = re.compile(r"(?:\w+\.)?(?:dict|defaultdict|OrderedDict|list|set)")
@@ -338,7 +338,7 @@ def _only_when_asked(view: View, node: ast.AST, function: FunctionInfo | None, f
 
 
 def open_key(view: View, fill: Fill, memo: bool) -> str:
-    """The word of a fill's key that tells of an open domain; "" where none does.
+    """The word of a fill's key that tells most surely of an open domain; "" where none does.
 
     memo: whether what is kept is computed from the key, so that a parameter tells whatever it is called.
     """
@@ -348,10 +348,12 @@ def open_key(view: View, fill: Fill, memo: bool) -> str:
 
 
 def _open_word(view: View, key: ast.expr, function: FunctionInfo, memo: bool) -> str:
-    for name, any_value in _sources(view, key, function, 0):
-        if (any_value and memo) or says_open(name, ("key", "title") if any_value else ()):
-            return name
-    return ""
+    told = [
+        name
+        for name, any_value in _sources(view, key, function, 0)
+        if (any_value and memo) or says_open(name, ("key", "title") if any_value else ())
+    ]
+    return max(told, key=strength, default="")
 
 
 def _sources(view: View, node: ast.expr, function: FunctionInfo, depth: int) -> Iterator[tuple[str, bool]]:
@@ -363,7 +365,7 @@ def _sources(view: View, node: ast.expr, function: FunctionInfo, depth: int) -> 
             if isinstance(value, ast.Name) and value.id in ("self", "cls"):
                 return
             if attribute not in ("__name__", "__class__", "__qualname__", "__module__") and not says_closed(attribute):
-                yield attribute, False
+                yield _with_owner(value, attribute), False
         case ast.BinOp(op=ast.Mod(), right=ast.Constant(value=int())):
             return
         case ast.Call(func=function_node, args=arguments, keywords=words):
@@ -373,14 +375,20 @@ def _sources(view: View, node: ast.expr, function: FunctionInfo, depth: int) -> 
                 yield from _sources(view, function_node.value, function, depth)
             for argument in [*arguments, *(word.value for word in words)]:
                 yield from _sources(view, argument, function, depth)
-        case ast.Subscript(slice=ast.Constant(value=str() as name)):
-            yield name, False
+        case ast.Subscript(value=value, slice=ast.Constant(value=str() as name)):
+            yield _with_owner(value, name), False
         case ast.Constant():
             return
         case _:
             for child in ast.iter_child_nodes(node):
                 if isinstance(child, ast.expr):
                     yield from _sources(view, child, function, depth)
+
+
+def _with_owner(owner: ast.expr, name: str) -> str:
+    """``author_id`` for ``message.author.id``: whose a number is says what it numbers."""
+    word = _last_word(owner)
+    return f"{word}_{name}" if name in ("id", "pk", "uuid") and word not in ("", "self", "cls") else name
 
 
 def _source_names(view: View, name: str, function: FunctionInfo, depth: int) -> Iterator[tuple[str, bool]]:

@@ -10,19 +10,36 @@ from functools import lru_cache
 
 from leakfix.finding import Step
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
-from leakfix.patterns.caches import parameters
-from leakfix.patterns.containers import Container, Fill, containers, fills, is_emptied, made_of, open_key, recomputes
-from leakfix.patterns.domain import says_closed
+from leakfix.patterns.caches import is_made_at_import, parameters
+from leakfix.patterns.containers import (
+    Container,
+    Fill,
+    bound_to,
+    containers,
+    fills,
+    is_emptied,
+    made_of,
+    open_key,
+    recomputes,
+)
+from leakfix.patterns.domain import says_closed, says_long_lived, strength, words_of
 from leakfix.patterns.unique import CONNECTED
 from leakfix.patterns.view import View
+from leakfix.project.kinds import is_copy
 
 _CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
-_LONG_LIVED = re.compile(r"(?:Manager|Adapter|Bot|Client|Server|Provider|Store|Registry|Backend)$")
 _SAID = re.compile(rb"#[^\n]*\b(?:bounded|limited|at most|never more)\b", re.IGNORECASE)
 _CONNECTED = re.compile(rf"(?:{CONNECTED})\(")
 _REGISTERS = re.compile(
     r"regist|subscrib|install|load|init|setup|configure|__set_name__|__new__|^add_|^on_|connect|discover"
 )
+_ENOUGH = 2
+_STORES = frozenset("setting preference pref option config configuration watchlist default".split())
+"""What a container holds that is the only copy there is, not one that was computed."""
+_REMEMBERS = frozenset("warned logged known missing reported announced forbidden".split())
+"""What was done or met once, remembered so that it is not done again."""
+_HOLDERS = frozenset("client engine pool connection".split())
+"""Things of which there is one for each server or tenant, on purpose."""
 _ROUTES = frozenset(
     "route get post put patch delete head options websocket api_route before_request after_request".split()
 )
@@ -135,14 +152,20 @@ class Growing:
 
 def growing(view: View) -> Iterator[Growing]:
     """The containers of a file that are sure to grow."""
-    for container in containers(view):
-        if _is_said_to_be_small(view, container):
+    for container in () if is_copy(view.module.path) else containers(view):
+        if _is_said_to_be_small(view, container) or _holds_one_each(container):
             continue
         found = _grown(view, container)
         if found is None or (container.kind == "instance" and not _is_long_lived(view, container)):
             continue
         if not is_emptied(view, container):
             yield found
+
+
+def _holds_one_each(container: Container) -> bool:
+    """Whether a container is called by what is there once for each server or tenant."""
+    words = words_of(container.name)
+    return bool(words) and words[-1].removesuffix("s") in _HOLDERS
 
 
 def _is_said_to_be_small(view: View, container: Container) -> bool:
@@ -161,8 +184,8 @@ def _grown(view: View, container: Container) -> Growing | None:
     sure = list[Fill]()
     key, computed = "", True
     for fill in fills(view, container):
-        if made_of(fill, _CONNECTED):
-            return None  # one for each tenant or server, on purpose
+        if made_of(fill, _CONNECTED) or _is_class(fill):
+            return None  # one for each tenant or server, or of its kind, on purpose
         if _REGISTERS.search(fill.function.node.name) or _is_decorator(fill.function):
             return None
         named = _CACHE.search(container.name) is not None
@@ -172,11 +195,55 @@ def _grown(view: View, container: Container) -> Growing | None:
         if said == "name" and container.kind == "instance":
             said = ""
         serves = is_handler(view, fill.function) or container.kind == "instance"
-        if said and (named or memo or (computes and serves)):
+        sure_enough = _evidence(container, fill, said) >= _ENOUGH
+        if said and sure_enough and (named or memo or (computes and serves)):
             sure.append(fill)
             key = key or said
             computed = computed and computes
     return Growing(container, tuple(sure), key, computed) if sure else None
+
+
+def _evidence(container: Container, fill: Fill, said: str) -> int:
+    """How much speaks for a container that grows with use: its key, what it is called, what it holds."""
+    words = {word.removesuffix("s") for word in words_of(container.name)}
+    found = strength(said) if said else 0
+    if found and _CACHE.search(container.name):
+        found += 1
+    if found and _is_made_from_key(fill):
+        found += 1
+    elif not words.isdisjoint(_STORES):
+        found -= 2
+    if not words.isdisjoint(_REMEMBERS):
+        found -= 2
+    return found
+
+
+def _is_made_from_key(fill: Fill) -> bool:
+    """Whether what is kept is the answer of a call that is given the key: what a memo keeps."""
+    if fill.key is None or fill.value is None:
+        return False
+    asked = _names_in(fill.key)
+    for node in own_nodes(fill.function.node):
+        if isinstance(node, ast.Assign) and any(_names_in(target) & _names_in(fill.key) for target in node.targets):
+            asked |= _names_in(node.value)
+    values = [fill.value, *bound_to(fill, _names_in(fill.value))]
+    calls = [node for value in values for node in ast.walk(value) if isinstance(node, ast.Call)]
+    computing = [call for call in calls if getattr(call.func, "attr", "") not in ("get", "setdefault", "pop")]
+    return any(asked & _names_in(given) for call in computing for given in _arguments(call))
+
+
+def _arguments(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(word.value for word in call.keywords)]
+
+
+def _names_in(node: ast.AST) -> set[str]:
+    return {item.id for item in ast.walk(node) if isinstance(item, ast.Name)}
+
+
+def _is_class(fill: Fill) -> bool:
+    """Whether what is kept is a class made in the function: each must be made once."""
+    made = {node.name for node in own_nodes(fill.function.node) if isinstance(node, ast.ClassDef)}
+    return isinstance(fill.value, ast.Name) and fill.value.id in made
 
 
 def _is_computed(fill: Fill) -> bool:
@@ -233,12 +300,9 @@ def _is_long_lived(view: View, container: Container) -> bool:
     """Whether objects of a class live as long as the program: one is made when a module is imported."""
     assert container.owner is not None
     name = container.owner.node.name
-    if _LONG_LIVED.search(name) or _runs_for_ever(container):
+    if says_long_lived(name) or _runs_for_ever(container):
         return True
-    made = re.compile(
-        rf"^\w+[ \t]*(?::[^=\n]+)?=[ \t]*(?:\w+\.)*{name}\(|def [^\n]*=\s*{name}\(".encode(), re.MULTILINE
-    )
-    return made.search(view.module.source.data) is not None
+    return is_made_at_import(view, name)
 
 
 def _runs_for_ever(container: Container) -> bool:
