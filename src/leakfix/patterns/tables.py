@@ -30,7 +30,7 @@ _GROWING = frozenset(
     "line timeline event timestamp".split()
 )
 """What a row is where each use of the program may add one."""
-_WEAK = frozenset("event action line view link version position location task metric profile".split())
+_WEAK = frozenset("event action line view link version position location task metric profile url".split())
 """Of those, the ones that as often are what a few people set up: they need another sign."""
 _FEW = frozenset(
     "role permission group vrf filter token status setting settings config configuration plan category schema tag "
@@ -45,6 +45,7 @@ _ENDINGS = tuple(word for word in _GROWING - _WEAK if len(word) > 3)
 _UNIQUE = frozenset("name slug code email username key identifier".split())
 _TREE = frozenset("depth level parent lft numchild".split())
 _KEYS = frozenset("id pk uuid".split())
+_WIDE = frozenset("gt gte lt lte ne contains icontains startswith istartswith endswith iendswith regex iregex".split())
 _NULL = re.compile(r"(?:^|__)isnull$")
 
 
@@ -59,7 +60,7 @@ def growth(view: View, table: str, conditions: Iterable[tuple[str, ast.expr]], c
         found += _by_definition(view, table)
     found -= sum(_narrows(name, value) for name, value in conditions)
     selected = list(columns)
-    return found - (1 if len(selected) == 1 and selected[0] in _KEYS else 0)
+    return found - (2 * _HINT if len(selected) == 1 and selected[0] in _KEYS else 0)
 
 
 def _by_name(table: str) -> int:
@@ -67,6 +68,7 @@ def _by_name(table: str) -> int:
     if not words:
         return 0
     hints = sum(_HINT for word in words[:-1] if word in _GROWING - _WEAK)
+    hints -= sum(_HINT for word in words[:-1] if word in _FEW)
     if words[-1] in _FEW:
         return hints - _SURE
     if words[-1] in _WEAK:
@@ -109,4 +111,6 @@ def _narrows(name: str, value: ast.expr) -> int:
         return 2 * _HINT  # what should not be there, mostly is not
     if isinstance(constant, str) and name in _UNIQUE:
         return _SURE  # the one row of that name
-    return 0 if isinstance(constant, bool) else _HINT
+    if isinstance(constant, bool):
+        return 0
+    return 2 * _HINT if constant is not ... and name.rpartition("__")[2] not in _WIDE else _HINT
