@@ -57,10 +57,10 @@ def is_whole(node: ast.expr) -> bool:
 
 
 def _is_grouped(chain: list[ast.Call]) -> bool:
-    """Whether rows are counted in groups (``values(...).annotate(...)``), of which there are fewer."""
+    """Whether rows are put in groups, of which there are fewer: ``values(...).annotate(...)`` or ``.distinct()``."""
     words = [_method(call) for call in reversed(chain)]
     first = next((at for at, word in enumerate(words) if word in ("values", "values_list")), len(words))
-    return "annotate" in words[first:]
+    return not {"annotate", "distinct"}.isdisjoint(words[first:])
 
 
 def _method(call: ast.Call) -> str:

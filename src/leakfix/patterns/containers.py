@@ -67,13 +67,21 @@ def containers(view: View) -> list[Container]:
     for item in found:
         named.setdefault(item.name, []).append(item)
     for function in [None, *view.functions]:
-        for node in own_nodes(function.node if function is not None else view.tree):
+        for node in _with_lambdas(function.node if function is not None else view.tree):
             match node:
                 case ast.Name(id=name) if name in named:
                     _refer(named[name], node, function, plain=True)
                 case ast.Attribute(value=ast.Name(id=base), attr=name) if name in named:
                     _refer(named[name], node, function, plain=False, base=base)
     return found
+
+
+def _with_lambdas(root: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function, and of its lambdas: what those do to a container is done by it."""
+    for node in own_nodes(root):
+        yield node
+        if isinstance(node, ast.Lambda):
+            yield from ast.walk(node.body)
 
 
 def _refer(items: list[Container], node: ast.expr, function: FunctionInfo | None, plain: bool, base: str = "") -> None:

@@ -30,7 +30,7 @@ _GROWING = frozenset(
     "line timeline event timestamp".split()
 )
 """What a row is where each use of the program may add one."""
-_WEAK = frozenset("event action line view link version position location task metric profile url".split())
+_WEAK = frozenset("event action line view link version position location task metric profile url translation".split())
 """Of those, the ones that as often are what a few people set up: they need another sign."""
 _FEW = frozenset(
     "role permission group vrf filter token status setting settings config configuration plan category schema tag "
@@ -111,6 +111,7 @@ def _narrows(name: str, value: ast.expr) -> int:
         return 2 * _HINT  # what should not be there, mostly is not
     if isinstance(constant, str) and name in _UNIQUE:
         return _SURE  # the one row of that name
-    if isinstance(constant, bool):
-        return 0
-    return 2 * _HINT if constant is not ... and name.rpartition("__")[2] not in _WIDE else _HINT
+    if constant is False and _NULL.search(name):
+        return 0  # what should be there, mostly is
+    wide = constant is ... or isinstance(constant, bool) or name.rpartition("__")[2] in _WIDE
+    return _HINT if wide else 2 * _HINT
