@@ -45,6 +45,8 @@ _ENDINGS = tuple(word for word in _GROWING - _WEAK if len(word) > 3)
 _UNIQUE = frozenset("name slug code email username key identifier".split())
 _TREE = frozenset("depth level parent lft numchild".split())
 _KEYS = frozenset("id pk uuid".split())
+_RARE = frozenset("superuser staff admin temporary".split())
+"""Flags that few rows carry."""
 _WIDE = frozenset("gt gte lt lte ne contains icontains startswith istartswith endswith iendswith regex iregex".split())
 _NULL = re.compile(r"(?:^|__)isnull$")
 
@@ -113,5 +115,7 @@ def _narrows(name: str, value: ast.expr) -> int:
         return _SURE  # the one row of that name
     if constant is False and _NULL.search(name):
         return 0  # what should be there, mostly is
+    if constant is True and not _RARE.isdisjoint(words_of(name)):
+        return 2 * _HINT
     wide = constant is ... or isinstance(constant, bool) or name.rpartition("__")[2] in _WIDE
     return _HINT if wide else 2 * _HINT
