@@ -75,7 +75,9 @@ def _by_name(table: str) -> int:
         return hints - _SURE
     if words[-1] in _WEAK:
         return hints + _HINT
-    return hints + (_SURE if words[-1] in _GROWING or words[-1].endswith(_ENDINGS) else 0)
+    if words[-1] in _GROWING or words[-1].endswith(_ENDINGS):
+        return _SURE
+    return hints
 
 
 def _singular(word: str) -> str:
