@@ -22,9 +22,9 @@ cursor needs a transaction.
 
 When it is left alone
 ---------------------
-Statements with a condition, statements put together at run time, results used again, drivers whose cursors cannot be
-iterated. No repair where the loop uses the cursor or its connection: on one connection, a second statement may end
-the first.
+Statements with a condition, tables of which nothing says that they grow, statements put together at run time, results
+used again, drivers whose cursors cannot be iterated. No repair where the loop uses the cursor or its connection: on
+one connection, a second statement may end the first.
 """
 
 import ast

@@ -21,10 +21,10 @@ relationships that are loaded in the loop need the connection that is reading.
 When it is left alone
 ---------------------
 Joins, of which a ``Query`` drops repeated objects and ``yield_per`` does not (run on 2.1); limits, conditions on a
-variable, results that are used again, ``unique()``, searches, lists. No repair where the loop uses the session, commits
-or reads a relationship; where it changes every row, as the session keeps those until it is flushed; and with
-``joinedload``, ``subqueryload`` and relationships declared to be loaded so, which ``yield_per`` refuses
-(``InvalidRequestError``).
+variable, results that are used again, ``unique()``, searches, lists, tables of which nothing says that they grow. No
+repair where the loop uses the session, commits or reads a relationship; where it changes every row, as the session
+keeps those until it is flushed; and with ``joinedload``, ``subqueryload`` and relationships declared to be loaded so,
+which ``yield_per`` refuses (``InvalidRequestError``).
 """
 
 import ast

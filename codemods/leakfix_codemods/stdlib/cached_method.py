@@ -16,8 +16,9 @@ want is ``functools.cached_property``, or a cache that lives on the object.
 
 When it is left alone
 ---------------------
-Static methods and class methods, enumerations, a cache that something clears, tests, and caches that have a bound:
-those keep a limited number of objects.
+Static methods and class methods, enumerations, classes of which a program makes one object (commands, managers,
+settings, what is made at import), a cache that something clears, tests, and caches that have a bound: those keep a
+limited number of objects.
 """
 
 from collections.abc import Iterator
