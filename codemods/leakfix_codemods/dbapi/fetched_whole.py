@@ -22,9 +22,9 @@ cursor needs a transaction.
 
 When it is left alone
 ---------------------
-Statements with a condition, statements put together at run time, results used again, drivers whose cursors cannot be
-iterated. No repair where the loop uses the cursor or its connection: on one connection, a second statement may end
-the first.
+Statements with a condition, tables of which nothing says that they grow, statements put together at run time, results
+used again, drivers whose cursors cannot be iterated. No repair where the loop uses the cursor or its connection: on
+one connection, a second statement may end the first.
 """
 
 import ast
@@ -36,6 +36,7 @@ from functools import partial
 from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.patterns.batches import is_batch, may_be_batch
+from leakfix.patterns.tables import ENOUGH, growth
 from leakfix.project.kinds import is_test
 from leakfix.repairs.python.layout import first_line, last_line
 from leakfix.source import Span
@@ -47,7 +48,9 @@ _ITERATED = re.compile(
 )
 _NAMED = re.compile(r"(?:psycopg2|psycopg)\..*\.cursor\(\)")  # psycopg's documentation, "Server side cursors"
 _SURE = re.compile(rf"(?:{_PLAIN})\..*")
-_WHOLE = re.compile(r"\s*SELECT\b(?!\s+TOP\b).*\bFROM\s+[\w.\"`\[\]]+", re.IGNORECASE | re.DOTALL)
+_WHOLE = re.compile(
+    r"\s*SELECT\b(?!\s+TOP\b)(?P<columns>.*)\bFROM\s+(?P<table>[\w.\"`\[\]]+)", re.IGNORECASE | re.DOTALL
+)
 _PART = re.compile(
     r"\b(?:WHERE|LIMIT|FETCH\s+FIRST|HAVING|GROUP\s+BY|DISTINCT|JOIN|UNION|WITH|information_schema|sqlite_\w+|pg_\w+|"
     r"sys\w*\.\w+|v\$\w+)\b|\b(?:count|sum|min|max|avg)\s*\(",
@@ -110,7 +113,7 @@ def _fetched(view: View, function: FunctionInfo, loop: ast.For) -> Fetched | Non
 def _selects_all(view: View, found: Fetched) -> bool:
     """Whether the last thing the cursor was given is a constant statement that selects a whole table."""
     if isinstance(found.cursor, ast.Call):
-        return _is_whole(found.cursor)
+        return _is_whole(view, found.cursor)
     if not isinstance(found.cursor, ast.Name):
         return False
     suite, at = _where(view, found.assignment or found.loop)
@@ -118,16 +121,21 @@ def _selects_all(view: View, found: Fetched) -> bool:
         match statement:
             case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="execute")) as call):
                 if name == found.cursor.id:
-                    return _is_whole(call)
+                    return _is_whole(view, call)
         if _mentions(statement, {found.cursor.id}):
             return False
     return False
 
 
-def _is_whole(call: ast.Call) -> bool:
+def _is_whole(view: View, call: ast.Call) -> bool:
+    """Whether a statement selects a whole table, of which it is sure that it grows."""
     match call:
         case ast.Call(func=ast.Attribute(attr="execute"), args=[ast.Constant(value=str() as text)], keywords=[]):
-            return _WHOLE.match(text) is not None and _PART.search(text) is None
+            whole = _WHOLE.match(text)
+            if whole is None or _PART.search(text) is not None:
+                return False
+            columns = [column.strip() for column in whole["columns"].split(",")]
+            return growth(view, re.split(r"\W+", whole["table"].strip('"`[]'))[-1], (), columns) >= ENOUGH
     return False
 
 

@@ -44,7 +44,9 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
         if is_async and listed is not None:
             continue
         variables = bound_names(node.target)
-        if isinstance(node, ast.comprehension) and _keeps_rows(view.parents[node], variables):
+        if isinstance(node, ast.comprehension) and _keeps_rows(view.parents[node], variables, source):
+            continue
+        if isinstance(node, ast.For | ast.AsyncFor) and _collects_rows(node, variables):
             continue
         if is_whole(source) and is_large(view, function, source):
             yield Feed(source, source, source, body, variables, is_async, listed)
@@ -56,11 +58,22 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
                 yield Feed(value, inner or source, inner or value, body, variables, is_async, listed)
 
 
-def _keeps_rows(comprehension: ast.AST, variables: set[str]) -> bool:
-    """Whether a comprehension's result is the rows themselves, which stay either way."""
+def _keeps_rows(comprehension: ast.AST, variables: set[str], source: ast.expr) -> bool:
+    """Whether a comprehension's result is the rows themselves, or one value of each for a row of one value."""
     element = getattr(comprehension, "elt", getattr(comprehension, "value", None))
     made = isinstance(comprehension, ast.ListComp | ast.SetComp | ast.DictComp)
-    return made and isinstance(element, ast.Name) and element.id in variables
+    flat = any(word.arg == "flat" for call in links(source) for word in call.keywords)
+    return made and (flat or (isinstance(element, ast.Name) and element.id in variables))
+
+
+def _collects_rows(loop: ast.For | ast.AsyncFor, variables: set[str]) -> bool:
+    """Whether a loop puts every row into a list, where it stays either way."""
+    for statement in loop.body:
+        match statement:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(attr="append" | "add"), args=[ast.Name(id=name)])):
+                if name in variables:
+                    return True
+    return False
 
 
 def _as_statement(view: View, node: ast.comprehension) -> ast.stmt:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.languages.python.names import Place
+from leakfix.patterns.tables import ENOUGH, growth
 
 MANAGERS = frozenset({"objects", "_default_manager", "_base_manager", "all_objects"})
 _REFINING = frozenset(
@@ -25,10 +25,6 @@ _WRITES = frozenset(
 )
 _RELATED_WRITES = frozenset({"add", "remove", "set", "clear"})
 _CLOSES = frozenset({"close_old_connections", "close_all", "close_if_unusable_or_obsolete"})
-_SMALL = re.compile(
-    r"(?:Country|Currency|Language|Locale|Site|Group|Permission|ContentType|Role|Settings?|Config|Configuration|Plan|Tier|"
-    r"Status|Kind|Type|Category|Timezone|Region|Feature|Flag|Webhook|Options?|Backend|Provider|Integration)$"
-)
 _DJANGO = ("django.", "wagtail.", "mptt.", "polymorphic.", "model_utils.", "treebeard.", "netbox.", "modelcluster.")
 _HARMLESS_METHODS = frozenset({"get_absolute_url", "natural_key", "pk"})
 
@@ -61,10 +57,10 @@ def is_whole(node: ast.expr) -> bool:
 
 
 def _is_grouped(chain: list[ast.Call]) -> bool:
-    """Whether rows are counted in groups (``values(...).annotate(...)``), of which there are fewer."""
+    """Whether rows are put in groups, of which there are fewer: ``values(...).annotate(...)`` or ``.distinct()``."""
     words = [_method(call) for call in reversed(chain)]
     first = next((at for at, word in enumerate(words) if word in ("values", "values_list")), len(words))
-    return "annotate" in words[first:]
+    return not {"annotate", "distinct"}.isdisjoint(words[first:])
 
 
 def _method(call: ast.Call) -> str:
@@ -103,9 +99,11 @@ def is_refined(node: ast.expr, name: str) -> bool:
 
 
 def is_large(view: View, function: FunctionInfo, chain: ast.expr) -> bool:
-    """Whether a chain's model is one of Django's, and not, by its name, of a table that stays small."""
+    """Whether a chain's model is one of Django's, and its table sure to grow."""
     manager = manager_of(chain)
-    if manager is None or _SMALL.search(getattr(manager.value, "attr", getattr(manager.value, "id", ""))):
+    if manager is None:
+        return False
+    if growth(view, _model_name(view, function, manager.value), _conditions(chain), _columns(chain)) < ENOUGH:
         return False
     names = view.of(manager.value, function)
     for name in names:
@@ -114,6 +112,36 @@ def is_large(view: View, function: FunctionInfo, chain: ast.expr) -> bool:
             bases = view.names.outside_bases(*found)
             return any(base.startswith(_DJANGO) for base in bases) or not any("." in base for base in bases)
     return any(name.startswith(_DJANGO) for name in names) or b"django" in view.module.source.data
+
+
+def _model_name(view: View, function: FunctionInfo, model: ast.expr) -> str:
+    """What a model is called: where a migration asked for it by name, that one."""
+    for node in own_nodes(function.node) if isinstance(model, ast.Name) else ():
+        match node:
+            case ast.Assign(
+                targets=[ast.Name(id=name)], value=ast.Call(func=asked, args=[*_, ast.Constant(value=str() as said)])
+            ):
+                if isinstance(model, ast.Name) and name == model.id and getattr(asked, "attr", "") == "get_model":
+                    return said.rpartition(".")[2]
+    return str(getattr(model, "attr", getattr(model, "id", "")))
+
+
+def _conditions(chain: ast.expr) -> list[tuple[str, ast.expr]]:
+    """What the rows of a chain must be; what is left out by ``exclude`` is the smaller part."""
+    found: list[tuple[str, ast.expr]] = []
+    for call in links(chain):
+        if _method(call) == "filter":
+            given = [node for argument in call.args for node in ast.walk(argument) if isinstance(node, ast.keyword)]
+            found += [(word.arg or "", word.value) for word in [*given, *call.keywords]]
+    return found
+
+
+def _columns(chain: ast.expr) -> list[str]:
+    """The columns a chain selects where it makes no objects."""
+    for call in links(chain):
+        if _method(call) in ("values", "values_list"):
+            return [str(given.value) for given in call.args if isinstance(given, ast.Constant)]
+    return []
 
 
 def prefetches(node: ast.expr) -> bool:

@@ -22,7 +22,8 @@ meanwhile.
 When it is left alone
 ---------------------
 The queryset is used again (a second loop, ``len``, an index, a truth test): its cache serves those. Slices, lookups
-by key, conditions on a variable, which mostly select few rows. ``prefetch_related`` before Django 4.1, which
+by key, conditions on a variable, which mostly select few rows. Tables of which nothing says that they grow with use
+(roles, settings, templates), and rows that the loop puts into a list. ``prefetch_related`` before Django 4.1, which
 ``iterator`` ignores there, and loops that close the connection.
 """
 

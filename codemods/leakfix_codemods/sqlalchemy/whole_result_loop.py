@@ -21,10 +21,10 @@ relationships that are loaded in the loop need the connection that is reading.
 When it is left alone
 ---------------------
 Joins, of which a ``Query`` drops repeated objects and ``yield_per`` does not (run on 2.1); limits, conditions on a
-variable, results that are used again, ``unique()``, searches, lists. No repair where the loop uses the session, commits
-or reads a relationship; where it changes every row, as the session keeps those until it is flushed; and with
-``joinedload``, ``subqueryload`` and relationships declared to be loaded so, which ``yield_per`` refuses
-(``InvalidRequestError``).
+variable, results that are used again, ``unique()``, searches, lists, tables of which nothing says that they grow. No
+repair where the loop uses the session, commits or reads a relationship; where it changes every row, as the session
+keeps those until it is flushed; and with ``joinedload``, ``subqueryload`` and relationships declared to be loaded so,
+which ``yield_per`` refuses (``InvalidRequestError``).
 """
 
 import ast
@@ -36,6 +36,7 @@ from functools import partial
 from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
 from leakfix.languages.python.modules import ClassInfo, FunctionInfo, Module, Value
 from leakfix.patterns.batches import is_batch, may_be_batch
+from leakfix.patterns.tables import ENOUGH, growth
 from leakfix.project.kinds import is_test
 from leakfix.project.requirements import only_before
 from leakfix.source import Span
@@ -83,7 +84,7 @@ def find(view: View) -> Iterator[Match]:
         for node in view.own(function):
             if isinstance(node, ast.For | ast.comprehension) and _goes_through(view, node):
                 found = _whole(view, function, node)
-                if found is not None:
+                if found is not None and _is_sure(view, found):
                     yield Match(
                         found.call,
                         "all rows of the table are kept in memory until the loop is over",
@@ -208,6 +209,33 @@ def _is_fixed(call: ast.Call, selected: list[ast.expr]) -> bool:
         if any(isinstance(item, ast.Attribute) and item.attr == "in_" for item in ast.walk(given)):
             return False  # a few that are written out
     return not any(word.arg is None or word.arg in ("id", "pk", "uuid") for word in call.keywords)
+
+
+def _is_sure(view: View, found: Whole) -> bool:
+    """Whether what is selected is sure to grow."""
+    root = found.selected[0]
+    columns = [item.attr for item in found.selected if isinstance(item, ast.Attribute)]
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    conditions = [item for call in found.chain[:-1] for item in _conditions(call)]
+    return growth(view, root.id if isinstance(root, ast.Name) else "", conditions, columns) >= ENOUGH
+
+
+def _conditions(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+    """What a call asks of the rows, as a column and a value; one that is put together has no column."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in ("filter", "filter_by", "where"):
+        return
+    for word in call.keywords:
+        yield word.arg or "", word.value
+    for given in call.args:
+        match given:
+            case (
+                ast.Compare(left=ast.Attribute(attr=column), ops=[ast.Eq() | ast.Is()], comparators=[value])
+                | ast.Call(func=ast.Attribute(value=ast.Attribute(attr=column), attr="is_"), args=[value])
+            ):
+                yield column, value
+            case _:
+                yield "", given
 
 
 # -- repair ------------------------------------------------------------------------------------------------------------

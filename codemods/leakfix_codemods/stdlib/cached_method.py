@@ -16,8 +16,9 @@ want is ``functools.cached_property``, or a cache that lives on the object.
 
 When it is left alone
 ---------------------
-Static methods and class methods, enumerations, a cache that something clears, tests, and caches that have a bound:
-those keep a limited number of objects.
+Static methods and class methods, enumerations, classes of which a program makes one object (commands, managers,
+settings, what is made at import), a cache that something clears, tests, and caches that have a bound: those keep a
+limited number of objects.
 """
 
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from leakfix.patterns.caches import (
     MOST_OBJECTS,
     bound,
     calls_itself,
+    has_few_objects,
     is_cleared,
     keeps_self,
     may_be_unbounded,
@@ -44,8 +46,8 @@ def find(view: View) -> Iterator[Match]:
         owner = found.function.owner
         if owner is None or not keeps_self(found.function) or is_cleared(view, found.function):
             continue
-        if calls_itself(found.function):
-            continue  # its cache is its algorithm
+        if calls_itself(found.function) or has_few_objects(view, owner):
+            continue  # its cache is its algorithm, or there are few objects to keep
         if is_enum(view, f"@{view.module.path}:{owner.qualname}"):
             continue
         message = f"cache of {owner.node.name}.{found.function.node.name}() keeps every object it was called on"

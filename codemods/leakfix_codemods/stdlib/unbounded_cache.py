@@ -23,17 +23,19 @@ least recently.
 When it is left alone
 ---------------------
 Registries filled when modules are imported or by decorators, keys of a closed domain (kinds, languages, classes,
-files of the program), dicts that anything empties, shrinks or measures, in this file or another, and objects that
-may be short-lived. The finding comes without a repair where the dict is more than a cache: anybody reads it without
-computing what is missing, goes through it, hands it on or changes what it holds; one function fills it under several
-keys; what it holds is a lock, a connection or made by chance.
+files of the program), dicts that anything empties, shrinks or measures, in this file or another, objects that may be
+short-lived, clients and pools of which there is one for each server, settings stored when they are first asked for,
+and what is remembered so that it is logged once. The finding comes without a repair where the dict is more than a
+cache: anybody reads it without computing what is missing, goes through it, hands it on or changes what it holds; one
+function fills it under several keys; what it holds is a lock, a connection or made by chance.
 """
 
 from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Match, PatternCodemod, Requirement, View
-from leakfix.patterns.growing import growing, guarded, may_grow
+from leakfix.patterns.bounding import guarded
+from leakfix.patterns.growing import growing, may_grow
 
 LIBRARY = Requirement("cachetools", "5", "cachetools")
 

@@ -20,7 +20,7 @@ When it is left alone
 ---------------------
 No arguments, or only those of a closed domain (enumerations, flags, kinds, languages, files of the program); a
 function that calls itself, whose cache is its algorithm; a cache that something clears; tests and scripts beside
-the program; a function that all of the project calls without arguments.
+the program; a function that all of the project calls with constants or without arguments.
 """
 
 import re
@@ -28,18 +28,19 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Match, PatternCodemod, View
-from leakfix.languages.python.modules import FunctionInfo, parameter_parts
+from leakfix.languages.python.modules import FunctionInfo
 from leakfix.patterns.caches import (
     MOST_ENTRIES,
     bound,
     calls_itself,
+    compiles_patterns,
+    grows,
     is_cleared,
     keeps_self,
     may_be_unbounded,
     parameters,
     unbounded_caches,
 )
-from leakfix.patterns.domain import is_open_parameter
 
 CHECK = "that 4,096 entries are enough, and that computing a value again gives the same"
 
@@ -51,7 +52,9 @@ def find(view: View) -> Iterator[Match]:
         function = found.function
         if function.parent is not None or keeps_self(function) or calls_itself(function):
             continue
-        keys = [argument.arg for argument in parameters(function) if is_open_parameter(view, function, argument)]
+        if compiles_patterns(view, function):
+            continue
+        keys = [argument.arg for argument in parameters(function) if grows(view, function, argument)]
         if keys and found.made not in reported and not is_cleared(view, function) and not _is_one(view, function):
             reported.add(found.made)
             message = f"cache of {function.node.name}() keeps an entry for every {keys[0]} there ever was"
@@ -64,12 +67,14 @@ def find(view: View) -> Iterator[Match]:
             )
 
 
+_CONSTANTS = rb"\(\s*(?:(?:\w+\s*=\s*)?(?:\"[^\"\n]*\"|'[^'\n]*'|\d+|True|False|None)\s*,?\s*)*\)"
+
+
 def _is_one(view: View, function: FunctionInfo) -> bool:
-    """Whether all of the project calls a function without arguments, which makes one entry."""
-    if any(default is None for _, default in (parameter_parts(function.node, a.arg) for a in parameters(function))):
-        return False
+    """Whether all of the project calls a function with constants or nothing, which makes as many entries as calls."""
     name = re.escape(function.node.name.encode())
-    plain, otherwise = re.compile(rb"\b" + name + rb"\(\)"), re.compile(rb"(?<!def )\b" + name + rb"\b(?!\(\))")
+    plain = re.compile(rb"(?<!def )\b" + name + _CONSTANTS)
+    otherwise = re.compile(rb"(?<!def )\b" + name + rb"\b(?!" + _CONSTANTS + rb")")
     told = re.compile(rb"\s*(?:from\b.*\bimport\b|import\b|#)")
     lines = [
         line

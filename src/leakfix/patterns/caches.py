@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from leakfix.finding import Fix, Refusal, Safety
-from leakfix.languages.python.modules import FunctionInfo, own_nodes
-from leakfix.patterns.domain import says_closed
+from leakfix.languages.python.modules import ClassInfo, FunctionInfo, own_nodes
+from leakfix.patterns.domain import is_open_parameter, says_closed, says_long_lived, strength
+from leakfix.patterns.unique import CHANCE, CONNECTED, IN_USE
 from leakfix.patterns.view import View
 from leakfix.repairs.python.imports import forget_import, imported
 
 MOST_ENTRIES = 4096
 MOST_OBJECTS = 128
+_FEW_OBJECTS = ("Command", "Config", "Configuration", "Settings", "App", "Application")
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,43 @@ def keeps_self(function: FunctionInfo) -> bool:
     return function.owner is not None and not words & {"staticmethod", "classmethod"} and bool(parameters(function))
 
 
+def is_made_at_import(view: View, name: str) -> bool:
+    """Whether an object of a class of the file is made when a module is imported."""
+    made = re.compile(
+        rf"^\w+[ \t]*(?::[^=\n]+)?=[ \t]*(?:\w+\.)*{name}\(|def [^\n]*=\s*{name}\(".encode(), re.MULTILINE
+    )
+    return made.search(view.module.source.data) is not None
+
+
+def grows(view: View, function: FunctionInfo, argument: ast.arg) -> bool:
+    """Whether a cache is sure to grow with the values of a parameter: an open word, or numbers that never repeat."""
+    if not is_open_parameter(view, function, argument):
+        return False
+    return strength(argument.arg) > 0 or (
+        argument.annotation is not None and view.is_a(argument.annotation, function, "builtins.float")
+    )
+
+
+def compiles_patterns(view: View, function: FunctionInfo) -> bool:
+    """Whether all a function returns are compiled patterns: the program writes those, few are made of what comes in."""
+    values = [node.value for node in own_nodes(function.node) if isinstance(node, ast.Return) and node.value]
+    return bool(values) and all(
+        isinstance(value, ast.Call) and view.is_a(value.func, function, "re.compile") for value in values
+    )
+
+
+def has_few_objects(view: View, owner: ClassInfo) -> bool:
+    """Whether a program makes few objects of a class, so that keeping them costs nothing."""
+    name = owner.node.name
+    bases = view.names.outside_bases(view.module, owner)
+    return (
+        name.endswith(_FEW_OBJECTS)
+        or says_long_lived(name)
+        or any(base.rpartition(".")[2].endswith("Command") for base in bases)
+        or is_made_at_import(view, name)
+    )
+
+
 def calls_itself(function: FunctionInfo) -> bool:
     """Whether a function recurses: its cache is its algorithm."""
     name = function.node.name
@@ -116,8 +155,7 @@ def _cleared(texts: Iterable[bytes]) -> set[bytes]:
 
 
 _ONE_OF_ITS_KIND = re.compile(
-    r"(?:\w+\.)*(?:Lock|Semaphore|Event|Condition|Queue|Task|Thread|Timer|Counter|defaultdict|deque|create_task|Client|Session|Engine|"
-    r"Connection|Pool|sessionmaker|create_\w*(?:engine|pool|client)|connect)\([^()]*\)$|.*(?:\brandom\b|\buuid\d|\bsecrets\b|\burandom\b)"
+    rf"(?:\w+\.)*(?:{IN_USE}|{CONNECTED}|Counter|defaultdict|deque)\([^()]*\)$|.*(?:{CHANCE})"
 )
 
 

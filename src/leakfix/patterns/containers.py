@@ -10,7 +10,7 @@ from functools import cached_property
 
 from leakfix.languages.python.modules import ClassInfo, FunctionInfo, FunctionNode, local_bindings, own_nodes
 from leakfix.patterns.caches import parameters
-from leakfix.patterns.domain import is_open_parameter, says_closed, says_open, words_of
+from leakfix.patterns.domain import is_open_parameter, says_closed, says_open, strength, words_of
 from leakfix.patterns.view import View
 
 _EMPTY = re.compile(r"(?:\w+\.)?(?:dict|defaultdict|OrderedDict|list|set)")
@@ -20,6 +20,7 @@ _TIME = frozenset(
 )
 _EMPTYING = frozenset({"clear", "popitem", "popleft"})
 _SHRINKING = frozenset({"pop", "discard", "remove"})
+_MOST_VALUES = 12
 _FILLING = frozenset({"append", "add", "setdefault", "update", "extend", "insert", "appendleft"})
 
 
@@ -66,13 +67,21 @@ def containers(view: View) -> list[Container]:
     for item in found:
         named.setdefault(item.name, []).append(item)
     for function in [None, *view.functions]:
-        for node in own_nodes(function.node if function is not None else view.tree):
+        for node in _with_lambdas(function.node if function is not None else view.tree):
             match node:
                 case ast.Name(id=name) if name in named:
                     _refer(named[name], node, function, plain=True)
                 case ast.Attribute(value=ast.Name(id=base), attr=name) if name in named:
                     _refer(named[name], node, function, plain=False, base=base)
     return found
+
+
+def _with_lambdas(root: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function, and of its lambdas: what those do to a container is done by it."""
+    for node in own_nodes(root):
+        yield node
+        if isinstance(node, ast.Lambda):
+            yield from ast.walk(node.body)
 
 
 def _refer(items: list[Container], node: ast.expr, function: FunctionInfo | None, plain: bool, base: str = "") -> None:
@@ -218,6 +227,26 @@ def _filled_by_callee(view: View, container: Container, node: ast.expr, function
                     return
 
 
+def made_of(fill: Fill, pattern: re.Pattern[str]) -> bool:
+    """Whether what is kept is made by a call of some kind, there or where its variable is bound."""
+    values = [fill.value] if fill.value is not None else []
+    for value in values:
+        if pattern.search(ast.unparse(value)):
+            return True
+        names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+        if len(values) < _MOST_VALUES:
+            values += [bound for bound in bound_to(fill, names) if bound not in values]
+    return False
+
+
+def bound_to(fill: Fill, names: set[str]) -> Iterator[ast.expr]:
+    for statement in own_nodes(fill.function.node):
+        if isinstance(statement, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id in names for target in statement.targets
+        ):
+            yield statement.value
+
+
 # -- what empties it --------------------------------------------------------------------------------------------------
 
 
@@ -317,7 +346,7 @@ def _only_when_asked(view: View, node: ast.AST, function: FunctionInfo | None, f
 
 
 def open_key(view: View, fill: Fill, memo: bool) -> str:
-    """The word of a fill's key that tells of an open domain; "" where none does.
+    """The word of a fill's key that tells most surely of an open domain; "" where none does.
 
     memo: whether what is kept is computed from the key, so that a parameter tells whatever it is called.
     """
@@ -327,10 +356,12 @@ def open_key(view: View, fill: Fill, memo: bool) -> str:
 
 
 def _open_word(view: View, key: ast.expr, function: FunctionInfo, memo: bool) -> str:
-    for name, any_value in _sources(view, key, function, 0):
-        if (any_value and memo) or says_open(name, ("key", "title") if any_value else ()):
-            return name
-    return ""
+    told = [
+        name
+        for name, any_value in _sources(view, key, function, 0)
+        if (any_value and memo) or says_open(name, ("key", "title") if any_value else ())
+    ]
+    return max(told, key=strength, default="")
 
 
 def _sources(view: View, node: ast.expr, function: FunctionInfo, depth: int) -> Iterator[tuple[str, bool]]:
@@ -342,7 +373,7 @@ def _sources(view: View, node: ast.expr, function: FunctionInfo, depth: int) -> 
             if isinstance(value, ast.Name) and value.id in ("self", "cls"):
                 return
             if attribute not in ("__name__", "__class__", "__qualname__", "__module__") and not says_closed(attribute):
-                yield attribute, False
+                yield _with_owner(value, attribute), False
         case ast.BinOp(op=ast.Mod(), right=ast.Constant(value=int())):
             return
         case ast.Call(func=function_node, args=arguments, keywords=words):
@@ -352,14 +383,20 @@ def _sources(view: View, node: ast.expr, function: FunctionInfo, depth: int) -> 
                 yield from _sources(view, function_node.value, function, depth)
             for argument in [*arguments, *(word.value for word in words)]:
                 yield from _sources(view, argument, function, depth)
-        case ast.Subscript(slice=ast.Constant(value=str() as name)):
-            yield name, False
+        case ast.Subscript(value=value, slice=ast.Constant(value=str() as name)):
+            yield _with_owner(value, name), False
         case ast.Constant():
             return
         case _:
             for child in ast.iter_child_nodes(node):
                 if isinstance(child, ast.expr):
                     yield from _sources(view, child, function, depth)
+
+
+def _with_owner(owner: ast.expr, name: str) -> str:
+    """``author_id`` for ``message.author.id``: whose a number is says what it numbers."""
+    word = _last_word(owner)
+    return f"{word}_{name}" if name in ("id", "pk", "uuid") and word not in ("", "self", "cls") else name
 
 
 def _source_names(view: View, name: str, function: FunctionInfo, depth: int) -> Iterator[tuple[str, bool]]:

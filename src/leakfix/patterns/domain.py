@@ -13,24 +13,31 @@ from leakfix.languages.python.modules import FunctionInfo, FunctionNode, own_nod
 from leakfix.languages.python.names import Place
 from leakfix.patterns.view import View
 
-_OPEN = frozenset(
-    "id ids pk uid uuid guid key user users username userid email mail phone token session sid request req ip "
-    "addr address url uri href query sql question prompt text message msg content body slug title path page "
-    "search term keyword keywords date day when timestamp lat lon lng latitude longitude number order customer "
-    "client account item product sku isbn room chat channel member tenant org organization organisation "
-    "company hash digest checksum host hostname domain city street zip zipcode postcode postal "
-    "document doc word phrase sentence input string payload params args kwargs name data value code tag topic "
-    "author ticket invoice payment card cart device sensor track song movie book article post comment thread "
-    "conversation visitor subscriber contact lead shipment coordinate coords point tile job task".split()
+_TRAFFIC = frozenset(
+    "user username userid email mail phone token session sid request req ip addr address url uri href query sql "
+    "question prompt text message msg content body search term keyword lat lon lng latitude longitude order customer "
+    "client account item product sku isbn room chat channel member tenant org organization organisation company hash "
+    "digest checksum host hostname domain city street zip zipcode postcode postal document doc word phrase sentence "
+    "author ticket invoice payment card cart song movie book article post comment thread conversation visitor "
+    "subscriber contact lead shipment coordinate coords match run page slug title".split()
+)
+"""Words of who or what comes to the program from outside, without end."""
+_OPEN = _TRAFFIC | frozenset(
+    "id ids pk uid uuid guid key users path keywords date day when timestamp number input string payload params args "
+    "kwargs name data value code tag topic track point tile job task".split()
 )
 AMBIGUOUS = frozenset(
     "path title name data value code tag string key item path job task number domain args kwargs params".split()
 )
 _FEW = frozenset(
     "symbol ticker exchange timeframe guild server forum bot rule workflow queue deployment database command "
-    "connection".split()
+    "connection device sensor".split()
 )
 """What one program meets hundreds of at most, also by number or name."""
+_LIVE = frozenset({"connection"})
+"""Of those, the ones few by name, while numbers are given anew to each that is opened."""
+_ANYTHING = frozenset("key name value data args kwargs".split())
+"""Words that tell nothing by themselves."""
 _IDENTITIES = frozenset("id ids pk uuid".split())
 _NAMES = frozenset("name key url title code".split())
 _CLOSED = _FEW | frozenset(
@@ -46,6 +53,7 @@ _CLOSED = _FEW | frozenset(
     "characters merge delta char component tool db database dsn api warehouse deployment".split()
 )
 _READS_FILES = re.compile(r"\b(open|read_text|read_bytes|exists|isfile|isdir|listdir|stat|getmtime)\b")
+_LONG_LIVED = re.compile(r"(?:Manager|Adapter|Bot|Client|Server|Provider|Store|Registry|Backend)$")
 _PLAIN = (
     "builtins.str",
     "builtins.int",
@@ -71,22 +79,45 @@ def words_of(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
 
 
+def _known_words(name: str) -> list[str]:
+    """The words of an identifier, a plural as what it is many of where only that is known."""
+    return [
+        word[:-1] if word not in _OPEN and word.endswith("s") and word[:-1] in _CLOSED | _OPEN else word
+        for word in words_of(name)
+    ]
+
+
+def strength(name: str) -> int:
+    """How surely the values of a name grow with use: 2 for what comes from outside, 1 for other open words, else 0."""
+    if not says_open(name, AMBIGUOUS):
+        return 0
+    words = _known_words(name)
+    if not _TRAFFIC.isdisjoint(words) and words[-1] not in ("key", "name"):
+        return 2
+    return 0 if _ANYTHING.issuperset(words) else 1
+
+
 def says_open(name: str, ambiguous: Collection[str] = ()) -> bool:
     """Whether a name tells of an open domain; of the words that often mean something else, those given count."""
-    words = words_of(name)
+    words = _known_words(name)
     if not words or words[-1] in _CLOSED or (len(words) > 1 and _CLOSED.intersection(words) and words[-1] in AMBIGUOUS):
         return False
-    few = _FEW.intersection(words)
-    if few and words != ["connection", "id"] and not (_OPEN - _IDENTITIES - _NAMES).intersection(words):
+    few = (_FEW - _LIVE if words[-1] in _IDENTITIES else _FEW).intersection(words)
+    if few and not (_OPEN - _IDENTITIES - _NAMES).intersection(words):
         return False
     if words[-1] in _IDENTITIES or not _CLOSED.intersection(words):
         return any(word in _OPEN and (word in ambiguous or word not in AMBIGUOUS) for word in words)
     return False
 
 
+def says_long_lived(name: str) -> bool:
+    """Whether a class is called like one of whose objects there are few, which live as long as the program."""
+    return _LONG_LIVED.search(name) is not None
+
+
 def says_closed(name: str) -> bool:
     """Whether a name tells of a closed domain: a kind, a language, a file of the program."""
-    return not says_open(name, AMBIGUOUS) and not _CLOSED.isdisjoint(words_of(name))
+    return not says_open(name, AMBIGUOUS) and not _CLOSED.isdisjoint(_known_words(name))
 
 
 def is_open_parameter(view: View, function: FunctionInfo, argument: ast.arg) -> bool:
@@ -100,7 +131,7 @@ def is_open_parameter(view: View, function: FunctionInfo, argument: ast.arg) -> 
         return False
     if argument.annotation is not None and _is_closed_type(view, argument.annotation, function):
         return False
-    if not says_open(name, AMBIGUOUS) and not _CLOSED.isdisjoint(words_of(name)):
+    if not says_open(name, AMBIGUOUS) and not _CLOSED.isdisjoint(_known_words(name)):
         return False
     if not says_open(name) and (reads_files(function.node) or not _CLOSED.isdisjoint(words_of(function.node.name))):
         return False
@@ -112,12 +143,16 @@ def is_open_parameter(view: View, function: FunctionInfo, argument: ast.arg) -> 
 
 
 def is_validated(function: FunctionInfo, name: str) -> bool:
-    """Whether a function turns away every value of a parameter that is not in some constant."""
+    """Whether a function turns away every value of a parameter that is not in some constant, or that its object does
+    not know already.
+    """
     for node in own_nodes(function.node):
         match node:
             case ast.If(test=ast.Compare(left=ast.Name(id=left), ops=[ast.NotIn()], comparators=[known]), body=body):
                 constant = ast.unparse(known).rpartition(".")[2].isupper() or isinstance(known, ast.Tuple | ast.Set)
                 if left == name and constant and isinstance(body[-1], ast.Raise | ast.Return):
+                    return True
+                if left == name and ast.unparse(known).startswith("self.") and isinstance(body[-1], ast.Raise):
                     return True
     return False
 

@@ -8,6 +8,13 @@ _TESTING = re.compile(
     r"(?:^|/)(?:tests?|testing|testsuite|conftest\.py|benchmarks?|examples?|docs?)(?:/|$)|(?:^|/)test_[^/]*$|_tests?\.py$"
 )
 
+_COPY = re.compile(r"(?:^|/)[^/]*(?<!\d)20\d\d-?[01]\d-?[0-3]\d(?!\d)[^/]*/")
+
+
+def is_copy(path: str) -> bool:
+    """Whether a file stands in a folder with a date in its name: a copy that was put aside, of what runs elsewhere."""
+    return _COPY.search(path) is not None
+
 
 def is_test(path: str) -> bool:
     """Whether a file belongs to tests, benchmarks, examples or documentation: it lives no longer than one run."""

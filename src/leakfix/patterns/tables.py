@@ -1,0 +1,123 @@
+"""Whether a table is sure to grow with use, by what its rows are called, what they refer to, and what is asked of it.
+
+A table of settings, roles or templates has as many rows as people made by hand; one of users, orders or messages has no
+end. Nothing in a query says which, so each sign counts for or against, and what nothing speaks for stays silent.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+
+from leakfix.patterns.domain import words_of
+from leakfix.patterns.view import View
+
+ENOUGH = 2
+_SURE, _HINT = 3, 1
+_GROWING = frozenset(
+    "user account customer client visitor member person people profile contact subscriber patient student employee "
+    "author player guest attendee participant speaker voter buyer seller reader follower candidate applicant order "
+    "purchase cart basket checkout payment invoice transaction transfer refund charge receipt booking reservation "
+    "ticket shipment delivery fulfillment parcel voucher message mail email sms conversation chat thread post "
+    "comment reply review rating like vote reaction feedback mention notification alert reminder invitation invite "
+    "log audit activity action history revision version change snapshot record entry visit view hit click "
+    "impression session request response login attempt download upload run task job execution result page article "
+    "document file attachment image photo picture video media asset rendition thumbnail book song track episode "
+    "note bookmark link url product item variant sku stock sale price quote submission proposal answer enrollment "
+    "registration membership subscription assignment grade measurement reading sample metric point position "
+    "location address trade candle workout translation issue bug story dashboard chart notebook interface prefix "
+    "line timeline event timestamp".split()
+)
+"""What a row is where each use of the program may add one."""
+_WEAK = frozenset("event action line view link version position location task metric profile url translation".split())
+"""Of those, the ones that as often are what a few people set up: they need another sign."""
+_FEW = frozenset(
+    "role permission group vrf filter token status setting settings config configuration plan category schema tag "
+    "label template type kind country currency language locale region site timezone tier feature flag webhook "
+    "option options backend provider integration rule feed server mirror arch architecture menu navigation bar "
+    "theme plugin channel queue warehouse zone domain host organization organisation team department model mode "
+    "policy level layout widget style script field column table index section collection location format engine "
+    "driver scheme definition preset unit brand key license information app application service".split()
+)
+"""What a row is where somebody sets it up by hand."""
+_ENDINGS = tuple(word for word in _GROWING - _WEAK if len(word) > 3)
+_UNIQUE = frozenset("name slug code email username key identifier".split())
+_TREE = frozenset("depth level parent lft numchild".split())
+_KEYS = frozenset("id pk uuid".split())
+_RARE = frozenset("superuser staff admin temporary".split())
+"""Flags that few rows carry."""
+_WIDE = frozenset("gt gte lt lte ne contains icontains startswith istartswith endswith iendswith regex iregex".split())
+_NULL = re.compile(r"(?:^|__)isnull$")
+
+
+def growth(view: View, table: str, conditions: Iterable[tuple[str, ast.expr]], columns: Iterable[str]) -> int:
+    """How much speaks for a table that grows and for a query that meets most of it; ``ENOUGH`` is to be sure.
+
+    table: the name of the model or table. conditions: what rows must be, as a lookup and a value. columns: what is
+    selected of each row, where that is not all.
+    """
+    found = _by_name(table)
+    if found < ENOUGH:
+        found += _by_definition(view, table)
+    found -= sum(_narrows(name, value) for name, value in conditions)
+    selected = list(columns)
+    return found - (2 * _HINT if len(selected) == 1 and selected[0] in _KEYS else 0)
+
+
+def _by_name(table: str) -> int:
+    words = [_singular(word) for word in words_of(table)]
+    if not words:
+        return 0
+    hints = sum(_HINT for word in words[:-1] if word in _GROWING - _WEAK)
+    hints -= sum(_HINT for word in words[:-1] if word in _FEW)
+    if words[-1] in _FEW:
+        return hints - _SURE
+    if words[-1] in _WEAK:
+        return hints + _HINT
+    if words[-1] in _GROWING or words[-1].endswith(_ENDINGS):
+        return _SURE
+    return hints
+
+
+def _singular(word: str) -> str:
+    known = _GROWING | _FEW
+    for ending, instead in (("ies", "y"), ("es", ""), ("s", "")):
+        if word not in known and word.endswith(ending) and word.removesuffix(ending) + instead in known:
+            return word.removesuffix(ending) + instead
+    return word
+
+
+_OF_USER = r"(?:AUTH_USER_MODEL|\bUser\b|\bauth\.User\b|get_user_model)"
+_ONE_FOR_EACH = re.compile(rf"OneToOneField\([^)]*{_OF_USER}")
+_MANY_FOR_EACH = re.compile(rf"ForeignKey\([^)]*(?:{_OF_USER}|[\"']users?\.id[\"'])")
+
+
+def _by_definition(view: View, table: str) -> int:
+    """What the model's class says: one row for each user, or some that belong to one."""
+    if not table:
+        return 0
+    defined = re.compile(rb"^class " + re.escape(table.encode()) + rb"\b.*?(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+    for text in (view.module.source.data, *view.texts(table)):
+        match = defined.search(text)
+        if match is not None:
+            body = match[0].decode("utf-8", "replace")
+            return 2 * _HINT if _ONE_FOR_EACH.search(body) else _HINT if _MANY_FOR_EACH.search(body) else 0
+    return 0
+
+
+def _narrows(name: str, value: ast.expr) -> int:
+    """By how much a condition speaks against meeting most of the table."""
+    if name.partition("__")[0] in _TREE:
+        return _SURE  # the roots of a tree, or those of one level
+    constant = value.value if isinstance(value, ast.Constant) else ...
+    if (constant is None and name) or (constant is True and _NULL.search(name)):
+        return 2 * _HINT  # what should not be there, mostly is not
+    if isinstance(constant, str) and name in _UNIQUE:
+        return _SURE  # the one row of that name
+    if constant is False and _NULL.search(name):
+        return 0  # what should be there, mostly is
+    if constant is True and not _RARE.isdisjoint(words_of(name)):
+        return 2 * _HINT
+    wide = constant is ... or isinstance(constant, bool) or name.rpartition("__")[2] in _WIDE
+    return _HINT if wide else 2 * _HINT
