@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from leakfix.languages.go.syntax import line, listed, parsed, text
@@ -61,10 +62,15 @@ class GoFile:
     root: Node
     imports: dict[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def path(self) -> str:
         """Where it is."""
         return self.source.path
+
+    @cached_property
+    def folder(self) -> str:
+        """The folder it is in."""
+        return os.path.dirname(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,14 @@ class Package:
     variables: dict[str, tuple[Node, GoFile]] = field(default_factory=dict)
     """The specification that declares a package variable."""
 
+    @cached_property
+    def declared(self) -> dict[str, list[GoFunction]]:
+        """The functions and methods of each file."""
+        found: dict[str, list[GoFunction]] = {}
+        for function in self.functions.values():
+            found.setdefault(function.file.path, []).append(function)
+        return found
+
 
 class Packages:
     """The project's packages, read on demand and kept. read: the bytes of a file; names: the Go files of a folder."""
@@ -96,11 +110,13 @@ class Packages:
         self._packages: dict[str, Package] = {}
         self._modules: dict[str, tuple[str, str] | None] = {}
         self._kept: dict[str, GoFile] = {}
+        self._folders: dict[tuple[str, str], str | None] = {}
 
     def with_source(self, source: SourceFile) -> Packages:
         """The same project with one file replaced; what was parsed of the others is shared."""
         other = Packages(self._read, {**self._replaced, source.path: source})
         other._modules = self._modules
+        other._folders = self._folders
         other._kept = {path: file for path, file in self._kept.items() if path != source.path}
         folder = os.path.dirname(source.path)
         other._packages = {name: package for name, package in self._packages.items() if name != folder}
@@ -120,12 +136,18 @@ class Packages:
 
     def of_import(self, path: str, near: str) -> Package | None:
         """The project's package of an import path, as a file of a folder sees it; None for other people's."""
+        if (path, near) not in self._folders:
+            self._folders[path, near] = self._folder_of(path, near)
+        folder = self._folders[path, near]
+        return self.of_folder(folder) if folder is not None else None
+
+    def _folder_of(self, path: str, near: str) -> str | None:
         module = self._module(near)
         if module is None or not (path == module[0] or path.startswith(module[0] + "/")):
             return None
         inside = path[len(module[0]) :].strip("/")
         folder = os.path.join(module[1], *inside.split("/")) if inside else module[1]
-        return self.of_folder(os.path.normpath(folder) if folder else "") if os.path.isdir(folder or ".") else None
+        return (os.path.normpath(folder) if folder else "") if os.path.isdir(folder or ".") else None
 
     def _module(self, folder: str) -> tuple[str, str] | None:
         """The path and the folder of the module a folder belongs to (go.mod)."""
@@ -289,7 +311,7 @@ class Resolver:
         path = file.imports.get(qualifier)
         if path is None:
             return UNKNOWN
-        package = self.packages.of_import(path, os.path.dirname(file.path))
+        package = self.packages.of_import(path, file.folder)
         return Type(f"@{package.folder}:{name}()") if package is not None else Type(f"{path}.{name}()")
 
     def results(self, node: Node | None, file: GoFile) -> tuple[Type, ...]:
@@ -301,7 +323,7 @@ class Resolver:
         return (self.declared(node, file),)
 
     def _package_of(self, file: GoFile) -> Package:
-        return self.packages.of_folder(os.path.dirname(file.path))
+        return self.packages.of_folder(file.folder)
 
     def declaration(self, name: str) -> TypeDeclaration | None:
         """The declaration of a type of the project, by its symbolic name."""
@@ -441,7 +463,7 @@ class Resolver:
             return UNKNOWN
         if operand.type == "identifier" and local(text(operand)) is None and text(operand) in file.imports:
             path = file.imports[text(operand)]
-            package = self.packages.of_import(path, os.path.dirname(file.path))
+            package = self.packages.of_import(path, file.folder)
             if package is None:
                 return Type(f"{path}.{name}")
             function = package.functions.get(name)

@@ -12,7 +12,7 @@ from leakfix.languages.go.lower import Lowering
 from leakfix.languages.go.packages import GoFile, GoFunction, Packages, Resolver, parameters_of
 from leakfix.languages.go.syntax import line, own, text
 
-_CALLED = re.compile(rb"([A-Za-z_]\w*)(?:\[[^\]\n]*\])?\(")
+_CALLED = re.compile(rb"\b([A-Za-z_]\w*+)(?:\[[^\]\n]*\])?\(")
 _CARRIES_NOTHING = frozenset({"slice_type", "map_type", "array_type", "channel_type", "function_type"})
 _BASIC = frozenset(
     "error bool string byte rune int int8 int16 int32 int64 uint uint8 uint16 uint32 uint64 uintptr float32 float64 "
@@ -33,10 +33,8 @@ class GoProgram:
 
     def declared(self, file: GoFile) -> Iterator[GoFunction]:
         """The functions and methods of a file."""
-        package = self.packages.of_folder(os.path.dirname(file.path))
-        for function in package.functions.values():
-            if function.file.path == file.path:
-                yield function
+        package = self.packages.of_folder(file.folder)
+        return iter(package.declared.get(file.path, ()))
 
     def literals(self, function: GoFunction) -> list[GoFunction]:
         """The function literals in a function, as functions of their own; what is in those is asked of them."""
