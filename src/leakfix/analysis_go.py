@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from leakfix.finding import Finding, Step, fingerprint
 from leakfix.ir.nodes import Function
 from leakfix.languages.go.packages import GoFile, GoFunction, Package, Packages
 from leakfix.languages.go.program import GoProgram, words_of
+from leakfix.languages.go.syntax import text
 from leakfix.lifetimes.summaries import Summaries
 from leakfix.lifetimes.verdict import Leak, TooManyStates, leaks_of
 from leakfix.patterns.go import GoMatch, GoView
@@ -179,7 +180,8 @@ class GoAnalysis:
             made = {
                 function.qualname.rpartition(".")[2]
                 for function in package.functions.values()
-                for result in self.program.resolver.results(function.node.child_by_field_name("result"), function.file)
+                if "." in text(function.node.child_by_field_name("result"))  # a type of somebody else's
+                for result in self.program.resolver.given(function)
                 if self.table.canonical(result.name.removesuffix("()")) in self.table.by_acquire
             }
             self._makers[package.folder] = frozenset(made)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from leakfix.ir.nodes import (
     Argument,
@@ -52,8 +52,7 @@ class TooComplex(Exception):
     """The function is too large, or has syntax the grammar does not know."""
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """A name in scope: the variable it stands for, and its type."""
 
     name: str
@@ -352,8 +351,8 @@ class Expressions:
             self._builtin(name, node, dests[0])
             return
         callee = self._callee(function)
-        makes = _MAKES.match(callee.last_word) is not None or self._takes_function(node, callee)
-        callee = replace(callee, makes=makes)
+        if _MAKES.match(callee.last_word) is not None or self._takes_function(node, callee):
+            callee = callee._replace(makes=True)
         variables = [self._value(argument) for argument in self._arguments(node)]
         arguments = tuple(Argument(variable, position=at) for at, variable in enumerate(variables))
         types = self._types_of(node)

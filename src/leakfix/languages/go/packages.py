@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from leakfix.languages.go.syntax import line, listed, parsed, text
 from leakfix.source import SourceFile
@@ -25,8 +25,7 @@ _VERSION = re.compile(r"v\d+")
 _LARGEST_PACKAGE = 2000  # files
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(NamedTuple):
     """What is known of a value.
 
     name: its symbolic name, "" where nothing is known; element: what it holds (slices, maps, channels), or what a
@@ -278,6 +277,8 @@ class Resolver:
 
     def __init__(self, packages: Packages) -> None:
         self.packages = packages
+        self._given: dict[str, tuple[Type, ...]] = {}
+        self._members: dict[tuple[str, str], Type] = {}
 
     def declared(self, node: Node | None, file: GoFile) -> Type:
         """The type a type expression names."""
@@ -289,7 +290,7 @@ class Resolver:
                 if name == "error":
                     return ERROR
                 package = self._package_of(file)
-                return Type(f"@{package.folder}:{name}()") if name in package.types else Type()
+                return Type(f"@{package.folder}:{name}()") if name in package.types else UNKNOWN
             case "qualified_type":
                 return self.imported(
                     text(node.child_by_field_name("package")), text(node.child_by_field_name("name")), file
@@ -322,6 +323,14 @@ class Resolver:
             return tuple(self.declared(declared, file) for _, declared, _ in parameters_of(node))
         return (self.declared(node, file),)
 
+    def given(self, function: GoFunction) -> tuple[Type, ...]:
+        """The types of what a function of the project gives."""
+        found = self._given.get(function.name)
+        if found is None:
+            result = function.node.child_by_field_name("result")
+            found = self._given[function.name] = self.results(result, function.file)
+        return found
+
     def _package_of(self, file: GoFile) -> Package:
         return self.packages.of_folder(file.folder)
 
@@ -353,12 +362,19 @@ class Resolver:
         """What ``value.name`` is: a field, or a method as something to be called."""
         if not of.name:
             return UNKNOWN
+        if depth:
+            return self._member(of, name, depth)
+        if (of.name, name) not in self._members:
+            self._members[of.name, name] = self._member(of, name, depth)
+        return self._members[of.name, name]
+
+    def _member(self, of: Type, name: str, depth: int) -> Type:
         found = self.declaration(of.name)
         if found is None:
             return Type(f"{of.name}.{name}")
         method = self.function(f"{of.name[:-2]}.{name}")
         if method is not None:
-            return Type(method.name, results=self.results(method.node.child_by_field_name("result"), method.file))
+            return Type(method.name, results=self.given(method))
         node = found.node.child_by_field_name("type")
         if node is None or depth > 6:
             return UNKNOWN
@@ -431,7 +447,7 @@ class Resolver:
                 package = self._package_of(file)
                 function = package.functions.get(name)
                 if function is not None:
-                    return Type(function.name, results=self.results(function.node.child_by_field_name("result"), file))
+                    return Type(function.name, results=self.given(function))
                 return self.variable(package, name)
             case "parenthesized_expression":
                 return self.expression(node.named_children[0], file, local) if node.named_children else UNKNOWN
@@ -468,8 +484,7 @@ class Resolver:
                 return Type(f"{path}.{name}")
             function = package.functions.get(name)
             if function is not None:
-                results = self.results(function.node.child_by_field_name("result"), function.file)
-                return Type(function.name, results=results)
+                return Type(function.name, results=self.given(function))
             return self.variable(package, name)
         return self.member(self.expression(operand, file, local), name)
 
