@@ -27,7 +27,7 @@ from leakfix.ir.nodes import (
     Store,
 )
 from leakfix.languages.go.packages import ERROR, UNKNOWN, GoFunction, Resolver, Type
-from leakfix.languages.go.syntax import line, plain, text, walk
+from leakfix.languages.go.syntax import line, of_kind, plain, text
 from leakfix.source import Span
 
 if TYPE_CHECKING:
@@ -299,20 +299,19 @@ class Expressions:
 
     def _closure(self, node: Node) -> str:
         self._see(node)
-        names = {text(item) for item in walk(node) if item.type == "identifier"}
+        names = {text(item) for item in of_kind(node, "identifier")}
         seen = tuple(sorted({known.name for name in names if (known := self._variable(name)) is not None}))
         called: set[tuple[str, str]] = set()
-        for item in walk(node):
-            if item.type == "call_expression":
-                function = item.child_by_field_name("function")
-                if function is not None and function.type == "selector_expression":
-                    known = self._variable(text(function.child_by_field_name("operand")))
-                    if known is not None:
-                        called.add((known.name, text(function.child_by_field_name("field"))))
-                elif function is not None and function.type == "identifier":
-                    known = self._variable(text(function))
-                    if known is not None:
-                        called.add((known.name, "()"))
+        for item in of_kind(node, "call_expression"):
+            function = item.child_by_field_name("function")
+            if function is not None and function.type == "selector_expression":
+                known = self._variable(text(function.child_by_field_name("operand")))
+                if known is not None:
+                    called.add((known.name, text(function.child_by_field_name("field"))))
+            elif function is not None and function.type == "identifier":
+                known = self._variable(text(function))
+                if known is not None:
+                    called.add((known.name, "()"))
         dest = self._temporary()
         self._emit(Capture(dest, seen, tuple(sorted(called))), node)
         return dest
