@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from leakfix.finding import Finding, Step, fingerprint
 from leakfix.ir.nodes import Function
 from leakfix.languages.go.packages import GoFile, GoFunction, Package, Packages
 from leakfix.languages.go.program import GoProgram, words_of
+from leakfix.languages.go.syntax import text
 from leakfix.lifetimes.summaries import Summaries
 from leakfix.lifetimes.verdict import Leak, TooManyStates, leaks_of
 from leakfix.patterns.go import GoMatch, GoView
@@ -61,6 +61,7 @@ class GoAnalysis:
         self.failed: dict[tuple[str, str], str] = {}
         """What codemods raised, by file and rule."""
         self._makers: dict[str, frozenset[str]] = {}
+        self._found: dict[str, list[GoLocated]] = {}
 
     def with_source(self, source: SourceFile) -> GoAnalysis:
         """The same project with one file replaced."""
@@ -93,16 +94,40 @@ class GoAnalysis:
         """Whether a file's text has a call that may acquire something."""
         return self._worth.search(data) is not None or self._parts.search(data) is not None
 
-    def leaks(self, file: GoFile) -> Iterator[GoLocated]:
+    def leaks(self, file: GoFile) -> list[GoLocated]:
         """The leaks of a file."""
+        if file.path not in self._found:
+            self._found[file.path] = list(self._leaks_of(file, self.program.declared(file)))
+        return self._found[file.path]
+
+    def leaks_beside(self, file: GoFile, before: Iterable[GoFunction], function: GoFunction) -> Iterator[GoLocated]:
+        """The leaks of a function of a file, and of those functions to which it matters how it differs from before.
+
+        Those are what else was changed, and what calls such a function, be it through others of the file.
+        """
+        while function.outer is not None:
+            function = function.outer
+        former = {known.name: known.node.text for known in before}
+        others = list(self.program.declared(file))
+        touched: list[GoFunction] = []
+        names: set[str] = set()
+        more = [each for each in others if each.name == function.name or each.node.text != former.get(each.name)]
+        while more:
+            touched += more
+            names |= {each.qualname.rpartition(".")[2] for each in more}
+            others = [each for each in others if each not in touched]
+            more = [each for each in others if not names.isdisjoint(words_of(each))]
+        return self._leaks_of(file, touched)
+
+    def _leaks_of(self, file: GoFile, functions: Iterable[GoFunction]) -> Iterator[GoLocated]:
         words = self.words | self._factories(file)
-        for function in self.program.declared(file):
+        for function in functions:
             if words_of(function) & words or self._parts.search(function.node.text or b""):
                 yield from self._leaks_in(file, function)
 
     def declared(self, file: GoFile) -> Declared:
         """The functions and types of a file's package, by their own names."""
-        package = self.packages.of_folder(os.path.dirname(file.path))
+        package = self.packages.of_folder(file.folder)
         functions: dict[str, tuple[Node, ...]] = {}
         for function in package.functions.values():
             name = function.qualname.rpartition(".")[2]
@@ -111,7 +136,7 @@ class GoAnalysis:
 
     def view(self, file: GoFile) -> GoView:
         """A file as codemods see it."""
-        package = self.packages.of_folder(os.path.dirname(file.path))
+        package = self.packages.of_folder(file.folder)
         lowered = partial(self._lowered, file)
         return GoView(file, package, self.program.resolver, self.table, lowered, self.rules.wishes)
 
@@ -143,7 +168,7 @@ class GoAnalysis:
 
     def _factories(self, file: GoFile) -> frozenset[str]:
         """Names of the project's functions, near a file, whose type says that they may hand out a resource."""
-        folder = os.path.dirname(file.path)
+        folder = file.folder
         near = [self.packages.of_folder(folder)]
         near += [
             found for path in file.imports.values() if (found := self.packages.of_import(path, folder)) is not None
@@ -155,7 +180,8 @@ class GoAnalysis:
             made = {
                 function.qualname.rpartition(".")[2]
                 for function in package.functions.values()
-                for result in self.program.resolver.results(function.node.child_by_field_name("result"), function.file)
+                if "." in text(function.node.child_by_field_name("result"))  # a type of somebody else's
+                for result in self.program.resolver.given(function)
                 if self.table.canonical(result.name.removesuffix("()")) in self.table.by_acquire
             }
             self._makers[package.folder] = frozenset(made)

@@ -87,6 +87,7 @@ class Resource:
     exhausted_by: methods that are false once everything was read, and have released it then (``Next``).
     failing_releases: methods that release it where they fail.
     release_given: methods of ``release`` that take what the acquiring call was given first (a context).
+    outlived: what is made from it may be released after it (the rows of a statement).
     instead: ``Query=Exec``: the method that does the same as one that acquires, and hands nothing out.
     fix: ``safe``, ``review`` or ``none``: the best any repair of it can be.
     variable: the name given to one that has none.
@@ -129,6 +130,7 @@ class Resource:
     exhausted_by: tuple[str, ...] = ()
     failing_releases: tuple[str, ...] = ()
     release_given: tuple[str, ...] = ()
+    outlived: bool = False
     instead: tuple[str, ...] = ()
     fix: Literal["safe", "review", "none"] = "safe"
     variable: str = "connection"

@@ -52,7 +52,8 @@ def verified_go(analysis: GoAnalysis, located: GoLocated, fix: Fix) -> Fix | Ref
         return edited
     again, file = edited
     before = {item.finding.fingerprint for item in analysis.leaks(located.file)}
-    after = {item.finding.fingerprint for item in again.leaks(file)}
+    functions = analysis.program.declared(located.file)
+    after = {item.finding.fingerprint for item in again.leaks_beside(file, functions, located.function)}
     if located.finding.fingerprint in after:
         return Refusal("the leak would remain on some path after the repair")
     if after - before:

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 MOST = 1000
 LIBRARY = Requirement("github.com/hashicorp/golang-lru/v2", "v2.0.7", "golang-lru/v2")
+_SHAPE = r"\A(?s:(?=.*\n(?:var |\t\w+ += (?:make\()?map\[)).*)\][^\n]{0,80}[^\n=!<>:]=[^=]"
+"""Something is declared for the package, and something is set by its key."""
 _STATE = re.compile(r"Mutex|Once|WaitGroup|Cond\b|\bchan\b|\bfunc\(|Conn\b|Client\b|Limiter|Timer|Ticker|atomic\.")
 _MADE_STATE = re.compile(r"\bappend\(|\bmake\(chan|Mutex|rand\.|uuid\.|\+ 1\b")
 _MAKING = ("short_var_declaration", "var_declaration", "range_clause", "assignment_statement")
@@ -209,6 +211,6 @@ CODEMOD = GoPatternCodemod(
     noun="cache",
     requires=(LIBRARY,),
     repairs="a bound on the number of entries, inside the lock",
-    shape=r"^var |^\t\w+ += (?:make\()?map\[",
+    shape=_SHAPE,
     category=Category.GROWTH,
 )

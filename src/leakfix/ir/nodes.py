@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from leakfix.source import Span
 
@@ -46,8 +46,7 @@ class Fact(Enum):
         return {Fact.NONE: True, Fact.TRUE: False, Fact.PRESENT: False}.get(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """An edge is taken only if the variable is truthy (``none`` false) or is none (``none`` true), or the contrary."""
 
     variable: str
@@ -64,8 +63,7 @@ class Edge:
     condition: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(NamedTuple):
     """One argument of a call: its variable and its keyword, or its position."""
 
     variable: str
@@ -75,8 +73,7 @@ class Argument:
     """``keyword=Name``, the name's last word, where it is given so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Callee:
+class Callee(NamedTuple):
     """What is called: symbolic names it may have, or a method of a variable, or both."""
 
     names: tuple[str, ...] = ()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from leakfix.ir.nodes import (
     Call,
@@ -55,8 +55,7 @@ Handler = Callable[[Call, str], Handling | None]
 """Asks the callee's summary what it does with a variable; None where the callee is not the project's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """States after an instruction, on its normal edges and on those by which it raises or is abandoned."""
 
     normal: tuple[State, ...]

@@ -11,7 +11,7 @@ from leakfix.config import NO_WISHES, Wishes
 from leakfix.finding import Fix, Refusal, Requirement, Severity
 from leakfix.ir.nodes import Call, Function, Node
 from leakfix.languages.go.packages import GoFile, GoFunction, Package, Resolver
-from leakfix.languages.go.syntax import text, walk
+from leakfix.languages.go.syntax import of_kind, text
 from leakfix.project import manifest
 from leakfix.repairs.go.places import Sheet
 from leakfix.resources import ResourceTable
@@ -88,7 +88,7 @@ class GoView:
 
     def named(self, kind: str) -> Iterator[Syntax]:
         """Every node of a kind in the file."""
-        return (node for node in walk(self.file.root) if node.type == kind)
+        return iter(of_kind(self.file.root, kind))
 
 
 def enclosing(node: Syntax, *kinds: str) -> Syntax | None:

@@ -21,8 +21,12 @@ def can_build() -> bool:
     return _program("go") is not None
 
 
+@lru_cache(maxsize=4)
 def is_formatted(data: bytes) -> bool | None:
-    """Whether gofmt would change nothing; None where it is not there, or cannot read the source."""
+    """Whether gofmt would change nothing; None where it is not there, or cannot read the source.
+
+    A file with several repairs is asked about once for each of them: the last answers are kept.
+    """
     import subprocess
 
     program = _program("gofmt")

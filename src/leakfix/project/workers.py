@@ -148,14 +148,14 @@ class Workers(Generic[State]):
         return [result for number in sorted(parts) for result in parts[number]]
 
     def _runs(self, paths: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
-        """Runs of the paths with their preferred process."""
+        """Runs of the paths with their preferred process.
+
+        Neighbours need the same other files: what has been nowhere yet goes in as many parts as there are processes.
+        """
         length = max(1, -(-len(paths) // min(self._count * _RUNS, _MOST_RUNS)))
-        if not self._homes:
-            starts = range(0, len(paths), length)
-            yield from ((number % self._count, paths[start : start + length]) for number, start in enumerate(starts))
-            return
+        homes = [self._homes.get(path, at * self._count // len(paths)) for at, path in enumerate(paths)]
         for home in range(self._count):
-            own = [path for path in paths if self._homes.get(path, 0) == home]
+            own = [path for path, wanted in zip(paths, homes, strict=True) if wanted == home]
             yield from ((home, own[start : start + length]) for start in range(0, len(own), length))
 
     def _start(self) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from leakfix.ir.nodes import (
     Argument,
@@ -27,7 +27,7 @@ from leakfix.ir.nodes import (
     Store,
 )
 from leakfix.languages.go.packages import ERROR, UNKNOWN, GoFunction, Resolver, Type
-from leakfix.languages.go.syntax import line, plain, text, walk
+from leakfix.languages.go.syntax import line, of_kind, plain, text
 from leakfix.source import Span
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ class TooComplex(Exception):
     """The function is too large, or has syntax the grammar does not know."""
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """A name in scope: the variable it stands for, and its type."""
 
     name: str
@@ -300,20 +299,19 @@ class Expressions:
 
     def _closure(self, node: Node) -> str:
         self._see(node)
-        names = {text(item) for item in walk(node) if item.type == "identifier"}
+        names = {text(item) for item in of_kind(node, "identifier")}
         seen = tuple(sorted({known.name for name in names if (known := self._variable(name)) is not None}))
         called: set[tuple[str, str]] = set()
-        for item in walk(node):
-            if item.type == "call_expression":
-                function = item.child_by_field_name("function")
-                if function is not None and function.type == "selector_expression":
-                    known = self._variable(text(function.child_by_field_name("operand")))
-                    if known is not None:
-                        called.add((known.name, text(function.child_by_field_name("field"))))
-                elif function is not None and function.type == "identifier":
-                    known = self._variable(text(function))
-                    if known is not None:
-                        called.add((known.name, "()"))
+        for item in of_kind(node, "call_expression"):
+            function = item.child_by_field_name("function")
+            if function is not None and function.type == "selector_expression":
+                known = self._variable(text(function.child_by_field_name("operand")))
+                if known is not None:
+                    called.add((known.name, text(function.child_by_field_name("field"))))
+            elif function is not None and function.type == "identifier":
+                known = self._variable(text(function))
+                if known is not None:
+                    called.add((known.name, "()"))
         dest = self._temporary()
         self._emit(Capture(dest, seen, tuple(sorted(called))), node)
         return dest
@@ -352,8 +350,8 @@ class Expressions:
             self._builtin(name, node, dests[0])
             return
         callee = self._callee(function)
-        makes = _MAKES.match(callee.last_word) is not None or self._takes_function(node, callee)
-        callee = replace(callee, makes=makes)
+        if _MAKES.match(callee.last_word) is not None or self._takes_function(node, callee):
+            callee = callee._replace(makes=True)
         variables = [self._value(argument) for argument in self._arguments(node)]
         arguments = tuple(Argument(variable, position=at) for at, variable in enumerate(variables))
         types = self._types_of(node)

@@ -8,6 +8,7 @@ branches runs where the function ends, if it was reached.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from leakfix.languages.go.syntax import listed, own, plain, statements, text, wa
 if TYPE_CHECKING:
     from tree_sitter import Node
 
+_DEFERS_LITERAL = re.compile(rb"\bdefer\s+func\b")
 _BRANCHES = frozenset(
     "if_statement for_statement expression_switch_statement type_switch_statement select_statement".split()
 )
@@ -51,10 +53,9 @@ class Lowering(Expressions):
         for name in self.parameters():
             self._scopes[-1][name] = Variable(name, UNKNOWN)
         self._declare_parameters(node)
-        defers = body is not None and b"defer " in (body.text or b"")
-        deferred = [item for item in own(body) if item.type == "defer_statement"] if body is not None and defers else []
-        for item in deferred:
-            if (literal := _deferred_literal(item)) is not None and _is_late(item, literal):
+        for item in own(body) if body is not None and _DEFERS_LITERAL.search(body.text or b"") else ():
+            literal = _deferred_literal(item) if item.type == "defer_statement" else None
+            if literal is not None and _is_late(item, literal):
                 flag = f"%defer{item.start_byte}"
                 self._emit(Constant(flag, Fact.FALSE), item)
                 self._deferred.append((flag, literal))

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 from leakfix.languages.go.syntax import line, listed, parsed, text
 from leakfix.source import SourceFile
@@ -24,8 +25,7 @@ _VERSION = re.compile(r"v\d+")
 _LARGEST_PACKAGE = 2000  # files
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(NamedTuple):
     """What is known of a value.
 
     name: its symbolic name, "" where nothing is known; element: what it holds (slices, maps, channels), or what a
@@ -61,10 +61,15 @@ class GoFile:
     root: Node
     imports: dict[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def path(self) -> str:
         """Where it is."""
         return self.source.path
+
+    @cached_property
+    def folder(self) -> str:
+        """The folder it is in."""
+        return os.path.dirname(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,14 @@ class Package:
     variables: dict[str, tuple[Node, GoFile]] = field(default_factory=dict)
     """The specification that declares a package variable."""
 
+    @cached_property
+    def declared(self) -> dict[str, list[GoFunction]]:
+        """The functions and methods of each file."""
+        found: dict[str, list[GoFunction]] = {}
+        for function in self.functions.values():
+            found.setdefault(function.file.path, []).append(function)
+        return found
+
 
 class Packages:
     """The project's packages, read on demand and kept. read: the bytes of a file; names: the Go files of a folder."""
@@ -96,11 +109,13 @@ class Packages:
         self._packages: dict[str, Package] = {}
         self._modules: dict[str, tuple[str, str] | None] = {}
         self._kept: dict[str, GoFile] = {}
+        self._folders: dict[tuple[str, str], str | None] = {}
 
     def with_source(self, source: SourceFile) -> Packages:
         """The same project with one file replaced; what was parsed of the others is shared."""
         other = Packages(self._read, {**self._replaced, source.path: source})
         other._modules = self._modules
+        other._folders = self._folders
         other._kept = {path: file for path, file in self._kept.items() if path != source.path}
         folder = os.path.dirname(source.path)
         other._packages = {name: package for name, package in self._packages.items() if name != folder}
@@ -120,12 +135,18 @@ class Packages:
 
     def of_import(self, path: str, near: str) -> Package | None:
         """The project's package of an import path, as a file of a folder sees it; None for other people's."""
+        if (path, near) not in self._folders:
+            self._folders[path, near] = self._folder_of(path, near)
+        folder = self._folders[path, near]
+        return self.of_folder(folder) if folder is not None else None
+
+    def _folder_of(self, path: str, near: str) -> str | None:
         module = self._module(near)
         if module is None or not (path == module[0] or path.startswith(module[0] + "/")):
             return None
         inside = path[len(module[0]) :].strip("/")
         folder = os.path.join(module[1], *inside.split("/")) if inside else module[1]
-        return self.of_folder(os.path.normpath(folder) if folder else "") if os.path.isdir(folder or ".") else None
+        return (os.path.normpath(folder) if folder else "") if os.path.isdir(folder or ".") else None
 
     def _module(self, folder: str) -> tuple[str, str] | None:
         """The path and the folder of the module a folder belongs to (go.mod)."""
@@ -256,6 +277,8 @@ class Resolver:
 
     def __init__(self, packages: Packages) -> None:
         self.packages = packages
+        self._given: dict[str, tuple[Type, ...]] = {}
+        self._members: dict[tuple[str, str], Type] = {}
 
     def declared(self, node: Node | None, file: GoFile) -> Type:
         """The type a type expression names."""
@@ -267,7 +290,7 @@ class Resolver:
                 if name == "error":
                     return ERROR
                 package = self._package_of(file)
-                return Type(f"@{package.folder}:{name}()") if name in package.types else Type()
+                return Type(f"@{package.folder}:{name}()") if name in package.types else UNKNOWN
             case "qualified_type":
                 return self.imported(
                     text(node.child_by_field_name("package")), text(node.child_by_field_name("name")), file
@@ -289,7 +312,7 @@ class Resolver:
         path = file.imports.get(qualifier)
         if path is None:
             return UNKNOWN
-        package = self.packages.of_import(path, os.path.dirname(file.path))
+        package = self.packages.of_import(path, file.folder)
         return Type(f"@{package.folder}:{name}()") if package is not None else Type(f"{path}.{name}()")
 
     def results(self, node: Node | None, file: GoFile) -> tuple[Type, ...]:
@@ -300,8 +323,16 @@ class Resolver:
             return tuple(self.declared(declared, file) for _, declared, _ in parameters_of(node))
         return (self.declared(node, file),)
 
+    def given(self, function: GoFunction) -> tuple[Type, ...]:
+        """The types of what a function of the project gives."""
+        found = self._given.get(function.name)
+        if found is None:
+            result = function.node.child_by_field_name("result")
+            found = self._given[function.name] = self.results(result, function.file)
+        return found
+
     def _package_of(self, file: GoFile) -> Package:
-        return self.packages.of_folder(os.path.dirname(file.path))
+        return self.packages.of_folder(file.folder)
 
     def declaration(self, name: str) -> TypeDeclaration | None:
         """The declaration of a type of the project, by its symbolic name."""
@@ -331,12 +362,19 @@ class Resolver:
         """What ``value.name`` is: a field, or a method as something to be called."""
         if not of.name:
             return UNKNOWN
+        if depth:
+            return self._member(of, name, depth)
+        if (of.name, name) not in self._members:
+            self._members[of.name, name] = self._member(of, name, depth)
+        return self._members[of.name, name]
+
+    def _member(self, of: Type, name: str, depth: int) -> Type:
         found = self.declaration(of.name)
         if found is None:
             return Type(f"{of.name}.{name}")
         method = self.function(f"{of.name[:-2]}.{name}")
         if method is not None:
-            return Type(method.name, results=self.results(method.node.child_by_field_name("result"), method.file))
+            return Type(method.name, results=self.given(method))
         node = found.node.child_by_field_name("type")
         if node is None or depth > 6:
             return UNKNOWN
@@ -409,7 +447,7 @@ class Resolver:
                 package = self._package_of(file)
                 function = package.functions.get(name)
                 if function is not None:
-                    return Type(function.name, results=self.results(function.node.child_by_field_name("result"), file))
+                    return Type(function.name, results=self.given(function))
                 return self.variable(package, name)
             case "parenthesized_expression":
                 return self.expression(node.named_children[0], file, local) if node.named_children else UNKNOWN
@@ -441,13 +479,12 @@ class Resolver:
             return UNKNOWN
         if operand.type == "identifier" and local(text(operand)) is None and text(operand) in file.imports:
             path = file.imports[text(operand)]
-            package = self.packages.of_import(path, os.path.dirname(file.path))
+            package = self.packages.of_import(path, file.folder)
             if package is None:
                 return Type(f"{path}.{name}")
             function = package.functions.get(name)
             if function is not None:
-                results = self.results(function.node.child_by_field_name("result"), function.file)
-                return Type(function.name, results=results)
+                return Type(function.name, results=self.given(function))
             return self.variable(package, name)
         return self.member(self.expression(operand, file, local), name)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from leakfix.ir.nodes import Call, Callee, Function
 from leakfix.languages.go.expressions import TooComplex, Variable
@@ -12,7 +12,10 @@ from leakfix.languages.go.lower import Lowering
 from leakfix.languages.go.packages import GoFile, GoFunction, Packages, Resolver, parameters_of
 from leakfix.languages.go.syntax import line, own, text
 
-_CALLED = re.compile(rb"([A-Za-z_]\w*)(?:\[[^\]\n]*\])?\(")
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+_CALLED = re.compile(rb"\b([A-Za-z_]\w*+)(?:\[[^\]\n]*\])?\(")
 _CARRIES_NOTHING = frozenset({"slice_type", "map_type", "array_type", "channel_type", "function_type"})
 _BASIC = frozenset(
     "error bool string byte rune int int8 int16 int32 int64 uint uint8 uint16 uint32 uint64 uintptr float32 float64 "
@@ -33,10 +36,8 @@ class GoProgram:
 
     def declared(self, file: GoFile) -> Iterator[GoFunction]:
         """The functions and methods of a file."""
-        package = self.packages.of_folder(os.path.dirname(file.path))
-        for function in package.functions.values():
-            if function.file.path == file.path:
-                yield function
+        package = self.packages.of_folder(file.folder)
+        return iter(package.declared.get(file.path, ()))
 
     def literals(self, function: GoFunction) -> list[GoFunction]:
         """The function literals in a function, as functions of their own; what is in those is asked of them."""
@@ -53,12 +54,30 @@ class GoProgram:
     def callees(self, name: str) -> Sequence[Callee]:
         """What the project's function of that name calls; nothing where its type says that it can hand nothing out."""
         declared = self.resolver.function(name)
-        if declared is None or not _may_hand_out(declared):
+        if declared is None or not self._may_hand_out(declared):
             return ()
         function = self.function(name)
         if function is None:
             return ()
         return [node.op.callee for node in function.graph.nodes if isinstance(node.op, Call)]
+
+    def _may_hand_out(self, function: GoFunction) -> bool:
+        """Whether a result is of a type whose value may be something acquired: none of the language's own.
+
+        Neither is it a struct of the project: what that is given lives in it, and is not handed out.
+        """
+        result = function.node.child_by_field_name("result")
+        if result is None:
+            return False
+        kinds = [kind for _, kind, _ in parameters_of(result)] if result.type == "parameter_list" else [result]
+        return any(kind is not None and self._may_be_acquired(kind, function.file) for kind in kinds)
+
+    def _may_be_acquired(self, kind: Node, file: GoFile) -> bool:
+        if kind.type in _CARRIES_NOTHING or text(kind) in _BASIC:
+            return False
+        found = self.resolver.declaration(self.resolver.declared(kind, file).name)
+        declared = found.node.child_by_field_name("type") if found is not None else None
+        return declared is None or declared.type != "struct_type"
 
     def constructor(self, name: str) -> Function | None:
         """Go has none."""
@@ -100,16 +119,6 @@ def _gives_function(function: GoFunction) -> bool:
     """Whether a function hands out a function, too: most likely the one that releases what it hands out."""
     result = function.node.child_by_field_name("result")
     return result is not None and any(node.type == "function_type" for node in own(result))
-
-
-def _may_hand_out(function: GoFunction) -> bool:
-    """Whether a result is of a type whose value may be, or hold, something acquired: none of the language's own."""
-    result = function.node.child_by_field_name("result")
-    if result is None:
-        return False
-    kinds = [kind for _, kind, _ in parameters_of(result)] if result.type == "parameter_list" else [result]
-    known = [kind for kind in kinds if kind is not None]
-    return any(kind.type not in _CARRIES_NOTHING and text(kind) not in _BASIC for kind in known)
 
 
 def words_of(function: GoFunction) -> set[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 
 from leakfix.ir.nodes import (
@@ -598,7 +597,7 @@ class Lowering:
             receiver, lasting = self.receiver(node.func)
             method = node.func.attr if isinstance(node.func, ast.Attribute) else None
             known = Callee(names, receiver, method, _written(node.func), lasting)
-        return replace(known, makes=_is_class_name(known.last_word))
+        return known._replace(makes=_is_class_name(known.last_word))
 
     def with_bases(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """A class of the project is also known by the library classes it derives from."""

@@ -85,30 +85,33 @@ def loop_round(node: Node) -> Node | None:
     return None
 
 
-def ends(node: Node) -> bool:
+def ends(block: Node) -> bool:
     """Whether a block never goes on behind its end."""
-    body = statements(node)
-    if not body:
-        return False
-    last = body[-1]
-    if last.type in _ENDS:
-        return True
-    if last.type == "expression_statement" and last.named_children:
-        call = last.named_children[0]
-        called = text(call.child_by_field_name("function")) if call.type == "call_expression" else ""
-        return _FATAL.fullmatch(called) is not None
-    if last.type == "if_statement":
-        alternative = last.child_by_field_name("alternative")
-        consequence = last.child_by_field_name("consequence")
-        return consequence is not None and ends(consequence) and alternative is not None and _branch_ends(alternative)
-    return False
+    body = statements(block)
+    return bool(body) and never_goes_on(body[-1])
 
 
-def _branch_ends(node: Node) -> bool:
-    if node.type == "block":
-        return ends(node)
-    consequence, alternative = node.child_by_field_name("consequence"), node.child_by_field_name("alternative")
-    return consequence is not None and ends(consequence) and alternative is not None and _branch_ends(alternative)
+def never_goes_on(statement: Node) -> bool:
+    """Whether nothing behind a statement is reached from it."""
+    match statement.type:
+        case "expression_statement":
+            return any(_is_fatal(child) for child in statement.named_children)
+        case "block":
+            return ends(statement)
+        case "if_statement":
+            parts = [statement.child_by_field_name(part) for part in ("consequence", "alternative")]
+            return all(part is not None and never_goes_on(part) for part in parts)
+        case "expression_switch_statement" | "type_switch_statement":
+            cases = [child for child in statement.named_children if child.type.endswith("_case")]
+            left = any(text(item) == "break" and _leaves(item, statement) for item in own(statement))
+            default = any(case.type == "default_case" for case in cases)
+            return default and not left and all(map(ends, cases))
+    return statement.type in _ENDS
+
+
+def _is_fatal(call: Node) -> bool:
+    called = text(call.child_by_field_name("function")) if call.type == "call_expression" else ""
+    return _FATAL.fullmatch(called) is not None
 
 
 def is_error_check(statement: Node, error: str) -> bool:
@@ -120,7 +123,7 @@ def is_error_check(statement: Node, error: str) -> bool:
         return False
     alternative = statement.child_by_field_name("alternative")
     return ends(consequence) and (
-        alternative is None or _branch_ends(alternative) or is_error_check(alternative, error)
+        alternative is None or never_goes_on(alternative) or is_error_check(alternative, error)
     )
 
 
