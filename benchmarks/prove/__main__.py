@@ -32,7 +32,8 @@ EMPTY_PAGE = f"{table.BEGIN}{table.END}"
 def main() -> int:
     """Do what the arguments ask for."""
     options = _options()
-    # Also when somebody else ends us, servers and databases go first.
+    # However somebody ends us, servers and databases go first.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if options.render:
         output = options.output or DOCS
@@ -72,7 +73,7 @@ def measure(services: list[Service], seconds: float) -> tuple[record.Record, boo
 
 
 def _before_and_after(service: Service, postgresql: Server, seconds: float) -> record.Record:
-    with tempfile.TemporaryDirectory(prefix="leakfix-prove-", ignore_cleanup_errors=True) as temporary:
+    with tempfile.TemporaryDirectory(prefix="leakfix-services-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary) / service.folder
         shutil.copytree(APPS / service.folder, folder, ignore=NEVER_COPIED)
         print(f"\n{service.title}: before the repair ...", flush=True)

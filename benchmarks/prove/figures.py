@@ -48,8 +48,8 @@ class Comparison:
 
     compared: int
     different: Sequence[str]  # both succeeded, with another status or body
-    refused_before: Sequence[str]  # below 500, but refused as it was not in the other phase
-    refused_after: Sequence[str]
+    refused_before: int  # with a status from 400 to 499 that the other phase did not give
+    refused_after: int
 
 
 def figures(phase: Phase) -> Figures:
@@ -101,8 +101,8 @@ def compare(before: Sequence[Answer], after: Sequence[Answer]) -> Comparison:
     return Comparison(
         compared=len(both),
         different=[path for path in both if len(_successes(told[path]) | _successes(tells[path])) > 1],
-        refused_before=[path for path in both if _refusals(told[path]) - _refusals(tells[path])],
-        refused_after=[path for path in both if _refusals(tells[path]) - _refusals(told[path])],
+        refused_before=sum(bool(_refusals(told[path]) - _refusals(tells[path])) for path in both),
+        refused_after=sum(bool(_refusals(tells[path]) - _refusals(told[path])) for path in both),
     )
 
 

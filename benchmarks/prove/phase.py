@@ -43,13 +43,18 @@ def run_phase(service: Service, folder: Path, postgresql: Server, seconds: float
             run(_filled(command, port), folder, known)
         if service.rows:
             database.fill(service.rows)
-        with running(_filled(service.server, port), folder, known, port, service.ready) as process:
+        with running(server_command(service, port), folder, known, port, service.ready) as process:
             warm(port, service.routes, service.rate)
             refused, load = postgresql.refusals(), Load(port, service.routes, service.rate, seconds)
             with sampled(database, process) as samples:
                 load.run()
             refused = postgresql.refusals() - refused
             return Phase(tuple(load.answers), samples, process.failures(), refused)
+
+
+def server_command(service: Service, port: int) -> list[str]:
+    """The command line of the server; whatever is to watch the server from within goes in front of it here."""
+    return _filled(service.server, port)
 
 
 def repair(folder: Path) -> str:

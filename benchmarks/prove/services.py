@@ -50,7 +50,7 @@ FASTAPI = Service(
         *("--log-level", "warning", "--timeout-graceful-shutdown", "1"),
     ),
     ready="/reports/status",
-    rate=160,
+    rate=120,
     prepare=(("{python}", "-c", "from orders.database import create_tables; create_tables()"),),
     rows="""
         insert into price (item, cents) select 'item ' || n, n * 10 from generate_series(1, 20000) n;

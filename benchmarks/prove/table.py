@@ -60,7 +60,7 @@ def table(record: Record, name: str) -> str:
 def short(record: Record) -> str:
     """One line for each service: the table of the front page."""
     lines = [
-        "| before → after | open connections, highest | failed or given up | wait, p95 | memory growth |",
+        "| before → after | open connections, highest | failed or given up | wait, p95 | growth per 1,000 answers |",
         "|---|--:|--:|--:|--:|",
     ]
     for service in record["services"].values():
@@ -68,7 +68,7 @@ def short(record: Record) -> str:
             _both(service, lambda it: _whole(it["open_highest"])),
             _both(service, lambda it: _share(it["failed"] + it["unanswered"], it["sent"])),
             _both(service, lambda it: _milliseconds(it["latency_p95"])),
-            _both(service, lambda it: f"{it['memory_growth']:.1f} MB"),
+            _both(service, lambda it: f"{it['memory_per_thousand']:.1f} MB"),
         ]
         lines.append(f"| {service['title']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -108,7 +108,8 @@ def _answers(service: Record) -> str:
         "refused_before": "{} refused before that were not refused after",
         "refused_after": "{} refused after that were not refused before",
     }
-    exceptions = [note.format(len(answers[kind])) for kind, note in notes.items() if answers[kind]]
+    numbers = {**answers, "different": len(answers["different"])}
+    exceptions = [note.format(_whole(numbers[kind])) for kind, note in notes.items() if numbers[kind]]
     if not exceptions:
         return f"{said}, each with the same status and body."
     return f"{said}, {', '.join(exceptions)}, the others with the same status and body."
