@@ -64,6 +64,7 @@ def of_service(service: Service, repaired: str, phases: tuple[Phase, Phase], com
         "source": f"fixtures/apps/{service.folder}",
         "pools": service.pools,
         "rate": service.rate,
+        "leaky_share": round(service.leaky_share(), 3),
         "repair": repaired,
         "before": as_record(figures(before)),
         "after": as_record(figures(after)),
@@ -102,7 +103,7 @@ def _cpu() -> str:
 
 def _system() -> str:
     try:
-        return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {platform.system()} {platform.release()}"
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
     except OSError:
         return f"{platform.system()} {platform.release()}"
 

@@ -34,6 +34,10 @@ class Service:
     pools: str = ""  # what it allows itself, for people
     program: str = ""  # that it is built with
 
+    def leaky_share(self) -> float:
+        """How much of what is asked for goes to routes that leak, at least on some path."""
+        return sum(route.weight for route in self.routes if route.leaks) / sum(route.weight for route in self.routes)
+
     def missing(self) -> str:
         """Why it cannot be run here, if so."""
         if self.program and shutil.which(self.program) is None:

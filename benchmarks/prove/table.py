@@ -43,7 +43,13 @@ def section(record: Record, name: str) -> str:
     """The picture, the table and the notes of one service."""
     service = record["services"][name]
     picture = f"![Connections of the service over time, before and after](proof/connections-{name}.svg)"
-    notes = [f"- Pools: {service['pools']}.", f"- Repair: {service['repair']}", *_causes(service), _answers(service)]
+    notes = [
+        f"- Load: {service['rate']} requests per second, {service['leaky_share']:.0%} of them to routes that leak.",
+        f"- Pools: {service['pools']}.",
+        f"- Repair: {service['repair']}",
+        *_causes(service),
+        _answers(service),
+    ]
     return "\n\n".join([f"## {service['title']}", picture, table(record, name), "\n".join(notes)])
 
 
