@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-review test docs corpus format clean
+.PHONY: demo demo-review test docs prove corpus format clean
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
@@ -30,6 +30,15 @@ test: $(READY)
 
 docs: $(READY)
 	$(BIN)/python scripts/readme.py
+
+# Leaky services on a PostgreSQL of their own, under load, before and after their repair; writes docs/proof.md.
+PROVE_READY := $(VENV)/.ready-prove
+$(PROVE_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . --group runtime --group apps --group prove
+	touch $(PROVE_READY)
+
+prove: $(PROVE_READY)
+	@PYTHONPATH=benchmarks $(BIN)/python -m prove $(OPTIONS)
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
