@@ -14,15 +14,18 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from prove import plot, record, table
+from prove.agreement import agreement
 from prove.figures import compare
 from prove.phase import CommandFailed, repair, run_phase
 from prove.postgresql import Server, running_server
 from prove.process import ServerFailed
 from prove.services import SERVICES, Service
 
+WATCHED = 10.0  # seconds
 ROOT = Path(__file__).parents[2]
 APPS, DOCS = ROOT / "fixtures" / "apps", ROOT / "docs"
 NEVER_COPIED = shutil.ignore_patterns("__pycache__", "*.sqlite3*")
@@ -78,10 +81,21 @@ def _before_and_after(service: Service, postgresql: Server, seconds: float) -> r
         shutil.copytree(APPS / service.folder, folder, ignore=NEVER_COPIED)
         print(f"\n{service.title}: before the repair ...", flush=True)
         before = run_phase(service, folder, postgresql, seconds)
+        agreed = _agreement(service, folder, postgresql, seconds)
         repaired = repair(folder)
         print(f"{service.title}: {repaired} After the repair ...", flush=True)
         after = run_phase(service, folder, postgresql, seconds)
-    return record.of_service(service, repaired, (before, after), compare(before.answers, after.answers))
+    return record.of_service(service, repaired, (before, after), compare(before.answers, after.answers), agreed)
+
+
+def _agreement(service: Service, folder: Path, postgresql: Server, seconds: float) -> Mapping[str, list[str]]:
+    """What analysis and a watched run say of the service as it is; nothing of one that is not in Python."""
+    if service.program:
+        return {}
+    print(f"{service.title}: watched from within ...", flush=True)
+    evidence = folder.with_name("evidence.json")
+    run_phase(service, folder, postgresql, min(seconds, WATCHED), evidence)
+    return agreement(folder, evidence)
 
 
 def write_documents(measured: record.Record, output: Path) -> None:

@@ -33,8 +33,13 @@ class Phase:
     refusals: int  # connections that PostgreSQL refused
 
 
-def run_phase(service: Service, folder: Path, postgresql: Server, seconds: float) -> Phase:
-    """Run the service as its folder has it, under load for so many seconds."""
+def run_phase(
+    service: Service, folder: Path, postgresql: Server, seconds: float, evidence: Path | None = None
+) -> Phase:
+    """Run the service as its folder has it, under load for so many seconds.
+
+    evidence: where what the service acquires and releases is written, if it is to be watched from within.
+    """
     with new_database(postgresql) as database:
         port = free_port()
         url = f"{database.url}{service.database_options}"
@@ -43,7 +48,7 @@ def run_phase(service: Service, folder: Path, postgresql: Server, seconds: float
             run(_filled(command, port), folder, known)
         if service.rows:
             database.fill(service.rows)
-        with running(server_command(service, port), folder, known, port, service.ready) as process:
+        with running(server_command(service, port, evidence), folder, known, port, service.ready) as process:
             warm(port, service.routes, service.rate)
             refused, load = postgresql.refusals(), Load(port, service.routes, service.rate, seconds)
             with sampled(database, process) as samples:
@@ -52,9 +57,10 @@ def run_phase(service: Service, folder: Path, postgresql: Server, seconds: float
             return Phase(tuple(load.answers), samples, process.failures(), refused)
 
 
-def server_command(service: Service, port: int) -> list[str]:
-    """The command line of the server; whatever is to watch the server from within goes in front of it here."""
-    return _filled(service.server, port)
+def server_command(service: Service, port: int, evidence: Path | None) -> list[str]:
+    """The command line of the server, watched from within where evidence is asked for."""
+    watcher = [sys.executable, "-m", "leakfix", "run", "--report", str(evidence), "--"] if evidence else []
+    return [*watcher, *_filled(service.server, port)]
 
 
 def repair(folder: Path) -> str:

@@ -124,10 +124,10 @@ def _wait_until_ready(process: Process, path: str) -> None:
 
 
 def _end(handle: subprocess.Popen[bytes]) -> None:
-    """End the group as a deployment does: ask, and after a while insist."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(handle.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            handle.wait(STOP_LIMIT)
+    """End the server as a deployment does: ask, and after a while insist, with all that it started."""
+    handle.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        handle.wait(STOP_LIMIT)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(handle.pid, signal.SIGKILL)
     handle.wait()

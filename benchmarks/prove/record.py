@@ -56,8 +56,14 @@ def of_run(seconds: float, postgresql: str) -> Record:
     }
 
 
-def of_service(service: Service, repaired: str, phases: tuple[Phase, Phase], comparison: Comparison) -> Record:
-    """What both phases of a service showed."""
+def of_service(
+    service: Service,
+    repaired: str,
+    phases: tuple[Phase, Phase],
+    comparison: Comparison,
+    agreed: Mapping[str, Sequence[str]],
+) -> Record:
+    """What both phases of a service showed, and who saw which of its leaks."""
     before, after = phases
     return {
         "title": service.title,
@@ -69,6 +75,7 @@ def of_service(service: Service, repaired: str, phases: tuple[Phase, Phase], com
         "before": as_record(figures(before)),
         "after": as_record(figures(after)),
         "answers": as_record(comparison),
+        "agreement": agreed,
         "samples": {"before": _columns(before), "after": _columns(after)},
     }
 

@@ -49,6 +49,7 @@ def section(record: Record, name: str) -> str:
         f"- Repair: {service['repair']}",
         *_causes(service),
         _answers(service),
+        *_agreement(service),
     ]
     return "\n\n".join([f"## {service['title']}", picture, table(record, name), "\n".join(notes)])
 
@@ -119,6 +120,18 @@ def _answers(service: Record) -> str:
     if not exceptions:
         return f"{said}, each with the same status and body."
     return f"{said}, {', '.join(exceptions)}, the others with the same status and body."
+
+
+def _agreement(service: Record) -> list[str]:
+    """Who saw which leak, where analysis and a watched run were compared; what both saw is only counted."""
+    seen = service.get("agreement") or {}
+    if not seen:
+        return []
+    said = [f"{len(places)} {who}" for who, places in seen.items() if places]
+    lines = [f"- Leaks of the tables seen by analysis and in a run that was watched: {', '.join(said)}."]
+    for who, places in list(seen.items())[1:]:
+        lines += [f"  - {who}: {', '.join(f'`{place}`' for place in places)}"] if places else []
+    return lines
 
 
 def _both(service: Record, shown: Callable[[Record], str]) -> str:
