@@ -211,9 +211,7 @@ def _evidence(container: Container, fill: Fill, said: str) -> int:
         found += 1
     if found and _is_made_from_key(fill):
         found += 1
-    elif not words.isdisjoint(_STORES):
-        found -= 2
-    if not words.isdisjoint(_REMEMBERS):
+    elif not words.isdisjoint(_STORES) or not words.isdisjoint(_REMEMBERS):
         found -= 2
     return found
 
