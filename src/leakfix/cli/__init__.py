@@ -17,7 +17,7 @@ from leakfix.cli.terminal import complain
 from leakfix.config import ConfigError
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
-COMMANDS = ("check", "apply", "review", "branch", "pr", "bot", "fleet", "rules", "explain", "new")
+COMMANDS = ("check", "apply", "review", "branch", "pr", "bot", "fleet", "watch", "rules", "explain", "new")
 
 
 class LazyGroup(click.Group):
