@@ -27,7 +27,7 @@ def test_one_picture(watch: Watch, client: Client, invoke: Invoke, postgresql: P
     until(watch, lambda seen: bool(seen.idle_in_transaction))
     result = invoke("watch", "--once", postgresql.uri())
     assert (result.code, result.err) == (0, "")
-    assert "own connection not counted" in result.out
+    assert "this one not counted" in result.out
     assert f" of {LIMIT} connections (" in result.out
     assert "1 idle in transaction" in result.out
     assert f"pid {holder.info.backend_pid}, orders, postgres" in result.out

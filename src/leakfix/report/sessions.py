@@ -22,6 +22,7 @@ ROWS = 10
 AGE_WIDTH = 12  # of "119 min 59 s"
 FIXED = 16  # lines of a picture that are there whatever it shows
 LEAST_ROWS = 2
+OWN = ", this one not counted"
 NAMES = {State.ABORTED: "aborted in transaction"}
 
 
@@ -65,7 +66,6 @@ def _heading(label: str, snapshot: Snapshot) -> Text:
     return Text.assemble(
         (visible(label), "bold"),
         f"  {visible(snapshot.version)}  {_clock(snapshot.taken)}",
-        ("  own connection not counted", "dim"),
         overflow="ellipsis",
         no_wrap=True,
     )
@@ -78,11 +78,11 @@ def _silence(silence: Silence) -> Text:
 def _usage(snapshot: Snapshot) -> Text:
     share = snapshot.share
     if share is None:
-        return Text(f"connections  {snapshot.used}, without a limit that is known")
+        return Text(f"connections  {snapshot.used}{OWN}, without a limit that is known")
     colour = _colour(share)
     filled = min(BAR, round(share * BAR))
     bar = ("━" * filled, colour), ("━" * (BAR - filled), "dim")
-    return Text.assemble("connections  ", *bar, "  ", (_used(snapshot), f"bold {colour}"))
+    return Text.assemble("connections  ", *bar, "  ", (_used(snapshot), f"bold {colour}"), (OWN, "dim"))
 
 
 def _used(snapshot: Snapshot) -> str:
