@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from leakfix.cli.options import registry_for
 from leakfix.cli.terminal import complain
 from leakfix.config import load
+from leakfix.project.display import visible
 
 CANNOT_RUN = 127
 """What shells answer where a command is not found."""
+
+CANNOT_REPORT = 2
 
 
 @click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -45,11 +48,17 @@ def command(
         complain("error", str(error))
         return CANNOT_RUN
     if ended.silent:
-        complain("warning", f"{ended.silent} processes were killed and could not tell what they held")
-    if not ended.evidence.processes:
+        complain("warning", f"{ended.silent} processes were killed or replaced, and could not tell what they held")
+    for text in ended.unwatched:
+        complain("warning", text)
+    if not ended.evidence.processes and not ended.silent:
         complain("warning", "no Python process could be watched; those that ignore PYTHONPATH cannot")
-    sys.stderr.write("".join(told(ended.evidence, command_line[0])))
+    lines = "".join(told(ended.evidence, command_line[0])).splitlines()
+    click.echo("\n".join(visible(line) for line in lines), err=True)
     if report is not None:
-        with open(report, "w", encoding="utf-8") as stream:
-            stream.write(dumped(ended.evidence) + "\n")
+        try:
+            Path(report).write_text(dumped(ended.evidence) + "\n", encoding="utf-8")
+        except OSError as error:
+            complain("error", f"{report}: {error.strerror or error}")
+            return ended.code or CANNOT_REPORT
     return 1 if fail and not ended.code and ended.evidence.unreleased else ended.code
