@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "leave (`sqlalchemy/engine`, globs), `off` leaves the test alone.",
     )
     plugin = config.stash.get(_KEY, None)
-    if plugin is not None and config.pluginmanager.hasplugin("xdist"):
+    if plugin is not None:
         config.pluginmanager.register(_Workers(plugin), "leakfix-workers")
 
 
@@ -104,7 +104,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Switch on for a test that is marked."""
     plugin = item.config.stash.get(_KEY, None)
     marker = item.get_closest_marker("leakfix")
-    if marker is not None and not marker.kwargs.get("off"):
+    asks = "leakfix" in getattr(item, "fixturenames", ())
+    if asks or (marker is not None and not marker.kwargs.get("off")):
         plugin = _plugin(item.config)
         plugin.begin(item.nodeid)
     elif plugin is not None and plugin.everywhere:
@@ -112,6 +113,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     try:
         return (yield)
     finally:
+        plugin = item.config.stash.get(_KEY, None)
         if plugin is not None:
             plugin.end()
 
@@ -147,8 +149,9 @@ class Plugin:
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[Any]:
         """What a fixture acquires that outlives the test is looked at when the fixture ends."""
         before = self.tracker.ledger.tag
-        if fixturedef.scope != "function" and before:
-            self.tracker.ledger.tag = _tag(fixturedef)
+        if fixturedef.scope == "function" or not before:
+            return (yield)
+        self.tracker.ledger.tag = _tag(fixturedef)
         try:
             return (yield)
         finally:

@@ -121,8 +121,8 @@ def test_an_identity_that_is_given_again_is_somebody_else(ledger: Ledger) -> Non
 def test_what_is_released_twice_is_released_once(ledger: Ledger) -> None:
     thing = Thing()
     note(ledger, thing)
-    ledger.released(thing, None)
-    ledger.released(thing, None)
+    ledger.released(thing, None, "close")
+    ledger.released(thing, None, "close")
     (site,) = ledger.sites()
     assert (site.acquired, site.released, site.open) == (1, 1, 0)
 
@@ -131,7 +131,7 @@ def test_an_owner_forgets_what_came_back(ledger: Ledger) -> None:
     pool, lent = Thing(), Thing()
     note(ledger, pool)
     note(ledger, lent, owner=pool)
-    ledger.released(lent, None)
+    ledger.released(lent, None, "close")
     (holding,) = ledger.open()
     assert holding.children == set()
 
@@ -144,7 +144,7 @@ def test_an_owner_takes_along_what_does_not_say_that_it_is_open(ledger: Ledger) 
     note(ledger, pool)
     note(ledger, silent, owner=pool)
     note(ledger, speaking, owner=pool)
-    ledger.released(pool, None)
+    ledger.released(pool, None, "close")
     assert [holding.thing for holding in ledger.open()] == [speaking]
 
 
@@ -196,7 +196,7 @@ def test_threads_acquire_and_release_together(ledger: Ledger) -> None:
         for _ in range(200):
             thing = Thing()
             note(ledger, thing)
-            ledger.released(thing, None)
+            ledger.released(thing, None, "close")
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(work, range(8)))

@@ -9,7 +9,7 @@ import click
 
 from leakfix.cli.options import registry_for
 from leakfix.cli.terminal import complain
-from leakfix.config import load
+from leakfix.config import Config, load
 from leakfix.project.display import visible
 
 CANNOT_RUN = 127
@@ -41,7 +41,7 @@ def command(
     from leakfix.proof.launcher import CannotRun, watched
     from leakfix.runtime.evidence import dumped, told
 
-    table = registry_for(load(config_file)).table
+    table = registry_for(_configuration(config_file)).table
     try:
         ended = watched(command_line, table, packages=packages, hold=hold)
     except CannotRun as error:
@@ -62,3 +62,11 @@ def command(
             complain("error", f"{report}: {error.strerror or error}")
             return ended.code or CANNOT_REPORT
     return 1 if fail and not ended.code and ended.evidence.unreleased else ended.code
+
+
+def _configuration(named: str | None) -> Config:
+    """What is configured; the program runs in a working directory that was removed as well."""
+    try:
+        return load(named)
+    except FileNotFoundError:
+        return Config()

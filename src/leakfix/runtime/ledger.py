@@ -17,26 +17,48 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
-from types import FrameType, TracebackType
+from types import CoroutineType, FrameType, FunctionType, ModuleType, TracebackType
 
 from leakfix.resources import Held, Resource
 from leakfix.runtime.frames import Frames, Place
 
 _MOST_LOST = 10_000  # remembered one by one; the sites count all of them
 _MOST_REFUSALS = 200  # different messages
+_DEEP, _WIDE = 3, 200  # how far and how much of a thing's own parts is looked at
+_SHARED = (type, ModuleType, FunctionType, FrameType, CoroutineType)
+_CLOSING = ("closes", "commits")
 _SWEPT = 64  # looked at before an acquisition, so that many open ones do not slow it down
+
+
+def releasing_names(resource: Resource) -> Iterator[str]:
+    """The names of all methods and functions that release what a row describes."""
+    yield from resource.release
+    yield from (name.rpartition(".")[2] for name in resource.release_with)
+    yield from (f"__{a}exit__" for a, how in (("", resource.with_), ("a", resource.async_with)) if how in _CLOSING)
 
 
 class Site:
     """One acquiring line and what became of everything acquired there. peak: most open at one time."""
 
-    __slots__ = ("acquired", "lost", "open", "peak", "released", "released_at", "resource", "stack", "tags")
+    __slots__ = (
+        "acquired",
+        "lost",
+        "open",
+        "peak",
+        "released",
+        "released_at",
+        "releasing",
+        "resource",
+        "stack",
+        "tags",
+    )
 
     def __init__(self, resource: Resource, stack: tuple[Place, ...]) -> None:
         self.resource = resource
         self.stack = stack
+        self.releasing = frozenset(releasing_names(resource))
         self.acquired = 0
         self.released = 0
         self.open = 0
@@ -50,7 +72,7 @@ class Holding:
     """One thing that was acquired. started: seconds of the monotonic clock; tag: what was going on then."""
 
     __slots__ = (
-        "above", "children", "key", "lost", "own", "reference", "site", "stack", "started", "strong", "tag",
+        "above", "children", "closing", "key", "lost", "own", "reference", "site", "stack", "started", "strong", "tag",
     )  # fmt: skip
 
     def __init__(self, key: int, site: Site, stack: tuple[Place, ...], tag: str) -> None:
@@ -60,6 +82,7 @@ class Holding:
         self.tag = tag
         self.started = time.monotonic()
         self.own = 0
+        self.closing = False
         self.above: Holding | None = None
         self.strong: object = None
         self.reference: weakref.ref[object] | None = None
@@ -97,6 +120,21 @@ def _alone() -> int:
 
 
 _OURS = _alone()
+
+
+def _own_references(thing: object) -> int:
+    """How many references to a thing come from what it refers to itself: a cache, the parts of a pool."""
+    count, seen, level = 0, {id(thing)}, [thing]
+    for _ in range(_DEEP):
+        below = []
+        for part in gc.get_referents(*level) if len(level) < _WIDE else ():
+            if part is thing:
+                count += 1
+            elif id(part) not in seen and gc.is_tracked(part) and not issubclass(type(part), _SHARED):
+                seen.add(id(part))
+                below.append(part)
+        level = below
+    return count
 
 
 class _Unseen:
@@ -161,13 +199,10 @@ class Ledger:
         self.peak = 0
         self.process = os.getpid()
 
-    def acquired(
-        self, resource: Resource, thing: object, owner: int | None, stack: tuple[Place, ...] | None, own: int = 0
-    ) -> bool:
+    def acquired(self, resource: Resource, thing: object, owner: int | None, stack: tuple[Place, ...] | None) -> bool:
         """Write down that something was acquired; False where that is a library's own business or known already.
 
-        owner: the identity of what it was acquired from; stack: as ``Frames.caller`` has it; own: references it has to
-        itself, through what it keeps.
+        owner: the identity of what it was acquired from; stack: as ``Frames.caller`` has it.
         """
         key = id(thing)
         if stack is None or key in self._open or not self.active:
@@ -175,7 +210,6 @@ class Ledger:
         with self._lock:
             site = self._site(resource, stack)
             holding = Holding(key, site, stack, self.tag)
-            holding.own = own
             self._refer(holding, thing)
             self._open[key] = holding
             holding.above = above = self._open.get(owner) if owner is not None else None
@@ -207,12 +241,22 @@ class Ledger:
             except TypeError:
                 pass
         holding.strong = thing
+        holding.own = _own_references(thing)
         self._held[holding.key] = None
 
-    def released(self, thing: object, frame: FrameType | None) -> None:
-        """Write down that something was released, and with it what was made from it and says that it is closed."""
+    def releasing(self, thing: object) -> None:
+        """Something is about to be released: what goes with it meanwhile was not lost."""
         holding = self._open.get(id(thing))
-        if holding is None or (holding.thing is not thing):
+        if holding is not None and holding.children:
+            holding.closing = True
+
+    def released(self, thing: object, frame: FrameType | None, name: str) -> None:
+        """Write down that something was released, and with it what was made from it and says that it is closed.
+
+        name: of what was called; a connection that can only be given back is not released by being closed.
+        """
+        holding = self._open.get(id(thing))
+        if holding is None or name not in holding.site.releasing or holding.thing is not thing:
             return
         if self.frames.is_finalizing(frame, thing):
             self._lose(holding.key, "until-unreferenced")
@@ -248,6 +292,9 @@ class Ledger:
         with self._lock:
             holding = self._open.pop(key, None)
             if holding is None:
+                return
+            if holding.above is not None and holding.above.closing:
+                self._end(holding)
                 return
             _leave(holding)
             self._held.pop(key, None)
@@ -316,8 +363,8 @@ class Ledger:
         gc.collect()
         self.sweep("until-gc", everything)
         self.hold = hold
-        for holding in self.open():
-            if says_closed(holding.site.resource, holding.thing):
+        for holding in self.open():  # what can only be given back is not released by being closed
+            if holding.site.resource.release and says_closed(holding.site.resource, holding.thing):
                 with self._lock:
                     if self._open.pop(holding.key, None) is not None:
                         self._end(holding)

@@ -14,22 +14,13 @@ from typing import Any
 from leakfix.resources import Resource, ResourceTable
 from leakfix.runtime.frames import Place
 from leakfix.runtime.imports import Finder
-from leakfix.runtime.ledger import Ledger
+from leakfix.runtime.ledger import Ledger, releasing_names
 from leakfix.runtime.points import Point, points
 
 Function = Callable[..., Any]
 Stack = tuple[Place, ...] | None
 
 _CODES = set[object]()
-
-
-def _local() -> int:
-    """What getrefcount says of an object that only a local variable refers to; interpreters count differently."""
-    thing = object()
-    return sys.getrefcount(thing)
-
-
-_LOCAL = _local()
 
 
 class Patches:
@@ -141,9 +132,8 @@ class Patches:
             owner = args[0] if method and args else None
             if type(result) is CoroutineType:
                 return awaited(result, owner, patches.harmless(resource, args, kwargs))
-            own = sys.getrefcount(result) - _LOCAL
             if not patches.harmless(resource, args, kwargs):
-                patches.given(resource, result, owner, sys._getframe(), own)
+                patches.given(resource, result, owner, sys._getframe())
             return result
 
         async def awaited(coroutine: Any, owner: object, harmless: bool) -> Any:
@@ -152,9 +142,8 @@ class Patches:
             except BaseException as error:
                 patches.refused(error)
                 raise
-            own = sys.getrefcount(result) - _LOCAL
             if not harmless:
-                patches.acquired(resource, result, owner, sys._getframe(), own)
+                patches.acquired(resource, result, owner, sys._getframe())
             return result
 
         async def acquire_async(*args: Any, **kwargs: Any) -> Any:
@@ -191,42 +180,40 @@ class Patches:
                 return any(self.table.canonical(f"{each.__module__}.{each.__qualname__}") in owners for each in given)
         return False
 
-    def given(self, resource: Resource, result: object, owner: object, frame: FrameType, own: int) -> None:
+    def given(self, resource: Resource, result: object, owner: object, frame: FrameType) -> None:
         """Write down what an acquiring call gave, or will give when it is awaited or entered."""
         with self.ledger.unseen:
             if not resource.awaitable or not hasattr(type(result), "__await__"):
-                self.acquired(resource, result, owner, frame, own)
+                self.acquired(resource, result, owner, frame)
                 return
             self._watch_entering(type(result))
             stack = self.ledger.frames.caller(frame)
             if stack is not None and self.ledger.active:
                 self._pending[id(result)] = resource, id(owner), type(owner), stack
 
-    def taken(self, context: object, value: object, own: int) -> None:
+    def taken(self, context: object, value: object) -> None:
         """Write down what an awaited or entered context gave."""
         promised = self._pending.pop(id(context), None)
         if promised is not None:
             resource, owner, kind, stack = promised
-            self._written(resource, value, owner, kind, stack, own)
+            self._written(resource, value, owner, kind, stack)
 
-    def acquired(self, resource: Resource, thing: object, owner: object, frame: FrameType, own: int) -> None:
-        """Write down what was acquired. own: references it has to itself, counted before the program got it."""
+    def acquired(self, resource: Resource, thing: object, owner: object, frame: FrameType) -> None:
+        """Write down what was acquired."""
         with self.ledger.unseen:
             if thing is not None and self.ledger.active and not self.ledger.knows(thing):
-                self._written(resource, thing, id(owner), type(owner), self.ledger.frames.caller(frame), own)
+                self._written(resource, thing, id(owner), type(owner), self.ledger.frames.caller(frame))
 
     def constructed(self, resource: Resource, thing: object, frame: FrameType) -> None:
         """Write down what was just made by its class; the constructors of subclasses may still go on."""
         with self.ledger.unseen:
             if self.ledger.active and not self.ledger.knows(thing):
-                self._written(resource, thing, None, type(None), self.ledger.frames.caller(frame, thing), 0)
+                self._written(resource, thing, None, type(None), self.ledger.frames.caller(frame, thing))
 
-    def _written(
-        self, resource: Resource, thing: object, owner: int | None, kind: type, stack: Stack, own: int
-    ) -> None:
+    def _written(self, resource: Resource, thing: object, owner: int | None, kind: type, stack: Stack) -> None:
         with self.ledger.unseen:
             real = _unwrapped(thing)
-            if real is not None and self.ledger.acquired(resource, real, owner, stack, own):
+            if real is not None and self.ledger.acquired(resource, real, owner, stack):
                 self._watch_releases(type(real), resource, kind)
 
     def refused(self, error: BaseException, context: object = None) -> None:
@@ -241,9 +228,10 @@ class Patches:
         if (kind, resource.id, owner) in self._releasing:
             return
         self._releasing.add((kind, resource.id, owner))
-        leaving = [f"__{a}exit__" for a, how in (("", resource.with_), ("a", resource.async_with)) if _closes(how)]
-        for name in (*resource.release, *leaving):
-            self._releasing_method(kind, name, first=0)
+        given = {name.rpartition(".")[2] for name in resource.release_with}
+        for name in releasing_names(resource):
+            if name not in given:
+                self._releasing_method(kind, name, first=0)
         for name in resource.release_with:
             if owner is not type(None):
                 self._releasing_method(owner, name.rpartition(".")[2], first=1)
@@ -256,7 +244,7 @@ class Patches:
             value = vars(holder).get(name)
             if value is not None:
                 if callable(value) and not self._is_ours(value):
-                    self._replace(holder, name, value, self._releases(value, first))
+                    self._replace(holder, name, value, self._releases(value, first, name))
                 return
 
     def _releasing_function(self, kind: type, name: str) -> None:
@@ -265,13 +253,14 @@ class Patches:
         module = sys.modules.get(module_name or kind.__module__.partition(".")[0])
         value = _names(module).get(function)
         if callable(value) and not self._is_ours(value) and not isinstance(value, type):
-            self._replace(module, function, value, self._releases(value, first=0))
+            self._replace(module, function, value, self._releases(value, 0, function))
 
-    def _releases(self, original: Function, first: int) -> Function:
+    def _releases(self, original: Function, first: int, name: str) -> Function:
         ledger = self.ledger
 
         def release(*args: Any, **kwargs: Any) -> Any:
             try:
+                ledger.releasing(args[0] if args else None)
                 return original(*args, **kwargs)
             finally:
                 note(args, kwargs, sys._getframe())
@@ -279,6 +268,7 @@ class Patches:
         async def release_async(*args: Any, **kwargs: Any) -> Any:
             frame = sys._getframe()
             try:
+                ledger.releasing(args[0] if args else None)
                 return await original(*args, **kwargs)
             finally:
                 note(args, kwargs, frame)
@@ -286,7 +276,7 @@ class Patches:
         def note(args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: FrameType) -> None:
             with ledger.unseen:
                 for thing in args[first : first + 1] or kwargs.values():
-                    ledger.released(thing if ledger.knows(thing) else _unwrapped(thing), frame)
+                    ledger.released(thing if ledger.knows(thing) else _unwrapped(thing), frame, name)
 
         chosen = release_async if inspect.iscoroutinefunction(original) else release
         return self._own(functools.wraps(original)(chosen))
@@ -316,7 +306,7 @@ def _awaiting(original: Function, patches: Patches) -> Function:
         except BaseException as error:
             patches.refused(error, self)
             raise
-        patches.taken(self, value, sys.getrefcount(value) - _LOCAL)
+        patches.taken(self, value)
         return value
 
     return wait
@@ -330,7 +320,7 @@ def _entering(original: Function, patches: Patches) -> Function:
         except BaseException as error:
             patches.refused(error, self)
             raise
-        patches.taken(self, value, sys.getrefcount(value) - _LOCAL)
+        patches.taken(self, value)
         return value
 
     return enter
@@ -394,10 +384,6 @@ def _unwrapped(thing: object) -> object:
 def _lines(value: object) -> tuple[type, ...]:
     """A class and those it inherits from."""
     return value.__mro__ if isinstance(value, type) else ()
-
-
-def _closes(how: str) -> bool:
-    return how in ("closes", "commits")
 
 
 def _names(holder: object) -> Mapping[str, Any]:
