@@ -59,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "leakfix(allow=(), off=False): fail this test if it leaves a connection open; `allow` names kinds that it may "
-        "leave (`sqlalchemy/engine`, globs), `off` leaves the test alone.",
+        "leave (ids as in findings, globs), `off` leaves the test alone.",
     )
     plugin = config.stash.get(_KEY, None)
     if plugin is not None:

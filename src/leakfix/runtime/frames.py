@@ -23,7 +23,7 @@ _STDLIB = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("stdlib
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _DEEPEST = 24  # frames kept of a stack
 _FARTHEST = 200  # frames looked at for them
-_NEAR = 8  # frames between a finalizer and what it calls to release
+_NEAR = 4  # frames between a finalizer and what it calls to release
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,9 @@ class Frames:
     def kind(self, frame: FrameType) -> Origin:
         """Whose code runs in a frame; what was generated belongs to nobody, unless it is all of the program."""
         filename = frame.f_code.co_filename
+        known = self._known.get(filename)
+        if known is not None:
+            return known
         if not filename.startswith("<") or filename.startswith("<frozen"):
             return self.origin(filename)
         name = frame.f_globals.get("__name__")
@@ -68,6 +71,10 @@ class Frames:
         if not isinstance(file, str):
             return "project" if name == "__main__" else "stdlib"
         return "library" if self.origin(file) == "library" else "stdlib"
+
+    def is_internal(self, frame: FrameType | None) -> bool:
+        """Whether a library calls from a frame, or has switched to a stack of its own, without any frame."""
+        return frame is None or self.kind(frame) == "library"
 
     def caller(self, frame: FrameType | None, thing: object = None) -> tuple[Place, ...] | None:
         """The stack of an acquisition, the line in charge first; None where a library acts for itself.

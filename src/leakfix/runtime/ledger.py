@@ -81,7 +81,7 @@ class Holding:
         self.stack = stack
         self.tag = tag
         self.started = time.monotonic()
-        self.own = 0
+        self.own = -1  # references to itself, not counted yet
         self.closing = False
         self.above: Holding | None = None
         self.strong: object = None
@@ -135,6 +135,14 @@ def _own_references(thing: object) -> int:
                 below.append(part)
         level = below
     return count
+
+
+def _is_left(holding: Holding) -> bool:
+    """Whether nobody but the ledger and its own parts refers to something that is held."""
+    count = sys.getrefcount(holding.strong) - _OURS
+    if count > 0 and holding.own < 0:
+        holding.own = _own_references(holding.strong)
+    return count <= max(holding.own, 0)
 
 
 class _Unseen:
@@ -241,7 +249,6 @@ class Ledger:
             except TypeError:
                 pass
         holding.strong = thing
-        holding.own = _own_references(thing)
         self._held[holding.key] = None
 
     def releasing(self, thing: object) -> None:
@@ -332,7 +339,7 @@ class Ledger:
                 holding = self._open.get(key)
                 if holding is None or holding.strong is None:
                     self._held.pop(key, None)
-                elif sys.getrefcount(holding.strong) <= _OURS + holding.own:
+                elif _is_left(holding):
                     self._drop(holding, how)
                 elif len(self._held) > most:
                     self._held.pop(key, None)
@@ -340,7 +347,7 @@ class Ledger:
 
     def _drop(self, holding: Holding, how: Held) -> None:
         """Let go of what nobody else has; what refers to itself is the collector's then."""
-        self._lose(holding.key, "until-gc" if holding.own else how)
+        self._lose(holding.key, "until-gc" if holding.own > 0 else how)
         holding.strong = None
 
     def let_go(self) -> None:

@@ -36,6 +36,7 @@ class Patches:
         self._releasing: set[tuple[type, str, type | None]] = set()
         self._entering: set[type] = set()
         self._pending: dict[int, tuple[Resource, int, type, Stack]] = {}
+        self._owns = functools.lru_cache(maxsize=256)(self._owned)
         self._finder = Finder(self.points, self._told)
 
     def install(self) -> None:
@@ -108,32 +109,41 @@ class Patches:
         if self._is_ours(original) or not inspect.isfunction(original):  # that of a C type is not asked for by name
             return
         self._watch_releases(owner, resource, type(None))
-        ledger, patches = self.ledger, self
+        ledger, frames, patches = self.ledger, self.ledger.frames, self
 
         @functools.wraps(original)
-        def construct(self: object, /, *args: Any, **kwargs: Any) -> None:
+        def construct(self: object, /, *args: Any, **kwargs: Any) -> Any:
+            frame = sys._getframe().f_back
+            if frames.is_internal(frame):
+                return original(self, *args, **kwargs)
             ledger.sweep()
-            original(self, *args, **kwargs)
+            result = original(self, *args, **kwargs)
             if not patches.harmless(resource, args, kwargs):
-                patches.constructed(resource, self, sys._getframe())
+                patches.constructed(resource, self, frame)
+            return result
 
         self._replace(owner, "__init__", vars(owner).get("__init__"), self._own(construct))
 
     def _acquiring(self, original: Function, resource: Resource, method: bool) -> Function:
-        ledger, patches = self.ledger, self
+        ledger, frames, patches = self.ledger, self.ledger.frames, self
 
         def acquire(*args: Any, **kwargs: Any) -> Any:
-            ledger.sweep()
+            frame = sys._getframe().f_back
+            internal = frames.is_internal(frame)
+            if not internal:
+                ledger.sweep()
             try:
                 result = original(*args, **kwargs)
             except BaseException as error:
                 patches.refused(error)
                 raise
+            if internal and type(result) is not CoroutineType:
+                return result
             owner = args[0] if method and args else None
             if type(result) is CoroutineType:
                 return awaited(result, owner, patches.harmless(resource, args, kwargs))
             if not patches.harmless(resource, args, kwargs):
-                patches.given(resource, result, owner, sys._getframe())
+                patches.given(resource, result, owner, frame)
             return result
 
         async def awaited(coroutine: Any, owner: object, harmless: bool) -> Any:
@@ -174,13 +184,16 @@ class Patches:
             for keyword, _, name in (each.partition("=") for each in resource.unless):
                 if name in (each.__name__ for each in _lines(kwargs.get(keyword))):
                     return True
-            if resource.owned_by:
-                owners = {self.table.canonical(name).removesuffix("()") for name in resource.owned_by}
-                given = (each for value in (*args, *kwargs.values()) for each in type(value).__mro__)
-                return any(self.table.canonical(f"{each.__module__}.{each.__qualname__}") in owners for each in given)
+            kinds: tuple[Any, ...] = tuple(type(value) for value in (*args, *kwargs.values()))
+            return any(self._owns(resource.owned_by, kind) for kind in kinds)
         return False
 
-    def given(self, resource: Resource, result: object, owner: object, frame: FrameType) -> None:
+    def _owned(self, names: tuple[str, ...], kind: Any) -> bool:
+        """Whether something of a class owns all that would be acquired."""
+        owners = {self.table.canonical(name).removesuffix("()") for name in names}
+        return any(self.table.canonical(f"{each.__module__}.{each.__qualname__}") in owners for each in kind.__mro__)
+
+    def given(self, resource: Resource, result: object, owner: object, frame: FrameType | None) -> None:
         """Write down what an acquiring call gave, or will give when it is awaited or entered."""
         with self.ledger.unseen:
             if not resource.awaitable or not hasattr(type(result), "__await__"):
@@ -198,13 +211,13 @@ class Patches:
             resource, owner, kind, stack = promised
             self._written(resource, value, owner, kind, stack)
 
-    def acquired(self, resource: Resource, thing: object, owner: object, frame: FrameType) -> None:
+    def acquired(self, resource: Resource, thing: object, owner: object, frame: FrameType | None) -> None:
         """Write down what was acquired."""
         with self.ledger.unseen:
             if thing is not None and self.ledger.active and not self.ledger.knows(thing):
                 self._written(resource, thing, id(owner), type(owner), self.ledger.frames.caller(frame))
 
-    def constructed(self, resource: Resource, thing: object, frame: FrameType) -> None:
+    def constructed(self, resource: Resource, thing: object, frame: FrameType | None) -> None:
         """Write down what was just made by its class; the constructors of subclasses may still go on."""
         with self.ledger.unseen:
             if self.ledger.active and not self.ledger.knows(thing):
@@ -273,7 +286,7 @@ class Patches:
             finally:
                 note(args, kwargs, frame)
 
-        def note(args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: FrameType) -> None:
+        def note(args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: FrameType | None) -> None:
             with ledger.unseen:
                 for thing in args[first : first + 1] or kwargs.values():
                     ledger.released(thing if ledger.knows(thing) else _unwrapped(thing), frame, name)
@@ -376,9 +389,15 @@ def _came_through(error: BaseException) -> bool:
 
 def _unwrapped(thing: object) -> object:
     """What is behind a proxy that somebody else put round it."""
-    if any("__wrapped__" in vars(each) for each in type(thing).__mro__):
+    kind: Any = type(thing)
+    if _is_proxy(kind):
         return getattr(thing, "__wrapped__", thing)
     return thing
+
+
+@functools.lru_cache(maxsize=256)
+def _is_proxy(kind: Any) -> bool:
+    return any("__wrapped__" in vars(each) for each in kind.__mro__)
 
 
 def _lines(value: object) -> tuple[type, ...]:
