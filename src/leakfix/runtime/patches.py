@@ -272,6 +272,8 @@ class Patches:
         ledger = self.ledger
 
         def release(*args: Any, **kwargs: Any) -> Any:
+            if not (first or ledger.knows(args[0] if args else None)):  # most are a library's own
+                return original(*args, **kwargs)
             try:
                 ledger.releasing(args[0] if args else None)
                 return original(*args, **kwargs)
@@ -279,6 +281,8 @@ class Patches:
                 note(args, kwargs, sys._getframe())
 
         async def release_async(*args: Any, **kwargs: Any) -> Any:
+            if not (first or ledger.knows(args[0] if args else None)):
+                return await original(*args, **kwargs)
             frame = sys._getframe()
             try:
                 ledger.releasing(args[0] if args else None)
