@@ -215,7 +215,7 @@ def test_an_exception_that_is_kept_keeps(fates: Fates) -> None:
     errors = []
 
     def failing() -> None:
-        connection = sqlite3.connect(":memory:")
+        connection = sqlite3.connect(":memory:")  # leakfix: allow[sqlite3/unclosed-connection] on purpose
         connection.execute("nonsense")
 
     try:
@@ -228,10 +228,10 @@ def test_an_exception_that_is_kept_keeps(fates: Fates) -> None:
 
 
 def test_an_exception_in_a_cycle_is_the_collectors(tracker: Tracker, fates: Fates) -> None:
-    engine = sqlalchemy.create_engine("sqlite://")
+    engine = sqlalchemy.create_engine("sqlite://")  # leakfix: allow[sqlalchemy/engine-per-call] on purpose
 
     def failing() -> None:
-        session = Session(engine)
+        session = Session(engine)  # leakfix: allow[sqlalchemy/unclosed-session] on purpose
         try:
             session.execute(sqlalchemy.text("nonsense"))
         except sqlalchemy.exc.OperationalError as error:
@@ -249,7 +249,7 @@ def test_generators(fates: Fates) -> None:
             yield from (row[0] for row in connection.execute("select 1 union select 2"))
 
     def careless() -> Iterator[int]:
-        connection = sqlite3.connect(":memory:")
+        connection = sqlite3.connect(":memory:")  # leakfix: allow[sqlite3/unclosed-connection] on purpose
         yield connection.execute("select 1").fetchone()[0]
         connection.close()
 
@@ -300,7 +300,7 @@ def test_scopes_of_all_kinds(fates: Fates) -> None:
         weakref.finalize(thing, sqlite3.connect(":memory:").close)
 
     def transaction() -> None:
-        with sqlite3.connect(":memory:") as connection:
+        with sqlite3.connect(":memory:") as connection:  # leakfix: allow[sqlite3/unclosed-connection] on purpose
             connection.execute("select 1")
 
     with helper(), pytest.raises(ZeroDivisionError), helper():
@@ -349,7 +349,7 @@ def test_a_finalizer_of_its_own_is_no_release(fates: Fates) -> None:
             self.close()
 
     def careless() -> None:
-        sqlite3.connect(":memory:", factory=Careful)
+        sqlite3.connect(":memory:", factory=Careful)  # leakfix: allow[sqlite3/unclosed-connection] on purpose
 
     careless()
     assert fates() == {"careless": "until-gc"} or fates() == {"careless": "until-unreferenced"}
@@ -376,7 +376,7 @@ def test_sessions_however_they_are_made(tracker: Tracker) -> None:
             self.extra = 0
             super().close()
 
-    engine = sqlalchemy.create_engine("sqlite://")
+    engine = sqlalchemy.create_engine("sqlite://")  # leakfix: allow[sqlalchemy/engine-per-call] on purpose
     maker, registry = sessionmaker(engine), scoped_session(sessionmaker(engine, class_=Own))
     maker().close()
     Own(engine).close()
@@ -396,8 +396,8 @@ def test_a_pool_that_is_disposed_does_not_close_what_is_out(fates: Fates) -> Non
     def careless(engine: sqlalchemy.Engine) -> sqlalchemy.Connection:
         return engine.connect()
 
-    engine = sqlalchemy.create_engine("sqlite://")
-    out = careless(engine)
+    engine = sqlalchemy.create_engine("sqlite://")  # leakfix: allow[sqlalchemy/engine-per-call] on purpose
+    out = careless(engine)  # leakfix: allow[sqlalchemy/unclosed-connection] on purpose
     engine.dispose()
     assert fates()["careless"] == "forever"
     out.close()
@@ -406,7 +406,7 @@ def test_a_pool_that_is_disposed_does_not_close_what_is_out(fates: Fates) -> Non
 
 @pytest.mark.parametrize("pool", [NullPool, StaticPool])
 def test_what_the_table_says_is_harmless(tracker: Tracker, pool: type[sqlalchemy.Pool]) -> None:
-    sqlalchemy.create_engine("sqlite://", poolclass=pool)
+    sqlalchemy.create_engine("sqlite://", poolclass=pool)  # leakfix: allow[sqlalchemy/engine-per-call] on purpose
     assert not tracker.ledger.sites()
 
 
@@ -419,7 +419,7 @@ def test_a_session_of_a_connection_holds_nothing_of_its_own(fates: Fates) -> Non
 
 
 def test_many_open_at_once(tracker: Tracker) -> None:
-    kept = [connect() for _ in range(300)]
+    kept = [connect() for _ in range(300)]  # leakfix: allow[sqlite3/unclosed-connection] on purpose
     (site,) = tracker.ledger.sites()
     assert (site.open, site.peak, tracker.ledger.peak) == (300, 300, 300)
     for connection in kept:
