@@ -59,10 +59,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "leakfix(allow=(), off=False): fail this test if it leaves a connection open; `allow` names kinds that it may "
-        "leave, as its report calls them, or globs of such; `off` leaves the test alone.",
+        "leave (ids as in findings, globs), `off` leaves the test alone.",
     )
     plugin = config.stash.get(_KEY, None)
-    if plugin is not None and config.pluginmanager.hasplugin("xdist"):
+    if plugin is not None:
         config.pluginmanager.register(_Workers(plugin), "leakfix-workers")
 
 
@@ -100,19 +100,22 @@ def _plugin(config: pytest.Config, everywhere: bool = False) -> Plugin:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Switch on for a test that is marked."""
     plugin = item.config.stash.get(_KEY, None)
     marker = item.get_closest_marker("leakfix")
-    if marker is not None and not marker.kwargs.get("off"):
+    asks = "leakfix" in getattr(item, "fixturenames", ())
+    if asks or (marker is not None and not marker.kwargs.get("off")):
         plugin = _plugin(item.config)
         plugin.begin(item.nodeid)
     elif plugin is not None and plugin.everywhere:
         plugin.begin(item.nodeid)
-    result = yield
-    if plugin is not None:
-        plugin.end()
-    return result
+    try:
+        return (yield)
+    finally:
+        plugin = item.config.stash.get(_KEY, None)
+        if plugin is not None:
+            plugin.end()
 
 
 class Plugin:
@@ -130,8 +133,7 @@ class Plugin:
         self.tracker: Tracker = Tracker(Registry.load(load(None)).table, packages, options.leakfix_hold)
         self.parts: list[Evidence] = []
         self._current = ""
-        self._wider: list[str] = []
-        self._ended: list[str] = []
+        self._ended: dict[str, bool] = {}
         self._failed: set[str] = set()
         self.tracker.start()
 
@@ -147,8 +149,9 @@ class Plugin:
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[Any]:
         """What a fixture acquires that outlives the test is looked at when the fixture ends."""
         before = self.tracker.ledger.tag
-        if fixturedef.scope != "function" and before:
-            self.tracker.ledger.tag = _tag(fixturedef)
+        if fixturedef.scope == "function" or not before:
+            return (yield)
+        self.tracker.ledger.tag = _tag(fixturedef)
         try:
             return (yield)
         finally:
@@ -157,15 +160,15 @@ class Plugin:
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
         """A fixture ended: whatever it left open is told with the test that is being torn down."""
         if fixturedef.scope != "function":
-            self._ended.append(_tag(fixturedef))
+            self._ended[_tag(fixturedef)] = fixturedef.scope == "session"
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Remember who failed anyway: what an unexpected exception left open is no news."""
+        """Remember who did not come to his end: what an exception left open is no news."""
         report = yield
-        if report.when == "call" and report.failed:
+        if call.when != "teardown" and call.excinfo is not None:
             self._failed.add(item.nodeid)
         return report
 
@@ -177,13 +180,15 @@ class Plugin:
         finally:
             left = self._left(item) if self._current else []
         if left and item.nodeid not in self._failed:
-            pytest.fail(_told(left), pytrace=False)
+            pytest.fail(_told(left, str(item.config.invocation_params.dir)), pytrace=False)
         return result
 
     def _left(self, item: pytest.Item) -> list[Holding]:
         ledger, marker = self.tracker.ledger, item.get_closest_marker("leakfix")
-        tags, self._ended = [item.nodeid, *self._ended], []
-        if not any(ledger.open(tag) for tag in tags) and not ledger.has_lost:
+        ended, self._ended = {item.nodeid: False, **self._ended}, {}
+        to_the_end = [tag for tag, lasting in ended.items() if lasting]  # what lives as long as the session may stay
+        tags = [tag for tag in ended if tag not in to_the_end]
+        if not any(ledger.open(tag) for tag in tags) and not ledger.has_lost(ended):
             return []
         from leakfix.runtime.keepers import kept
 
@@ -191,13 +196,15 @@ class Plugin:
         still = [holding for tag in tags for holding in ledger.open(tag)]
         on_purpose = kept(still)
         open_now = [holding for holding in still if holding.key not in on_purpose]
-        left = [*open_now, *(holding for tag in tags for holding in ledger.lost(tag))]
+        allowed = _allowed(marker)
+        left = [
+            holding
+            for holding in (*open_now, *(each for tag in ended for each in ledger.lost(tag)))
+            if not any(fnmatchcase(holding.site.resource.id, glob) for glob in allowed)
+        ]
         for holding in left:
             holding.site.tags[item.nodeid] = None
-        allowed = _allowed(marker)
-        if marker is not None and marker.kwargs.get("off"):
-            return []
-        return [each for each in left if not any(fnmatchcase(each.site.resource.id, glob) for glob in allowed)]
+        return left
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report; a worker of pytest-xdist hands what it saw to the one that leads."""
@@ -273,19 +280,21 @@ def _tag(fixturedef: pytest.FixtureDef[Any]) -> str:
 
 
 def _allowed(marker: pytest.Mark | None) -> tuple[str, ...]:
+    if marker is not None and marker.kwargs.get("off"):
+        return ("*",)
     allowed = marker.kwargs.get("allow", ()) if marker is not None else ()
     return (allowed,) if isinstance(allowed, str) else tuple(allowed)
 
 
-def _told(left: list[Holding]) -> str:
-    from leakfix.runtime.evidence import HOW
+def _told(left: list[Holding], folder: str) -> str:
+    from leakfix.runtime.evidence import HOW, shown
     from leakfix.runtime.frames import read
 
     lines = [f"leakfix: {len(left)} left open by this test" if len(left) > 1 else "leakfix: left open by this test"]
     for holding in left[:_MOST_SHOWN]:
         noun, how = holding.site.resource.noun, HOW.get(holding.lost or "", "still open")
         lines.append(f"  {noun} ({holding.site.resource.id}), {how}, acquired at")
-        places = [read(place) for place in holding.stack[:_STACK]]
+        places = [shown(read(place), folder) for place in holding.stack[:_STACK]]
         lines += [f"    {place.path}:{place.line} in {place.function}" for place in places]
     if len(left) > _MOST_SHOWN:
         lines.append(f"  and {len(left) - _MOST_SHOWN} more")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from leakfix.cli.options import registry_for
 from leakfix.cli.terminal import complain
-from leakfix.config import load
+from leakfix.config import Config, load
+from leakfix.project.display import visible
 
 CANNOT_RUN = 127
 """What shells answer where a command is not found."""
+
+CANNOT_REPORT = 2
 
 
 @click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -38,18 +41,32 @@ def command(
     from leakfix.proof.launcher import CannotRun, watched
     from leakfix.runtime.evidence import dumped, told
 
-    table = registry_for(load(config_file)).table
+    table = registry_for(_configuration(config_file)).table
     try:
         ended = watched(command_line, table, packages=packages, hold=hold)
     except CannotRun as error:
         complain("error", str(error))
         return CANNOT_RUN
     if ended.silent:
-        complain("warning", f"{ended.silent} processes were killed and could not tell what they held")
-    if not ended.evidence.processes:
+        complain("warning", f"{ended.silent} processes were killed or replaced, and could not tell what they held")
+    for text in ended.unwatched:
+        complain("warning", text)
+    if not ended.evidence.processes and not ended.silent:
         complain("warning", "no Python process could be watched; those that ignore PYTHONPATH cannot")
-    sys.stderr.write("".join(told(ended.evidence, command_line[0])))
+    lines = "".join(told(ended.evidence, command_line[0])).splitlines()
+    click.echo("\n".join(visible(line) for line in lines), err=True)
     if report is not None:
-        with open(report, "w", encoding="utf-8") as stream:
-            stream.write(dumped(ended.evidence) + "\n")
+        try:
+            Path(report).write_text(dumped(ended.evidence) + "\n", encoding="utf-8")
+        except OSError as error:
+            complain("error", f"{report}: {error.strerror or error}")
+            return ended.code or CANNOT_REPORT
     return 1 if fail and not ended.code and ended.evidence.unreleased else ended.code
+
+
+def _configuration(named: str | None) -> Config:
+    """What is configured; the program runs in a working directory that was removed as well."""
+    try:
+        return load(named)
+    except FileNotFoundError:
+        return Config()

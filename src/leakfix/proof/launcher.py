@@ -18,7 +18,7 @@ from typing import IO
 from leakfix import runtime
 from leakfix.resources import ResourceTable, document_of
 from leakfix.runtime.evidence import BadEvidence, Evidence, joined, loaded
-from leakfix.runtime.launch import ASK, QUIET, ROWS
+from leakfix.runtime.launch import ASK, ASK_QUIETLY, ROWS
 
 SITE = os.path.join(os.path.dirname(os.path.abspath(runtime.__file__)), "site")
 _PATIENCE = 2.0  # seconds that processes have to tell what they hold before they are asked to end
@@ -31,13 +31,14 @@ class CannotRun(OSError):
 @dataclass(frozen=True)
 class Ended:
     """A program that was watched. code: its exit code, 128 + N where signal N killed it; seconds: how long it ran;
-    silent: processes that ended without telling.
+    silent: processes that ended without telling; unwatched: why others were not watched.
     """
 
     code: int
     evidence: Evidence
     seconds: float
     silent: int = 0
+    unwatched: tuple[str, ...] = ()
 
 
 def watched(
@@ -56,8 +57,9 @@ def watched(
     folder: where it runs; output: what its standard output goes to, else ours; timeout: seconds after which it is
     killed; extra: further variables of its environment.
     """
-    with tempfile.TemporaryDirectory(prefix="leakfix-run-") as place:
-        settings = {"rows": document_of(table), "packages": list(packages), "hold": hold}
+    with tempfile.TemporaryDirectory(prefix="leakfix-run-", ignore_cleanup_errors=True) as place:
+        base = os.path.abspath(folder) if folder is not None else _here()
+        settings = {"rows": document_of(table), "packages": list(packages), "hold": hold, "folder": base}
         Path(place, ROWS).write_text(json.dumps(settings), encoding="utf-8")
         started = time.monotonic()
         try:
@@ -67,7 +69,15 @@ def watched(
         with process, _passing_on(process, place):
             code = _waited(process, place, timeout)
         ask(place, quiet=True)  # those that outlive it
-        return Ended(code if code >= 0 else 128 - code, _gathered(place), time.monotonic() - started, _silent(place))
+        seconds = time.monotonic() - started
+        return Ended(code if code >= 0 else 128 - code, _gathered(place), seconds, _silent(place), _unwatched(place))
+
+
+def _here() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return None
 
 
 def _environment(place: str, extra: Mapping[str, str] | None) -> dict[str, str]:
@@ -101,7 +111,13 @@ def _passing_on(process: subprocess.Popen[bytes], place: str) -> Iterator[None]:
     def stay(number: int, frame: FrameType | None) -> None:
         """The program decides what an interrupt means; we wait for its end."""
 
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        process.send_signal(number)
+
     handlers = {signal.SIGTERM: end, signal.SIGINT: stay}
+    for name in ("SIGHUP", "SIGUSR2"):
+        if signal.getsignal(getattr(signal, name, signal.SIGTERM)) is signal.SIG_DFL:
+            handlers.setdefault(getattr(signal, name, signal.SIGTERM), pass_on)
     if ASK is not None:
         handlers[ASK] = tell
     former = {number: signal.signal(number, handler) for number, handler in handlers.items()}
@@ -114,29 +130,42 @@ def _passing_on(process: subprocess.Popen[bytes], place: str) -> Iterator[None]:
 
 def ask(place: str, quiet: bool) -> None:
     """Let every watched process tell what it holds now; quiet: into its file only, and wait until it has."""
-    if ASK is None:
+    number = ASK_QUIETLY if quiet else ASK
+    if number is None:
         return
-    if quiet:
-        Path(place, QUIET).touch()
     asked = []
     for file in Path(place).glob("*.pid"):
         told = file.with_suffix(".json")
         with suppress(OSError, ValueError):
-            if _is_watched(int(file.stem), place):
+            if _listens(int(file.stem), place, number):
                 told.unlink(missing_ok=True)
-                os.kill(int(file.stem), ASK)
-                asked.append(told)
+                os.kill(int(file.stem), number)
+                asked.append((int(file.stem), told))
     until = time.monotonic() + _PATIENCE
-    while quiet and time.monotonic() < until and not all(told.exists() for told in asked):
+    while quiet and time.monotonic() < until and any(_lives(pid) and not told.exists() for pid, told in asked):
         time.sleep(0.01)
 
 
-def _is_watched(process: int, place: str) -> bool:
-    """Whether a process is still the one that said so: numbers are given again, and the signal ends others."""
+def _lives(process: int) -> bool:
     try:
-        return place.encode() in Path(f"/proc/{process}/environ").read_bytes()
+        os.kill(process, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _listens(process: int, place: str, number: int) -> bool:
+    """Whether a process is still the one that said so: numbers are given again, programs are replaced by others, and
+    the signal ends those that do not expect it.
+    """
+    try:
+        if place.encode() not in Path(f"/proc/{process}/environ").read_bytes():
+            return False
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return not Path("/proc/self").exists()
+    caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 def _gathered(place: str) -> Evidence:
@@ -152,3 +181,11 @@ def _gathered(place: str) -> Evidence:
 
 def _silent(place: str) -> int:
     return sum(not file.with_suffix(".json").exists() for file in Path(place).glob("*.pid"))
+
+
+def _unwatched(place: str) -> tuple[str, ...]:
+    found = []
+    for file in sorted(Path(place).glob("*.unwatched")):
+        with suppress(OSError):
+            found.append(file.read_text(encoding="utf-8", errors="replace"))
+    return tuple(dict.fromkeys(found))

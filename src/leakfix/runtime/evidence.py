@@ -37,7 +37,7 @@ class BadEvidence(ValueError):
 class Seen:
     """What was seen at one acquiring line, called from certain lines.
 
-    path: relative to the working directory where it lies below it.
+    path: relative to the folder the program began in where it lies below it.
     lost: went without having been released, by how; open: was there at the end; kept: was there on purpose, in a place
     for what lives as long as the program; peak: most open at one time.
     held: the worst that was seen; None where everything was released.
@@ -88,19 +88,20 @@ class Evidence:
         return tuple(sorted(left, key=lambda seen: -seen.unreleased))
 
 
-def evidence(ledger: Ledger, first_resident: int) -> Evidence:
-    """What a ledger has in it now."""
-    memory = {"first": first_resident, "last": resident(), "most": most_resident()}
+def evidence(ledger: Ledger, folder: str | None = None) -> Evidence:
+    """What a ledger has in it now. folder: what paths are told relative to."""
+    last = resident()
+    memory = {"first": ledger.first_resident or last, "last": last, "most": most_resident()}
     still = ledger.open()
     on_purpose = kept(still)
     keepers = Counter(holding.site for holding in still if holding.key in on_purpose)
-    sites = tuple(_seen(site, keepers[site]) for site in ledger.sites() if site.acquired)
+    sites = tuple(_seen(site, keepers[site], folder) for site in ledger.sites() if site.acquired)
     return Evidence(tuple(_joined(sites)), dict(ledger.refusals), 1, ledger.peak, memory)
 
 
-def _seen(site: Site, kept_of_it: int) -> Seen:
-    stack = tuple(_shown(read(place)) for place in site.stack)
-    released_at = tuple((_shown(read(place)), count) for place, count in site.released_at.most_common(8))
+def _seen(site: Site, kept_of_it: int, folder: str | None) -> Seen:
+    stack = tuple(shown(read(place), folder) for place in site.stack)
+    released_at = tuple((shown(read(place), folder), count) for place, count in site.released_at.most_common(8))
     tests = tuple(tag for tag in site.tags if tag)[:_MOST_TESTS]
     lost: dict[str, int] = {str(how): count for how, count in site.lost.items()}
     at = stack[0]
@@ -110,11 +111,11 @@ def _seen(site: Site, kept_of_it: int) -> Seen:
     )  # fmt: skip
 
 
-def _shown(line: Line) -> Line:
-    path = os.path.abspath(line.path) if not line.path.startswith("<") else line.path
-    here = os.getcwd() + os.sep
-    if path.startswith(here):
-        path = path[len(here) :]
+def shown(line: Line, folder: str | None) -> Line:
+    """A line as people know it: by a path relative to the folder."""
+    path = line.path
+    if folder is not None and not path.startswith("<"):
+        path = os.path.normpath(os.path.join(folder, path)).removeprefix(os.path.join(folder, ""))
     return replace(line, path=path.replace(os.sep, "/"))
 
 

@@ -7,6 +7,7 @@ what the project's code acquires, directly or through the standard library, is t
 from __future__ import annotations
 
 import os
+import sys
 import sysconfig
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _TRACKER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STDLIB = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib")})
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _DEEPEST = 24  # frames kept of a stack
+_FARTHEST = 200  # frames looked at for them
+_NEAR = 4  # frames between a finalizer and what it calls to release
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,24 @@ class Frames:
             return "stdlib"
         return "project"
 
+    def kind(self, frame: FrameType) -> Origin:
+        """Whose code runs in a frame; what was generated belongs to nobody, unless it is all of the program."""
+        filename = frame.f_code.co_filename
+        known = self._known.get(filename)
+        if known is not None:
+            return known
+        if not filename.startswith("<") or filename.startswith("<frozen"):
+            return self.origin(filename)
+        name = frame.f_globals.get("__name__")
+        file = getattr(sys.modules.get(name), "__file__", None) if isinstance(name, str) else None
+        if not isinstance(file, str):
+            return "project" if name == "__main__" else "stdlib"
+        return "library" if self.origin(file) == "library" else "stdlib"
+
+    def is_internal(self, frame: FrameType | None) -> bool:
+        """Whether a library calls from a frame, or has switched to a stack of its own, without any frame."""
+        return frame is None or self.kind(frame) == "library"
+
     def caller(self, frame: FrameType | None, thing: object = None) -> tuple[Place, ...] | None:
         """The stack of an acquisition, the line in charge first; None where a library acts for itself.
 
@@ -64,7 +85,7 @@ class Frames:
         first: FrameType | None = None
         last = None
         while frame is not None:
-            kind = self.origin(frame.f_code.co_filename)
+            kind = self.kind(frame)
             if kind == "library":
                 return None
             if kind == "project" and not _constructs(frame, thing):
@@ -78,8 +99,10 @@ class Frames:
     def _above(self, frame: FrameType | None) -> Iterator[Place]:
         """The project's own lines that led there; those of frameworks say nothing to anybody."""
         count = 0
-        while frame is not None and count < _DEEPEST:
-            if self.origin(frame.f_code.co_filename) == "project":
+        for _ in range(_FARTHEST):
+            if frame is None or count == _DEEPEST:
+                return
+            if self.kind(frame) == "project":
                 yield _place(frame)
                 count += 1
             frame = frame.f_back
@@ -87,10 +110,20 @@ class Frames:
     def project_line(self, frame: FrameType | None) -> Place | None:
         """The nearest line of the project at or above a frame."""
         while frame is not None:
-            if self.origin(frame.f_code.co_filename) == "project":
+            if self.kind(frame) == "project":
                 return _place(frame)
             frame = frame.f_back
         return None
+
+    def is_finalizing(self, frame: FrameType | None, thing: object) -> bool:
+        """Whether a thing's own finalizer is at work: nobody has released it until then."""
+        for _ in range(_NEAR):
+            if frame is None:
+                return False
+            if frame.f_code.co_name == "__del__" and _is_method_of(frame, thing):
+                return True
+            frame = frame.f_back
+        return False
 
 
 def _place(frame: FrameType) -> Place:
@@ -98,10 +131,12 @@ def _place(frame: FrameType) -> Place:
 
 
 def _constructs(frame: FrameType, thing: object) -> bool:
+    return thing is not None and frame.f_code.co_name == "__init__" and _is_method_of(frame, thing)
+
+
+def _is_method_of(frame: FrameType, thing: object) -> bool:
     code = frame.f_code
-    if thing is None or code.co_name != "__init__" or not code.co_argcount:
-        return False
-    return frame.f_locals.get(code.co_varnames[0]) is thing
+    return bool(code.co_argcount) and frame.f_locals.get(code.co_varnames[0]) is thing
 
 
 def read(place: Place) -> Line:

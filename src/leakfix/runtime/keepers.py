@@ -9,15 +9,19 @@ from __future__ import annotations
 import functools
 import gc
 import sys
+import threading
 from collections import Counter
 from collections.abc import Sequence
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 from leakfix.runtime.ledger import Holding
 
-_CACHE = type(functools.lru_cache(maxsize=None)(lambda: None))
+_LASTING = (type(functools.lru_cache(maxsize=None)(lambda: None)), threading.local, SimpleNamespace)
+"""What the standard library has for keeping things in."""
+_PER_THREAD = "_localdummy"
 _FEW = 3
 _MOST = 64  # referrers looked at; what more refer to is shared by many, and no variable
+_DEEP = 3  # objects and dicts between a thing and the place
 
 
 def kept(holdings: Sequence[Holding]) -> frozenset[int]:
@@ -28,8 +32,15 @@ def kept(holdings: Sequence[Holding]) -> frozenset[int]:
 
 
 def is_kept(thing: object) -> bool:
-    """Whether a long-lived place of the program refers to a thing, directly or through an object or dict of its own."""
-    return any(_is_place(holder) or _is_owned(holder) for holder in _referrers(thing))
+    """Whether a long-lived place of the program refers to a thing, directly or through objects or dicts of its own."""
+    return _is_held(thing, _DEEP)
+
+
+def _is_held(thing: object, deep: int) -> bool:
+    holders = _referrers(thing)
+    if any(_is_place(holder) for holder in holders):
+        return True
+    return deep > 0 and any(_is_held(holder, deep - 1) for holder in holders if _is_own(holder))
 
 
 def _referrers(thing: object) -> list[object]:
@@ -38,25 +49,21 @@ def _referrers(thing: object) -> list[object]:
 
 
 def _is_place(holder: object) -> bool:
-    """Whether something is a module's namespace or a class."""
-    if isinstance(holder, dict):
-        name = holder.get("__name__")
-        module = sys.modules.get(name) if isinstance(name, str) else None
-        return isinstance(module, ModuleType) and vars(module) is holder
-    return isinstance(holder, type)
-
-
-def _is_owned(holder: object) -> bool:
-    """Whether a dict, a function's cache or an object of the program's own class stands in such a place itself."""
-    if isinstance(holder, dict):
-        return any(_is_place(above) or _is_own(above) for above in _referrers(holder))
-    return _is_own(holder)
+    """Whether something is a module's namespace, a class, or what a thread has for itself."""
+    kind = type(holder)
+    if issubclass(kind, dict):
+        name = dict.get(holder, "__name__")  # type: ignore[call-overload]
+        module = sys.modules.get(name) if type(name) is str else None
+        return issubclass(type(module), ModuleType) and object.__getattribute__(module, "__dict__") is holder
+    return issubclass(kind, type) or kind.__name__ == _PER_THREAD
 
 
 def _is_own(holder: object) -> bool:
-    if not isinstance(holder, _CACHE):
-        name = type(holder).__module__
-        file = getattr(sys.modules.get(name), "__file__", None) or ""  # the main module loses its own at the end
-        if name in sys.stdlib_module_names or name.startswith("leakfix.") or "-packages" in file:
-            return False
-    return any(_is_place(above) for above in _referrers(holder))
+    """Whether something is a dict, a function's cache, or an object of the program's own class."""
+    kind = type(holder)
+    if issubclass(kind, (dict, *_LASTING)):
+        return True
+    name = kind.__module__
+    file = getattr(sys.modules.get(name), "__file__", None) or ""  # the main module loses its own at the end
+    own = name.partition(".")[0] not in {*sys.stdlib_module_names, "leakfix"}
+    return own and "-packages" not in file

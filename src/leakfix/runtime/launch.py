@@ -1,16 +1,19 @@
-"""The tracker inside a program that ``leakfix run`` started: told by files in one folder, asked by a signal.
+"""The tracker inside a program that ``leakfix run`` started: told by files in one folder, asked by signals.
 
 A process has ``PID.pid`` there as long as it lives, and leaves ``PID.json``, its evidence, when it ends or is asked.
+One signal asks it to print what it holds, as well; the other, which programs have no use for, for its file alone.
 Nothing of it waits, starts a thread or keeps the program from ending.
 """
 
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
@@ -19,8 +22,9 @@ from leakfix.runtime.evidence import dumped, told
 from leakfix.runtime.tracker import Tracker
 
 ROWS = "rows.json"
-QUIET = "quiet"
-ASK = getattr(signal, "SIGUSR1", None)
+_FORKING = ("multiprocessing.util", "billiard.util")
+ASK: signal.Signals | None = getattr(signal, "SIGUSR1", None)
+ASK_QUIETLY: int | None = getattr(signal, "SIGRTMAX", 0) - 7 if hasattr(signal, "SIGRTMAX") else ASK
 
 
 class Launched:
@@ -30,8 +34,10 @@ class Launched:
         with open(os.path.join(folder, ROWS), encoding="utf-8") as stream:
             settings = json.load(stream)
         self.folder = folder
-        self.tracker = Tracker(table_from([settings["rows"]]), settings["packages"], settings["hold"])
-        self._joins_multiprocessing = False
+        table = table_from([settings["rows"]])
+        self.tracker = Tracker(table, settings["packages"], settings["hold"], settings["folder"])
+        self._joined: set[str] = set()
+        self._telling = False
 
     def begin(self) -> None:
         """Watch from now on."""
@@ -40,46 +46,61 @@ class Launched:
         atexit.register(self.end)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=self._before_fork, after_in_child=self.present)
-        if ASK is not None and signal.getsignal(ASK) is signal.SIG_DFL:
-            signal.signal(ASK, self.asked)
+        for number in {ASK, ASK_QUIETLY} - {None}:
+            with suppress(ValueError):  # an interpreter within another has no signals
+                if signal.getsignal(number) is signal.SIG_DFL:  # type: ignore[arg-type]
+                    signal.signal(number, self.asked)  # type: ignore[arg-type]
 
     def present(self) -> None:
         """Say that this process is watched."""
         with suppress(OSError):
-            self._write(f"{os.getpid()}.pid", " ".join(sys.argv[:1]) or "python")
+            self._write(f"{os.getpid()}.pid", "")
 
     def _before_fork(self) -> None:
-        """Children of multiprocessing end without atexit; they run finalizers instead."""
-        util = sys.modules.get("multiprocessing.util")
-        if util is not None and not self._joins_multiprocessing:
-            self._joins_multiprocessing = True
-            util.register_after_fork(self, lambda self: util.Finalize(None, self.end, exitpriority=-1000))
+        """Children of multiprocessing, and of what was made after it, end without atexit; they run finalizers."""
+        for name in _FORKING:
+            util = sys.modules.get(name)
+            if util is not None and name not in self._joined:
+                self._joined.add(name)
+                util.register_after_fork(self, functools.partial(_at_end_of_child, util.Finalize))
 
     def end(self) -> None:
         """Tell everything; the program is over."""
+        self._telling = True
         with suppress(Exception):
             self.tracker.ledger.settle()
             self.tell()
-            self.tracker.ledger.active = False
             os.unlink(os.path.join(self.folder, f"{os.getpid()}.pid"))
+        with suppress(Exception):
+            self.tracker.ledger.close()
 
     def tell(self) -> None:
         """Leave the evidence there is now. Raises OSError."""
         self._write(f"{os.getpid()}.json", dumped(self.tracker.evidence()))
 
     def asked(self, number: int, frame: FrameType | None) -> None:
-        """Print what is held, by acquiring line."""
-        with suppress(Exception):
-            self.tell()
-            if not os.path.exists(os.path.join(self.folder, QUIET)):
-                sys.stderr.write("".join(told(self.tracker.evidence(), f"process {os.getpid()}")))
-                sys.stderr.flush()
+        """Tell what is held, and print it by acquiring line where that is asked for."""
+        if self._telling:  # the answer that is just being written is as good
+            return
+        self._telling = True
+        try:
+            with suppress(Exception):
+                self.tell()
+                if number != ASK_QUIETLY:
+                    sys.stderr.write("".join(told(self.tracker.evidence(), f"process {os.getpid()}")))
+                    sys.stderr.flush()
+        finally:
+            self._telling = False
 
     def _write(self, name: str, text: str) -> None:
         partial = os.path.join(self.folder, f".{name}.tmp")
         with open(partial, "w", encoding="utf-8") as stream:
             stream.write(text)
         os.replace(partial, os.path.join(self.folder, name))
+
+
+def _at_end_of_child(finalize: Callable[..., object], launched: Launched) -> None:
+    finalize(None, launched.end, exitpriority=-1000)
 
 
 def begin(folder: str) -> None:

@@ -17,28 +17,52 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from types import FrameType
+from collections.abc import Callable, Container, Iterator
+from contextlib import suppress
+from types import CoroutineType, FrameType, FunctionType, ModuleType, TracebackType
 
 from leakfix.resources import Held, Resource
 from leakfix.runtime.frames import Frames, Place
+from leakfix.runtime.memory import resident
 
 CALLERS = 2
 """How many of the lines that led to an acquiring line tell its sites apart."""
 
 _MOST_LOST = 10_000  # remembered one by one; the sites count all of them
-_OURS = 2  # references to an object that only the ledger holds: its own and getrefcount's argument
+_MOST_REFUSALS = 200  # different messages
+_DEEP, _WIDE = 3, 200  # how far and how much of a thing's own parts is looked at
+_SHARED = (type, ModuleType, FunctionType, FrameType, CoroutineType)
+_CLOSING = ("closes", "commits")
+_SWEPT = 64  # looked at before an acquisition, so that many open ones do not slow it down
+
+
+def releasing_names(resource: Resource) -> Iterator[str]:
+    """The names of all methods and functions that release what a row describes."""
+    yield from resource.release
+    yield from (name.rpartition(".")[2] for name in resource.release_with)
+    yield from (f"__{a}exit__" for a, how in (("", resource.with_), ("a", resource.async_with)) if how in _CLOSING)
 
 
 class Site:
     """One acquiring line and what became of everything acquired there. peak: most open at one time."""
 
-    __slots__ = ("acquired", "lost", "open", "peak", "released", "released_at", "resource", "stack", "tags")
+    __slots__ = (
+        "acquired",
+        "lost",
+        "open",
+        "peak",
+        "released",
+        "released_at",
+        "releasing",
+        "resource",
+        "stack",
+        "tags",
+    )
 
     def __init__(self, resource: Resource, stack: tuple[Place, ...]) -> None:
         self.resource = resource
         self.stack = stack
+        self.releasing = frozenset(releasing_names(resource))
         self.acquired = 0
         self.released = 0
         self.open = 0
@@ -51,7 +75,9 @@ class Site:
 class Holding:
     """One thing that was acquired. started: seconds of the monotonic clock; tag: what was going on then."""
 
-    __slots__ = ("children", "key", "lost", "own", "reference", "site", "stack", "started", "strong", "tag", "thread")
+    __slots__ = (
+        "above", "children", "closing", "key", "lost", "own", "reference", "site", "stack", "started", "strong", "tag",
+    )  # fmt: skip
 
     def __init__(self, key: int, site: Site, stack: tuple[Place, ...], tag: str) -> None:
         self.key = key
@@ -59,8 +85,9 @@ class Holding:
         self.stack = stack
         self.tag = tag
         self.started = time.monotonic()
-        self.thread = threading.get_ident()
-        self.own = 0
+        self.own = -1  # references to itself, not counted yet
+        self.closing = False
+        self.above: Holding | None = None
         self.strong: object = None
         self.reference: weakref.ref[object] | None = None
         self.children: set[int] | None = None
@@ -89,8 +116,63 @@ class _Reference(weakref.ref[object]):
         super().__init__(thing, gone)  # type: ignore[call-arg]
 
 
+def _alone() -> int:
+    """What getrefcount says of an object that only a holding refers to; interpreters count differently."""
+    holding = Holding.__new__(Holding)
+    holding.strong = object()
+    return sys.getrefcount(holding.strong)
+
+
+_OURS = _alone()
+
+
+def _own_references(thing: object) -> int:
+    """How many references to a thing come from what it refers to itself: a cache, the parts of a pool."""
+    count, seen, level = 0, {id(thing)}, [thing]
+    for _ in range(_DEEP):
+        below = []
+        for part in gc.get_referents(*level) if len(level) < _WIDE else ():
+            if part is thing:
+                count += 1
+            elif id(part) not in seen and gc.is_tracked(part) and not issubclass(type(part), _SHARED):
+                seen.add(id(part))
+                below.append(part)
+        level = below
+    return count
+
+
+def _is_left(holding: Holding) -> bool:
+    """Whether nobody but the ledger and its own parts refers to something that is held."""
+    count = sys.getrefcount(holding.strong) - _OURS
+    if count > 0 and holding.own < 0:
+        holding.own = _own_references(holding.strong)
+    return count <= max(holding.own, 0)
+
+
+class _Unseen:
+    """Lets no failure of ours reach the program that is watched; it is told in the end."""
+
+    __slots__ = ("_failures",)
+
+    def __init__(self, failures: Counter[str]) -> None:
+        self._failures = failures
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        if kind is None or not issubclass(kind, Exception):
+            return False
+        with suppress(Exception):
+            self._failures[f"{kind.__name__}: {error}"] += 1
+        return True
+
+
 class Ledger:
-    """Everything acquired and not yet released, and what was seen at each line."""
+    """Everything acquired and not yet released, and what was seen at each line.
+
+    first_resident: bytes of memory when the first thing was acquired: what the program had loaded by then is no growth.
+    """
 
     def __init__(self, frames: Frames, hold: bool = False) -> None:
         self.frames = frames
@@ -100,6 +182,7 @@ class Ledger:
         self.process = os.getpid()
         self.refusals: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
+        self.unseen = _Unseen(self.failures)
         self.peak = 0
         self._inherited: list[object] = []
         self._clear()
@@ -108,16 +191,21 @@ class Ledger:
     def _clear(self) -> None:
         self._lock = threading.RLock()
         self._open: dict[int, Holding] = {}
-        self._held: set[int] = set()
+        self._held: dict[int, None] = {}
         self._sites: dict[tuple[object, ...], Site] = {}
         self._lost: deque[Holding] = deque(maxlen=_MOST_LOST)
         self._collecting = 0
+        self.first_resident = 0
 
     def close(self) -> None:
-        """Watch no longer; what was written down stays readable."""
+        """Watch no longer and let go of everything; the sites stay readable."""
         self.active = False
         with suppress(ValueError):
             gc.callbacks.remove(self._collects)
+        former = self._open, self._inherited  # goes at the very end, when nothing of ours is half changed
+        self._open, self._inherited = {}, []
+        self._held.clear()
+        del former
 
     def after_fork(self) -> None:
         """Begin anew in a child process: what its parent holds is not the child's to release, nor to let go."""
@@ -127,42 +215,33 @@ class Ledger:
         self.peak = 0
         self.process = os.getpid()
 
-    @contextmanager
-    def unseen(self) -> Iterator[None]:
-        """Let no failure of ours reach the program that is watched; it is told in the end."""
-        try:
-            yield
-        except Exception as error:
-            self.failures[f"{type(error).__name__}: {error}"] += 1
-
-    def acquired(
-        self, resource: Resource, thing: object, owner: object, frame: FrameType | None, own: int | None = None
-    ) -> bool:
+    def acquired(self, resource: Resource, thing: object, owner: int | None, stack: tuple[Place, ...] | None) -> bool:
         """Write down that something was acquired; False where that is a library's own business or known already.
 
-        own: references it has to itself, through what it keeps; None for what was just constructed.
+        owner: the identity of what it was acquired from; stack: as ``Frames.caller`` has it.
         """
         key = id(thing)
-        if key in self._open or not self.active:
-            return False
-        stack = self.frames.caller(frame, thing if own is None else None)
-        if stack is None:
+        if stack is None or key in self._open or not self.active:
             return False
         with self._lock:
             site = self._site(resource, stack)
             holding = Holding(key, site, stack, self.tag)
-            holding.own = own or 0
             self._refer(holding, thing)
             self._open[key] = holding
-            above = self._open.get(id(owner)) if owner is not None else None
+            holding.above = above = self._open.get(owner) if owner is not None else None
             if above is not None:
                 above.children = above.children or set()
                 above.children.add(key)
+            self.first_resident = self.first_resident or resident()
             site.acquired += 1
             site.open += 1
             site.peak = max(site.peak, site.open)
             self.peak = max(self.peak, len(self._open))
         return True
+
+    def knows(self, thing: object) -> bool:
+        """Whether something is written down as open."""
+        return id(thing) in self._open
 
     def _site(self, resource: Resource, stack: tuple[Place, ...]) -> Site:
         key = (resource.id, *((id(code), offset) for code, offset in stack[: 1 + CALLERS]))
@@ -179,12 +258,24 @@ class Ledger:
             except TypeError:
                 pass
         holding.strong = thing
-        self._held.add(holding.key)
+        self._held[holding.key] = None
 
-    def released(self, thing: object, frame: FrameType | None) -> None:
-        """Write down that something was released, and with it what was made from it and says that it is closed."""
+    def releasing(self, thing: object) -> None:
+        """Something is about to be released: what goes with it meanwhile was not lost."""
         holding = self._open.get(id(thing))
-        if holding is None or (holding.thing is not thing):
+        if holding is not None and holding.children:
+            holding.closing = True
+
+    def released(self, thing: object, frame: FrameType | None, name: str) -> None:
+        """Write down that something was released, and with it what was made from it and says that it is closed.
+
+        name: of what was called; a connection that can only be given back is not released by being closed.
+        """
+        holding = self._open.get(id(thing))
+        if holding is None or name not in holding.site.releasing or holding.thing is not thing:
+            return
+        if self.frames.is_finalizing(frame, thing):
+            self._lose(holding.key, "until-unreferenced")
             return
         with self._lock:
             if self._open.pop(holding.key, None) is None:
@@ -196,17 +287,18 @@ class Ledger:
             self._release_children(holding)
 
     def _release_children(self, holding: Holding) -> None:
-        for key in holding.children or ():
+        for key in tuple(holding.children or ()):
             child = self._open.get(key)
             if child is not None and says_closed(child.site.resource, child.thing) is not False:
-                del self._open[key]
-                self._end(child)
+                if self._open.pop(key, None) is not None:
+                    self._end(child)
 
     def _end(self, holding: Holding) -> None:
         holding.site.open -= 1
         holding.site.released += 1
-        self._held.discard(holding.key)
+        self._held.pop(holding.key, None)
         holding.strong = None
+        _leave(holding)
 
     def _gone(self, reference: _Reference) -> None:
         """What was not released went by itself; called by the interpreter, in any thread and at any time."""
@@ -217,36 +309,54 @@ class Ledger:
             holding = self._open.pop(key, None)
             if holding is None:
                 return
+            if holding.above is not None and holding.above.closing:
+                self._end(holding)
+                return
+            _leave(holding)
+            self._held.pop(key, None)
             holding.lost = how
             holding.site.open -= 1
             holding.site.lost[how] += 1
-            holding.site.tags[holding.tag] = None
             self._lost.append(holding)
 
     def _collects(self, phase: str, info: dict[str, int]) -> None:
-        self._collecting = threading.get_ident() if phase == "start" else 0
+        """What has nobody left but us, we keep from the collector: it went with it all the same."""
+        if phase == "start":
+            self.sweep()
+            self._collecting = threading.get_ident()
+        else:
+            self.sweep("until-gc")
+            self._collecting = 0
 
     def refused(self, error: BaseException) -> None:
         """Write down that an acquisition failed."""
         text = str(error).strip().split("\n", 1)[0][:120]
-        self.refusals[f"{type(error).__qualname__}: {text}" if text else type(error).__qualname__] += 1
+        told = f"{type(error).__qualname__}: {text}" if text else type(error).__qualname__
+        known = told in self.refusals or len(self.refusals) < _MOST_REFUSALS
+        self.refusals[told if known else type(error).__qualname__] += 1
 
-    def sweep(self) -> None:
-        """Let go of what only the ledger still has; before anything is acquired, so that nothing waits for it."""
+    def sweep(self, how: Held = "until-unreferenced", most: int = _SWEPT) -> None:
+        """Let go of what only the ledger still has; before anything is acquired, so that nothing waits for it.
+
+        most: how many are looked at; the next time, others.
+        """
         if self.hold or not self._held:
             return
-        for key in tuple(self._held):
-            holding = self._open.get(key)
-            if holding is None or holding.strong is None:
-                continue
-            if sys.getrefcount(holding.strong) <= _OURS + holding.own:
-                self._drop(holding)
+        with self.unseen:
+            held = tuple(self._held)[:most]
+            for key in held:
+                holding = self._open.get(key)
+                if holding is None or holding.strong is None:
+                    self._held.pop(key, None)
+                elif _is_left(holding):
+                    self._drop(holding, how)
+                elif len(self._held) > most:
+                    self._held.pop(key, None)
+                    self._held[key] = None
 
-    def _drop(self, holding: Holding) -> None:
+    def _drop(self, holding: Holding, how: Held) -> None:
         """Let go of what nobody else has; what refers to itself is the collector's then."""
-        with self._lock:
-            self._held.discard(holding.key)
-            self._lose(holding.key, "until-gc" if holding.own else "until-unreferenced")
+        self._lose(holding.key, "until-gc" if holding.own > 0 else how)
         holding.strong = None
 
     def let_go(self) -> None:
@@ -257,19 +367,20 @@ class Ledger:
                 continue
             with suppress(TypeError):
                 holding.reference = _Reference(holding.strong, self._gone, key)
-                self._held.discard(key)
+                self._held.pop(key, None)
                 holding.strong = None
 
     def settle(self) -> None:
         """Make what nobody refers to any longer known as lost: let go, collect, look who says that he is closed."""
         hold, self.hold = self.hold, False
         self.let_go()
-        self.sweep()
+        everything = len(self._held)
+        self.sweep(most=everything)
         gc.collect()
-        self.sweep()
+        self.sweep("until-gc", everything)
         self.hold = hold
-        for holding in self.open():
-            if says_closed(holding.site.resource, holding.thing):
+        for holding in self.open():  # what can only be given back is not released by being closed
+            if holding.site.resource.release and says_closed(holding.site.resource, holding.thing):
                 with self._lock:
                     if self._open.pop(holding.key, None) is not None:
                         self._end(holding)
@@ -277,26 +388,31 @@ class Ledger:
     def open(self, tag: str | None = None) -> list[Holding]:
         """What is open, the oldest first; of one tag only where it is given."""
         with self._lock:
-            found = [holding for holding in self._open.values() if tag is None or holding.tag == tag]
-        return sorted(found, key=lambda holding: holding.started)
+            found = list(self._open.values())  # at once: the collector may take some of them at any time
+        return sorted((each for each in found if tag is None or each.tag == tag), key=lambda each: each.started)
 
     def lost(self, tag: str) -> list[Holding]:
         """What went unreleased of one tag; told once."""
         with self._lock:
-            found = [holding for holding in self._lost if holding.tag == tag]
-            if found:
-                self._lost = deque((holding for holding in self._lost if holding.tag != tag), maxlen=_MOST_LOST)
-        return found
+            everything, self._lost = self._lost, deque(maxlen=_MOST_LOST)
+            self._lost.extend([holding for holding in everything if holding.tag != tag])
+        return [holding for holding in everything if holding.tag == tag]
 
-    @property
-    def has_lost(self) -> bool:
-        """Whether anything went unreleased that was not told yet."""
-        return bool(self._lost)
+    def has_lost(self, tags: Container[str]) -> bool:
+        """Whether anything of some tags went unreleased and was not told yet."""
+        return any(holding.tag in tags for holding in list(self._lost))
 
     def sites(self) -> list[Site]:
         """What was seen, line by line."""
         with self._lock:
             return list(self._sites.values())
+
+
+def _leave(holding: Holding) -> None:
+    """What something was acquired from need not know of it any longer: its identity is given again."""
+    if holding.above is not None and holding.above.children is not None:
+        holding.above.children.discard(holding.key)
+        holding.above = None
 
 
 def says_closed(resource: Resource, thing: object) -> bool | None:
@@ -310,11 +426,25 @@ def says_closed(resource: Resource, thing: object) -> bool | None:
 
 
 def _asked(thing: object, name: str) -> bool | None:
-    """An attribute that is a truth value, or a number that serves as one; calls are made of ``is_...`` only."""
+    """An attribute that is a truth value, or a number that serves as one; calls are made of ``is_closed`` only.
+
+    Only what its class or it itself really has: stand-ins that answer everything remember what they were asked.
+    """
     try:
+        if not _has(thing, name):
+            return None
         value = getattr(thing, name, None)
         if callable(value) and name.startswith("is_closed"):
             value = value()
     except Exception:  # drivers answer questions about closed things with all kinds of errors
         return None
     return bool(value) if isinstance(value, int) else None
+
+
+def _has(thing: object, name: str) -> bool:
+    if any(name in vars(kind) for kind in type(thing).__mro__):
+        return True
+    try:
+        return name in object.__getattribute__(thing, "__dict__")
+    except AttributeError:  # made of slots, or in C
+        return False

@@ -4,184 +4,250 @@ from __future__ import annotations
 
 import functools
 import gc
-import importlib.machinery
 import inspect
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
-from types import BuiltinFunctionType, FrameType, ModuleType
+from types import CoroutineType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from leakfix.resources import Resource
-from leakfix.runtime.ledger import Ledger
-from leakfix.runtime.points import Point
-
-_MARK = "__leakfix_original__"
-_CODES = set[object]()
-_OURS = 2  # references to a local variable's object: the variable's and getrefcount's argument
+from leakfix.resources import Resource, ResourceTable
+from leakfix.runtime.frames import Place
+from leakfix.runtime.imports import Finder
+from leakfix.runtime.ledger import Ledger, releasing_names
+from leakfix.runtime.points import Point, points
 
 Function = Callable[..., Any]
+Stack = tuple[Place, ...] | None
+
+_CODES = set[object]()
 
 
 class Patches:
     """All changes made to other people's modules and classes."""
 
-    def __init__(self, ledger: Ledger, points: Mapping[str, tuple[Point, ...]]) -> None:
+    def __init__(self, ledger: Ledger, table: ResourceTable) -> None:
         self.ledger = ledger
-        self.points = points
+        self.table = table
+        self.points = points(table)
         self._undo: list[tuple[object, str, object, object]] = []
-        self._releasing: set[tuple[type, str]] = set()
+        self._ours: dict[int, object] = {}
+        self._standing: dict[int, tuple[object, object]] = {}
+        self._releasing: set[tuple[type, str, type | None]] = set()
         self._entering: set[type] = set()
-        self._pending: dict[int, tuple[Resource, object]] = {}
-        self._finder = _Finder(self)
+        self._pending: dict[int, tuple[Resource, int, type, Stack]] = {}
+        self._owns = functools.lru_cache(maxsize=256)(self._owned)
+        self._finder = Finder(self.points, self._told)
 
     def install(self) -> None:
         """Take hold of what is imported already, and of the rest when it will be."""
         sys.meta_path.insert(0, self._finder)
-        replaced = dict[int, tuple[object, object]]()
         for name, module in list(sys.modules.items()):
-            if name in self.points and isinstance(module, ModuleType):
-                replaced |= self.imported(module, name)
-        _replace_references(replaced)
+            if name in self.points:
+                self._told(module, name)
+        _replace_references(self._standing)
 
     def remove(self) -> None:
         """Put everything back that nobody else has changed since."""
         with suppress(ValueError):
             sys.meta_path.remove(self._finder)
-        back = dict[int, tuple[object, object]]()
         for holder, name, original, ours in reversed(self._undo):
-            if vars(holder).get(name) is ours:
-                _set(holder, name, original)
-                back[id(ours)] = (ours, original)
-        _replace_references(back)
-        self._undo.clear()
-        self._releasing.clear()
-        self._entering.clear()
+            with self.ledger.unseen:
+                if _names(holder).get(name) is ours:
+                    _set(holder, name, original)
+        _replace_references({id(ours): (ours, original) for original, ours in self._standing.values()})
+        for known in (self._undo, self._standing, self._releasing, self._entering, self._pending):
+            known.clear()
 
-    def imported(self, module: ModuleType, name: str) -> dict[int, tuple[object, object]]:
-        """Take hold of the points of a module. Returns the functions that were replaced, by their identity."""
-        replaced = {}
-        for point in self.points.get(name, ()):
-            holder: Any = module
-            for word in point.path[:-1]:
-                holder = vars(holder).get(word) if isinstance(holder, ModuleType | type) else None
-            if not isinstance(holder, ModuleType | type):
-                continue
-            value = vars(holder).get(point.path[-1])
-            if point.method:
-                if isinstance(value, type):
-                    self._method(value, point)
-            elif isinstance(value, type):
-                self._constructor(value, point.resource)
-            elif value is not None and self._function(holder, point.path[-1], value, point.resource):
-                replaced[id(value)] = (value, vars(holder)[point.path[-1]])
-        return replaced
+    def _told(self, module: ModuleType, name: str) -> None:
+        for point in self.points[name]:
+            with self.ledger.unseen:
+                self._take(module, point)
 
-    def _function(self, holder: Any, name: str, value: Any, resource: Resource) -> bool:
-        inner = value.__func__ if isinstance(value, classmethod | staticmethod) else value
-        if not callable(inner) or hasattr(inner, _MARK):
-            return False
-        acquiring = self._acquiring(inner, resource, method=isinstance(value, classmethod))
-        self._replace(holder, name, value, type(value)(acquiring) if inner is not value else acquiring)
-        return True
+    def _take(self, module: ModuleType, point: Point) -> None:
+        """Take hold of one point, where the module has it."""
+        holder: Any = module
+        for word in point.path[:-1]:
+            holder = _names(holder).get(word)
+        value: Any = _names(holder).get(point.path[-1])
+        if point.method:
+            if issubclass(type(value), type):
+                self._method(value, point)
+        elif issubclass(type(value), type):
+            self._constructor(value, point.resource)
+        elif value is not None:
+            self._function(holder, point.path[-1], value, point.resource)
+
+    def _is_ours(self, value: object) -> bool:
+        return id(value) in self._ours or (type(value) is MethodType and id(value.__func__) in self._ours)
+
+    def _function(self, holder: Any, name: str, value: Any, resource: Resource) -> None:
+        bound = type(value) in (classmethod, staticmethod)
+        inner = value.__func__ if bound else value
+        if not callable(inner) or self._is_ours(inner):
+            return
+        if bound:
+            acquiring = self._acquiring(inner, resource, method=type(value) is classmethod)
+            self._replace(holder, name, value, type(value)(acquiring))
+            return
+        if id(value) not in self._standing:
+            self._standing[id(value)] = value, self._acquiring(value, resource, method=False)
+        self._replace(holder, name, value, self._standing[id(value)][1])
 
     def _method(self, owner: type, point: Point) -> None:
+        for name in point.resource.release_with:
+            self._releasing_method(owner, name.rpartition(".")[2], first=1)
         for holder in owner.__mro__:
             value = vars(holder).get(point.method)
             if value is not None:
-                if callable(value) and not hasattr(value, _MARK) and holder is not object:
+                if callable(value) and not self._is_ours(value) and holder is not object:
                     self._replace(holder, point.method, value, self._acquiring(value, point.resource, method=True))
                 return
 
     def _constructor(self, owner: type, resource: Resource) -> None:
         original: Function = owner.__init__  # type: ignore[misc]
-        if hasattr(original, _MARK) or not inspect.isfunction(original):  # that of a C type is not asked for by name
+        if self._is_ours(original) or not inspect.isfunction(original):  # that of a C type is not asked for by name
             return
-        ledger = self.ledger
+        self._watch_releases(owner, resource, type(None))
+        ledger, frames, patches = self.ledger, self.ledger.frames, self
 
         @functools.wraps(original)
-        def construct(self: object, *args: Any, **kwargs: Any) -> None:
+        def construct(self: object, /, *args: Any, **kwargs: Any) -> Any:
+            frame = sys._getframe().f_back
+            if frames.is_internal(frame):
+                return original(self, *args, **kwargs)
             ledger.sweep()
-            original(self, *args, **kwargs)
-            patches.acquired(resource, self, None, sys._getframe(), None)
+            result = original(self, *args, **kwargs)
+            if not patches.harmless(resource, args, kwargs):
+                patches.constructed(resource, self, frame)
+            return result
 
-        patches = self
-        self._replace(owner, "__init__", vars(owner).get("__init__"), _marked(construct, original))
+        self._replace(owner, "__init__", vars(owner).get("__init__"), self._own(construct))
 
     def _acquiring(self, original: Function, resource: Resource, method: bool) -> Function:
-        ledger, patches = self.ledger, self
+        ledger, frames, patches = self.ledger, self.ledger.frames, self
 
         def acquire(*args: Any, **kwargs: Any) -> Any:
-            ledger.sweep()
+            frame = sys._getframe().f_back
+            internal = frames.is_internal(frame)
+            if not internal:
+                ledger.sweep()
             try:
                 result = original(*args, **kwargs)
             except BaseException as error:
                 patches.refused(error)
                 raise
+            if internal and type(result) is not CoroutineType:
+                return result
             owner = args[0] if method and args else None
-            if inspect.iscoroutine(result):
-                return awaited(result, owner)
-            own = sys.getrefcount(result) - _OURS
-            patches.given(resource, result, owner, sys._getframe(), own)
+            if type(result) is CoroutineType:
+                return awaited(result, owner, patches.harmless(resource, args, kwargs))
+            if not patches.harmless(resource, args, kwargs):
+                patches.given(resource, result, owner, frame)
             return result
 
-        async def awaited(coroutine: Any, owner: object) -> Any:
+        async def awaited(coroutine: Any, owner: object, harmless: bool) -> Any:
             try:
                 result = await coroutine
             except BaseException as error:
                 patches.refused(error)
                 raise
-            own = sys.getrefcount(result) - _OURS
-            patches.acquired(resource, result, owner, sys._getframe(), own)
+            if not harmless:
+                patches.acquired(resource, result, owner, sys._getframe())
             return result
 
         async def acquire_async(*args: Any, **kwargs: Any) -> Any:
             ledger.sweep()
-            return await awaited(original(*args, **kwargs), args[0] if method and args else None)
+            owner = args[0] if method and args else None
+            return await awaited(original(*args, **kwargs), owner, patches.harmless(resource, args, kwargs))
 
+        _CODES.add(awaited.__code__)
         if inspect.iscoroutinefunction(original):
-            return _marked(functools.wraps(original)(acquire_async), original)
-        if isinstance(original, BuiltinFunctionType) and not method:
-            return _Builtin(acquire, original)
-        return _marked(functools.wraps(original)(acquire), original)
+            return self._own(functools.wraps(original)(acquire_async))
+        if method or type(original) in (FunctionType, MethodType):
+            return self._own(functools.wraps(original)(acquire))
+        _CODES.add(acquire.__code__)
+        return self._own((_Binding if hasattr(type(original), "__get__") else _StandIn)(acquire, original))
 
-    def given(self, resource: Resource, result: object, owner: object, frame: FrameType, own: int) -> None:
+    def _own(self, wrapper: Any) -> Function:
+        """Know a function as one of ours."""
+        self._ours[id(wrapper)] = wrapper
+        _CODES.add(getattr(wrapper, "__code__", None))
+        result: Function = wrapper
+        return result
+
+    def harmless(self, resource: Resource, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether an acquiring call was given what makes it harmless, or an owner of all it would hold."""
+        if not resource.unless and not (resource.owned_by and (args or kwargs)):
+            return False
+        with self.ledger.unseen:
+            for keyword, _, name in (each.partition("=") for each in resource.unless):
+                if name in (each.__name__ for each in _lines(kwargs.get(keyword))):
+                    return True
+            kinds: tuple[Any, ...] = tuple(type(value) for value in (*args, *kwargs.values()))
+            return any(self._owns(resource.owned_by, kind) for kind in kinds)
+        return False
+
+    def _owned(self, names: tuple[str, ...], kind: Any) -> bool:
+        """Whether something of a class owns all that would be acquired."""
+        owners = {self.table.canonical(name).removesuffix("()") for name in names}
+        return any(self.table.canonical(f"{each.__module__}.{each.__qualname__}") in owners for each in kind.__mro__)
+
+    def given(self, resource: Resource, result: object, owner: object, frame: FrameType | None) -> None:
         """Write down what an acquiring call gave, or will give when it is awaited or entered."""
-        if resource.awaitable and hasattr(type(result), "__await__"):
-            with self.ledger.unseen():
-                self._watch_entering(type(result))
-                self._pending[id(result)] = (resource, owner)
-        else:
-            self.acquired(resource, result, owner, frame, own)
+        with self.ledger.unseen:
+            if not resource.awaitable or not hasattr(type(result), "__await__"):
+                self.acquired(resource, result, owner, frame)
+                return
+            self._watch_entering(type(result))
+            stack = self.ledger.frames.caller(frame)
+            if stack is not None and self.ledger.active:
+                self._pending[id(result)] = resource, id(owner), type(owner), stack
 
-    def acquired(self, resource: Resource, thing: object, owner: object, frame: FrameType, own: int | None) -> None:
-        """Write down what was acquired, and take hold of what releases it.
+    def taken(self, context: object, value: object) -> None:
+        """Write down what an awaited or entered context gave."""
+        promised = self._pending.pop(id(context), None)
+        if promised is not None:
+            resource, owner, kind, stack = promised
+            self._written(resource, value, owner, kind, stack)
 
-        own: references it has to itself, counted before the program got it; None for what was just constructed.
-        """
-        if thing is None or not self.ledger.active:
-            return
-        with self.ledger.unseen():
+    def acquired(self, resource: Resource, thing: object, owner: object, frame: FrameType | None) -> None:
+        """Write down what was acquired."""
+        with self.ledger.unseen:
+            if thing is not None and self.ledger.active and not self.ledger.knows(thing):
+                self._written(resource, thing, id(owner), type(owner), self.ledger.frames.caller(frame))
+
+    def constructed(self, resource: Resource, thing: object, frame: FrameType | None) -> None:
+        """Write down what was just made by its class; the constructors of subclasses may still go on."""
+        with self.ledger.unseen:
+            if self.ledger.active and not self.ledger.knows(thing):
+                self._written(resource, thing, None, type(None), self.ledger.frames.caller(frame, thing))
+
+    def _written(self, resource: Resource, thing: object, owner: int | None, kind: type, stack: Stack) -> None:
+        with self.ledger.unseen:
             real = _unwrapped(thing)
-            if self.ledger.acquired(resource, real, owner, frame, own):
-                self._watch_releases(type(real), resource, owner)
+            if real is not None and self.ledger.acquired(resource, real, owner, stack):
+                self._watch_releases(type(real), resource, kind)
 
-    def refused(self, error: BaseException) -> None:
-        """Count a failed acquisition once, however many points it came through."""
-        with self.ledger.unseen():
+    def refused(self, error: BaseException, context: object = None) -> None:
+        """Count a failed acquisition once, however many points it came through. context: what was to give it."""
+        with self.ledger.unseen:
+            self._pending.pop(id(context), None)
             if isinstance(error, Exception) and not _came_through(error):
                 self.ledger.refused(error)
 
-    def _watch_releases(self, kind: type, resource: Resource, owner: object) -> None:
-        if (kind, resource.id) in self._releasing:
+    def _watch_releases(self, kind: type, resource: Resource, owner: type) -> None:
+        """Take hold of what releases a kind of thing. owner: the class of what it was acquired from."""
+        if (kind, resource.id, owner) in self._releasing:
             return
-        self._releasing.add((kind, resource.id))
-        leaving = [f"__{a}exit__" for a, how in (("", resource.with_), ("a", resource.async_with)) if _closes(how)]
-        for name in (*resource.release, *leaving):
-            self._releasing_method(kind, name, first=0)
+        self._releasing.add((kind, resource.id, owner))
+        given = {name.rpartition(".")[2] for name in resource.release_with}
+        for name in releasing_names(resource):
+            if name not in given:
+                self._releasing_method(kind, name, first=0)
         for name in resource.release_with:
-            if owner is not None:
-                self._releasing_method(type(owner), name.rpartition(".")[2], first=1)
+            if owner is not type(None):
+                self._releasing_method(owner, name.rpartition(".")[2], first=1)
             else:
                 self._releasing_function(kind, name)
 
@@ -190,117 +256,129 @@ class Patches:
         for holder in owner.__mro__:
             value = vars(holder).get(name)
             if value is not None:
-                if callable(value) and not hasattr(value, _MARK):
-                    self._replace(holder, name, value, self._releases(value, first))
+                if callable(value) and not self._is_ours(value):
+                    self._replace(holder, name, value, self._releases(value, first, name))
                 return
 
     def _releasing_function(self, kind: type, name: str) -> None:
         """Take hold of a function of the module a thing's class lives in."""
         module_name, _, function = name.rpartition(".")
         module = sys.modules.get(module_name or kind.__module__.partition(".")[0])
-        value = vars(module).get(function) if module is not None else None
-        if callable(value) and not hasattr(value, _MARK) and not isinstance(value, type):
-            self._replace(module, function, value, self._releases(value, first=0))
+        value = _names(module).get(function)
+        if callable(value) and not self._is_ours(value) and not isinstance(value, type):
+            self._replace(module, function, value, self._releases(value, 0, function))
 
-    def _releases(self, original: Function, first: int) -> Function:
+    def _releases(self, original: Function, first: int, name: str) -> Function:
         ledger = self.ledger
 
         def release(*args: Any, **kwargs: Any) -> Any:
+            if not (first or ledger.knows(args[0] if args else None)):  # most are a library's own
+                return original(*args, **kwargs)
             try:
+                ledger.releasing(args[0] if args else None)
                 return original(*args, **kwargs)
             finally:
                 note(args, kwargs, sys._getframe())
 
         async def release_async(*args: Any, **kwargs: Any) -> Any:
+            if not (first or ledger.knows(args[0] if args else None)):
+                return await original(*args, **kwargs)
             frame = sys._getframe()
             try:
+                ledger.releasing(args[0] if args else None)
                 return await original(*args, **kwargs)
             finally:
                 note(args, kwargs, frame)
 
-        def note(args: Sequence[Any], kwargs: Mapping[str, Any], frame: FrameType) -> None:
-            with ledger.unseen():
-                for thing in (*args[first : first + 1], *(kwargs.values() if first else ())):
-                    ledger.released(_unwrapped(thing), frame)
+        def note(args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: FrameType | None) -> None:
+            with ledger.unseen:
+                for thing in args[first : first + 1] or kwargs.values():
+                    ledger.released(thing if ledger.knows(thing) else _unwrapped(thing), frame, name)
 
         chosen = release_async if inspect.iscoroutinefunction(original) else release
-        return _marked(functools.wraps(original)(chosen), original)
+        return self._own(functools.wraps(original)(chosen))
 
     def _watch_entering(self, kind: type) -> None:
         """Take hold of how an awaitable context gives what it acquires."""
         if kind in self._entering:
             return
         self._entering.add(kind)
-        patches = self
-
-        def taken(context: object, value: object, frame: FrameType, own: int) -> None:
-            resource, owner = patches._pending.pop(id(context), (None, None))
-            if resource is not None:
-                patches.acquired(resource, value, owner, frame, own)
-
-        for name in ("__await__", "__aenter__"):
+        for name, make in (("__await__", _awaiting), ("__aenter__", _entering)):
             holder = next((each for each in kind.__mro__ if name in vars(each)), None)
-            if holder is not None and not hasattr(vars(holder)[name], _MARK):
+            if holder is not None and not self._is_ours(vars(holder)[name]):
                 original = vars(holder)[name]
-                make = _awaiting if name == "__await__" else _entering
-                self._replace(holder, name, original, make(original, taken, self.refused))
+                self._replace(holder, name, original, self._own(make(original, self)))
 
     def _replace(self, holder: Any, name: str, original: object, ours: object) -> None:
         _set(holder, name, ours)
+        self._ours[id(ours)] = ours
         self._undo.append((holder, name, original, ours))
 
 
-def _awaiting(original: Function, taken: Function, refused: Function) -> Function:
+def _awaiting(original: Function, patches: Patches) -> Function:
+    @functools.wraps(original)
     def wait(self: object) -> Generator[Any, Any, Any]:
         try:
             value = yield from original(self)
         except BaseException as error:
-            refused(error)
+            patches.refused(error, self)
             raise
-        own = sys.getrefcount(value) - _OURS
-        taken(self, value, sys._getframe(), own)
+        patches.taken(self, value)
         return value
 
-    return _marked(functools.wraps(original)(wait), original)
+    return wait
 
 
-def _entering(original: Function, taken: Function, refused: Function) -> Function:
+def _entering(original: Function, patches: Patches) -> Function:
+    @functools.wraps(original)
     async def enter(self: object) -> Any:
         try:
             value = await original(self)
         except BaseException as error:
-            refused(error)
+            patches.refused(error, self)
             raise
-        own = sys.getrefcount(value) - _OURS
-        taken(self, value, sys._getframe(), own)
+        patches.taken(self, value)
         return value
 
-    return _marked(functools.wraps(original)(enter), original)
+    return enter
 
 
-class _Builtin:
-    """Stands in for a builtin function: like one, and unlike a Python function, it is never bound as a method."""
+class _StandIn:
+    """Stands in for a builtin function or another callable object: it looks like it and is what it is."""
 
     def __init__(self, call: Function, original: Function) -> None:
-        functools.update_wrapper(self, original)
-        self.__leakfix_original__ = original
         self._call = call
-        _CODES.add(call.__code__)
+        self._original = original
+        for name in ("__module__", "__doc__"):  # those that every object has
+            with suppress(AttributeError):
+                setattr(self, name, getattr(original, name))
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Do what the builtin does."""
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Do what the original does."""
         return self._call(*args, **kwargs)
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_original"], name)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """What isinstance is told."""
+        return type(self._original)
+
     def __repr__(self) -> str:
-        """Look like the builtin."""
-        return repr(self.__leakfix_original__)
+        """Look like the original."""
+        return repr(self._original)
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        """Be found by name, where the original is."""
+        return self._original.__reduce_ex__(protocol)  # type: ignore[arg-type]
 
 
-def _marked(wrapper: Any, original: object) -> Function:
-    setattr(wrapper, _MARK, original)
-    _CODES.add(wrapper.__code__)
-    result: Function = wrapper
-    return result
+class _Binding(_StandIn):
+    """One for an object that is bound as a method where it is found in a class."""
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
 
 
 def _came_through(error: BaseException) -> bool:
@@ -315,13 +393,28 @@ def _came_through(error: BaseException) -> bool:
 
 def _unwrapped(thing: object) -> object:
     """What is behind a proxy that somebody else put round it."""
-    if any("__wrapped__" in vars(each) for each in type(thing).__mro__):
+    kind: Any = type(thing)
+    if _is_proxy(kind):
         return getattr(thing, "__wrapped__", thing)
     return thing
 
 
-def _closes(how: str) -> bool:
-    return how in ("closes", "commits")
+@functools.lru_cache(maxsize=256)
+def _is_proxy(kind: Any) -> bool:
+    return any("__wrapped__" in vars(each) for each in kind.__mro__)
+
+
+def _lines(value: object) -> tuple[type, ...]:
+    """A class and those it inherits from."""
+    return value.__mro__ if isinstance(value, type) else ()
+
+
+def _names(holder: object) -> Mapping[str, Any]:
+    """What a module or a class has. A module that is loaded on first use is not used by this."""
+    if issubclass(type(holder), ModuleType):
+        names: dict[str, Any] = object.__getattribute__(holder, "__dict__")
+        return names
+    return vars(holder) if issubclass(type(holder), type) else {}
 
 
 def _set(holder: Any, name: str, value: object) -> None:
@@ -358,58 +451,8 @@ def _replace_references(replaced: Mapping[int, tuple[object, object]]) -> None:
     if not replaced:
         return
     for module in list(sys.modules.values()):
-        if isinstance(module, ModuleType):
-            for name, value in list(vars(module).items()):
-                found = replaced.get(id(value))
-                if found is not None and found[0] is value:
-                    vars(module)[name] = found[1]
-
-
-class _Finder:
-    """Sees modules being imported, and takes hold of them when they have been executed."""
-
-    def __init__(self, patches: Patches) -> None:
-        self._patches = patches
-        self._searching: set[str] = set()
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """The module's own spec, whose loader tells when it is done; None where nothing of it is of interest."""
-        if name not in self._patches.points or name in self._searching:
-            return None
-        self._searching.add(name)
-        try:
-            spec = self._spec(name, path, target)
-        finally:
-            self._searching.discard(name)
-        if spec is not None and spec.loader is not None:
-            self._listen(spec.loader, name)
-        return spec
-
-    def _spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None
-    ) -> importlib.machinery.ModuleSpec | None:
-        for finder in list(sys.meta_path):
-            find = getattr(finder, "find_spec", None)
-            if finder is self or find is None:
-                continue
-            spec: importlib.machinery.ModuleSpec | None = find(name, path, target)
-            if spec is not None:
-                return spec
-        return None
-
-    def _listen(self, loader: Any, name: str) -> None:
-        execute = getattr(loader, "exec_module", None)
-        if execute is None or isinstance(loader, type):
-            return
-
-        def exec_module(module: ModuleType) -> None:
-            with suppress(AttributeError):
-                del loader.exec_module
-            execute(module)
-            if module.__name__ == name:
-                self._patches.imported(module, name)
-
-        with suppress(AttributeError):
-            loader.exec_module = exec_module
+        names = _names(module) if issubclass(type(module), ModuleType) else {}
+        for name, value in list(names.items()):
+            found = replaced.get(id(value))
+            if found is not None and found[0] is value:
+                names[name] = found[1]  # type: ignore[index]

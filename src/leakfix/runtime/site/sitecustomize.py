@@ -9,18 +9,33 @@ import sys
 
 def _start():
     folder = os.environ.get("LEAKFIX_RUN")
-    if not folder:
+    if not folder or not os.path.isdir(folder):  # what outlives the one who watches goes on by itself
         return
+    known = set(sys.modules)
     try:
+        if sys.version_info < (3, 11):  # noqa: UP036, any interpreter comes here
+            raise ImportError("it needs 3.11")
         here = os.path.dirname(os.path.abspath(__file__))
         _load(os.path.dirname(os.path.dirname(here)))
         from leakfix.runtime.launch import begin
 
         begin(folder)
-    except BaseException as error:
-        version = ".".join(map(str, sys.version_info[:2]))
-        text = "leakfix: this Python {} is not watched: {}: {}\n"
-        sys.stderr.write(text.format(version, type(error).__name__, error))
+    except Exception as error:
+        for name in set(sys.modules) - known:
+            if name.partition(".")[0] == "leakfix":
+                del sys.modules[name]
+        _tell(folder, error)
+
+
+def _tell(folder, error):
+    """Leave word for the one who watches; the program's own output stays as it is."""
+    version = ".".join(map(str, sys.version_info[:2]))
+    text = "Python " + version + " is not watched: " + type(error).__name__ + ": " + str(error)
+    try:
+        with open(os.path.join(folder, str(os.getpid()) + ".unwatched"), "w") as stream:
+            stream.write(text)
+    except Exception:  # a folder that is gone, or that is not ours to write to
+        pass
 
 
 def _load(package):
