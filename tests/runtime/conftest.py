@@ -12,6 +12,7 @@ import pytest
 
 from leakfix.proof.launcher import Ended, watched
 from leakfix.registry import Registry
+from leakfix.runtime.evidence import together
 from leakfix.runtime.tracker import Tracker
 
 Watch = Callable[..., Ended]
@@ -32,7 +33,9 @@ def fates(tracker: Tracker) -> Fates:
 
     def tell() -> dict[str, str]:
         tracker.ledger.settle()
-        return {seen.function.rpartition(".")[2]: seen.held or "released" for seen in tracker.evidence().sites}
+        return {
+            seen.function.rpartition(".")[2]: seen.held or "released" for seen in together(tracker.evidence().sites)
+        }
 
     return tell
 
@@ -55,4 +58,4 @@ def watch(registry: Registry, tmp_path: Path) -> Watch:
 
 def held(ended: Ended) -> dict[str, str]:
     """What became of what each function of a program acquired."""
-    return {seen.function.rpartition(".")[2]: seen.held or "released" for seen in ended.evidence.sites}
+    return {seen.function.rpartition(".")[2]: seen.held or "released" for seen in together(ended.evidence.sites)}

@@ -15,6 +15,7 @@ import pytest
 
 from leakfix.proof.launcher import Ended, watched
 from leakfix.registry import Registry
+from leakfix.runtime.evidence import loaded, together
 
 from .conftest import held
 
@@ -37,8 +38,8 @@ def started(folder: Path, text: str, *options: str) -> subprocess.Popen[str]:
 
 
 def seen(folder: Path) -> dict[str, str]:
-    sites = json.loads((folder / "seen.json").read_text("utf-8"))["sites"]
-    return {site["function"]: site["held"] or "released" for site in sites}
+    sites = loaded((folder / "seen.json").read_text("utf-8")).sites
+    return {each.function: each.held or "released" for each in together(sites)}
 
 
 def waiting(text: str = "") -> str:

@@ -84,7 +84,7 @@ class Evidence:
     @property
     def unreleased(self) -> tuple[Seen, ...]:
         """The lines that did not release everything, whoever called them, the worst first."""
-        left = together(seen for seen in self.sites if seen.unreleased)
+        left = (seen for seen in together(self.sites) if seen.unreleased)
         return tuple(sorted(left, key=lambda seen: -seen.unreleased))
 
 
