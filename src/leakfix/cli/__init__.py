@@ -17,7 +17,21 @@ from leakfix.cli.terminal import complain
 from leakfix.config import ConfigError
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
-COMMANDS = ("check", "apply", "review", "branch", "pr", "bot", "fleet", "run", "prove", "rules", "explain", "new")
+COMMANDS = (
+    "check",
+    "apply",
+    "review",
+    "branch",
+    "pr",
+    "bot",
+    "fleet",
+    "run",
+    "prove",
+    "instrument",
+    "rules",
+    "explain",
+    "new",
+)
 
 
 class LazyGroup(click.Group):
