@@ -164,7 +164,7 @@ class OwnerRow:
 class PoolRow:
     """What lives as long as the process, hands out connections and counts them: an engine. Asked by ``instrument``.
 
-    made_by: symbolic names of the calls that make one.
+    makers: symbolic names of the calls that make one.
     in_use: code that, behind a dot, counts what is handed out (``pool.checkedout()``).
     rule: the codemod that registers its metrics.
     pool_keyword: the argument that names the kind of pool.
@@ -173,7 +173,7 @@ class PoolRow:
     overflow_keyword, overflow: the argument that says how many may be handed out beyond its size, and its default.
     """
 
-    made_by: tuple[str, ...]
+    makers: tuple[str, ...]
     in_use: str
     rule: str = ""
     pool_keyword: str = ""

@@ -18,10 +18,10 @@ in between, and they ask the engine, so that they outlive ``dispose()``.
 
 When it is left alone
 ---------------------
-``checkedout`` stands somewhere in the project outside its tests: somebody looks at a pool already. Engines that a function makes, in
-tests, scripts and migrations. SQLite and pools that are no queue. Where several engines live, a label has to tell them
-apart, and which is for people to choose. prometheus-client is used where the project declares it, or where
-``allow-dependencies`` lets it in.
+``checkedout`` stands somewhere in the project outside its tests: somebody looks at a pool already. Engines that a
+function makes, in tests, scripts and migrations. SQLite and pools that are no queue. Where several engines live, a
+label has to tell them apart, and which is for people to choose. prometheus-client is used where the project declares
+it, or where ``allow-dependencies`` lets it in.
 """
 
 import ast

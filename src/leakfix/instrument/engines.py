@@ -61,7 +61,7 @@ def rule_of(project: Project) -> str:
 
 
 def _candidates(project: Project) -> list[str]:
-    words = [name.rpartition(".")[2].encode() for row in project.table.pools for name in row.made_by]
+    words = [name.rpartition(".")[2].encode() for row in project.table.pools for name in row.makers]
     files = [path for path in project.files if not _ONE_OFF.search(path)]
     return [path for path in files if any(word in project.read(path) for word in words)]
 
@@ -71,7 +71,7 @@ def _calls(names: Names, path: str, project: Project) -> Iterator[tuple[Module, 
     for node in ast.walk(module.tree) if module is not None else ():
         if isinstance(node, ast.Call) and module is not None:
             known = names.of(node.func, Place(module, None))
-            row = next((row for row in project.table.pools if any(name in row.made_by for name in known)), None)
+            row = next((row for row in project.table.pools if any(name in row.makers for name in known)), None)
             if row is not None:
                 yield module, node, row
 

@@ -156,7 +156,7 @@ def _line_end(source: SourceFile) -> str:
 
 def _append(project: Project, module: Module, layout: Layout, engine: Engine | None) -> None:
     source = module.source
-    style = _style(source.data.decode())
+    style = _style(source.data.decode().replace("\r\n", "\n"))
     pytest = imported_module(module, layout, "pytest")
     returns = " -> None" if style.typed else ""
     if style.typed and engine is not None:

@@ -206,7 +206,7 @@ class Project:
     @cached_property
     def _roots(self) -> frozenset[bytes]:
         acquired = {name for row in self.table.resources for name in row.acquire if "/" not in name}
-        made = {name for row in self.table.pools for name in row.made_by}
+        made = {name for row in self.table.pools for name in row.makers}
         return frozenset(name.partition(".")[0].encode() for name in acquired | made) - {
             b"",
             b"tempfile",
