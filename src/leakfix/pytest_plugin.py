@@ -110,6 +110,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     elif plugin is not None and plugin.everywhere:
         plugin.begin(item.nodeid)
     result = yield
+    plugin = item.config.stash.get(_KEY, None)  # the test's own fixture may have been the first to ask for it
     if plugin is not None:
         plugin.end()
     return result
@@ -147,8 +148,9 @@ class Plugin:
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[Any]:
         """What a fixture acquires that outlives the test is looked at when the fixture ends."""
         before = self.tracker.ledger.tag
-        if fixturedef.scope != "function" and before:
-            self.tracker.ledger.tag = _tag(fixturedef)
+        if fixturedef.scope == "function" or not before:
+            return (yield)  # and the fixture `leakfix` has said whose test this is
+        self.tracker.ledger.tag = _tag(fixturedef)
         try:
             return (yield)
         finally:
