@@ -41,11 +41,8 @@ $import_\
     yield
     left = $in_use - before
     if left > 0:
-        $pytest.fail(
-            f"this test left {left} of the pool's connections in use: "
-            "close every session and connection that it opens",
-            pytrace=False,
-        )
+        told = f"this test left {left} of the pool's connections in use: close them"
+        $pytest.fail(told, pytrace=False)
 ''')
 
 _OF_THE_PLUGIN = Template('''\
