@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from leakfix.codemod import GoPatternCodemod, LeakCodemod, PatternCodemod
 from leakfix.config import Config, ConfigError
-from leakfix.resources import BadRow, Resource, ResourceTable, TypeRow, table_from
+from leakfix.resources import BadRow, ResourceTable, table_from
 
 GROUP = "leakfix.codemods"
 
@@ -198,8 +198,8 @@ def _table_with(found: _Found, config: Config) -> ResourceTable:
 
 def _checked(table: ResourceTable) -> ResourceTable:
     """The table, if every value of its rows has the type the schema says. Raises BadRow."""
-    for row in (*table.types, *table.resources, *table.owners):
-        name = row.id if isinstance(row, Resource) else row.name if isinstance(row, TypeRow) else "an owner"
+    for row in (*table.types, *table.resources, *table.owners, *table.pools, *table.servers):
+        name = getattr(row, "id", getattr(row, "name", f"one {type(row).__name__.removesuffix('Row').lower()} row"))
         for key, wanted in get_type_hints(type(row)).items():
             if not _fits(getattr(row, key), wanted):
                 raise BadRow(f"{key.rstrip('_')} of {name!r} must be {_described(wanted)}")

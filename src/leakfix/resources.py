@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 Scope = Literal["closes", "commits", "transaction", "none"]
 Held = Literal["forever", "until-gc", "until-unreferenced"]
-Row = TypeVar("Row", "TypeRow", "Resource", "OwnerRow")
+Row = TypeVar("Row", "TypeRow", "Resource", "OwnerRow", "PoolRow", "ServerRow")
 
 
 # PEP 249 (DB-API 2.0) has the first five; the others are common among drivers.
@@ -160,6 +160,54 @@ class OwnerRow:
     methods: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PoolRow:
+    """What lives as long as the process, hands out connections and counts them: an engine. Asked by ``instrument``.
+
+    makers: symbolic names of the calls that make one.
+    in_use: code that, behind a dot, counts what is handed out (``pool.checkedout()``).
+    rule: the codemod that registers its metrics.
+    pool_keyword: the argument that names the kind of pool.
+    pools: the kinds that count and queue; so does the default, except at addresses with one of the ``files``.
+    opaque: arguments after which nothing is known of the pool.
+    overflow_keyword, overflow: the argument that says how many may be handed out beyond its size, and its default.
+    """
+
+    makers: tuple[str, ...]
+    in_use: str
+    rule: str = ""
+    pool_keyword: str = ""
+    pools: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    opaque: tuple[str, ...] = ()
+    overflow_keyword: str = ""
+    overflow: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRow:
+    """A database server that tests may need, and how CI starts one. Asked by ``instrument``.
+
+    name: how people call it.
+    drivers: the packages, as requirements name them, that talk to it.
+    schemes: how addresses of it begin.
+    settings: other words by which settings say that it is used.
+    image: its container; port: where that listens; user: who may do all.
+    environment: ``NAME=value`` for the container, where ``$password`` and ``$database`` stand for what is chosen.
+    health: the command that succeeds once it answers.
+    """
+
+    name: str
+    drivers: tuple[str, ...]
+    schemes: tuple[str, ...]
+    image: str
+    port: int
+    user: str
+    environment: tuple[str, ...]
+    health: str
+    settings: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class ResourceTable:
     """All rows in force, and the questions the analysis asks of them."""
@@ -167,6 +215,8 @@ class ResourceTable:
     types: tuple[TypeRow, ...] = ()
     resources: tuple[Resource, ...] = ()
     owners: tuple[OwnerRow, ...] = ()
+    pools: tuple[PoolRow, ...] = ()
+    servers: tuple[ServerRow, ...] = ()
     _canonical: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -302,19 +352,23 @@ def _last_word(name: str) -> str:
 
 
 def table_from(documents: Iterable[Mapping[str, Any]]) -> ResourceTable:
-    """Build a table from parsed TOML documents with ``type``, ``resource`` and ``owner`` rows. Raises BadRow."""
+    """Build a table from parsed TOML documents with rows of every kind. Raises BadRow."""
     types: list[TypeRow] = []
     owners: list[OwnerRow] = []
+    pools: list[PoolRow] = []
+    servers: list[ServerRow] = []
     resources: dict[str, Resource] = {}
     for document in documents:
         types += [_row(TypeRow, "type", values) for values in document.get("type", [])]
         owners += [_row(OwnerRow, "owner", values) for values in document.get("owner", [])]
+        pools += [_row(PoolRow, "pool", values) for values in document.get("pool", [])]
+        servers += [_row(ServerRow, "server", values) for values in document.get("server", [])]
         for values in document.get("resource", []):
             row = _row(Resource, "resource", values)
             if row.id in resources:
                 raise BadRow(f"resource {row.id!r} is defined twice")
             resources[row.id] = row
-    return ResourceTable(tuple(types), tuple(resources.values()), tuple(owners))
+    return ResourceTable(tuple(types), tuple(resources.values()), tuple(owners), tuple(pools), tuple(servers))
 
 
 def document_of(table: ResourceTable) -> dict[str, list[dict[str, Any]]]:
@@ -323,10 +377,12 @@ def document_of(table: ResourceTable) -> dict[str, list[dict[str, Any]]]:
         "type": [_values(row) for row in table.types],
         "resource": [_values(row) for row in table.resources],
         "owner": [_values(row) for row in table.owners],
+        "pool": [_values(row) for row in table.pools],
+        "server": [_values(row) for row in table.servers],
     }
 
 
-def _values(row: TypeRow | Resource | OwnerRow) -> dict[str, Any]:
+def _values(row: TypeRow | Resource | OwnerRow | PoolRow | ServerRow) -> dict[str, Any]:
     given = {item.name.rstrip("_"): getattr(row, item.name) for item in fields(row)}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
 

@@ -18,10 +18,10 @@ in between, and they ask the engine, so that they outlive ``dispose()``.
 
 When it is left alone
 ---------------------
-``checkedout`` stands somewhere in the project: somebody looks at a pool already. Engines that a function makes, in
-tests, scripts and migrations. SQLite and pools that are no queue. Where several engines live, a label has to tell them
-apart, and which is for people to choose. prometheus-client is used where the project declares it, or where
-``allow-dependencies`` lets it in.
+``checkedout`` stands somewhere in the project outside its tests: somebody looks at a pool already. Engines that a
+function makes, in tests, scripts and migrations. SQLite and pools that are no queue. Where several engines live, a
+label has to tell them apart, and which is for people to choose. prometheus-client is used where the project declares
+it, or where ``allow-dependencies`` lets it in.
 """
 
 import ast
@@ -63,7 +63,8 @@ def find(view: View) -> Iterator[Match]:
 
 
 def _is_watched(view: View) -> bool:
-    return _SEEN.encode() in view.module.source.data or any(True for _ in view.texts(_SEEN))
+    others = view.mentions.of(_SEEN, view.module.path)
+    return _SEEN.encode() in view.module.source.data or not all(map(is_test, others))
 
 
 def repair(view: View, call: ast.Call) -> Fix | Refusal:

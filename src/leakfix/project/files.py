@@ -72,6 +72,39 @@ def write_atomically(path: str, expected_before: bytes, after: bytes) -> None:
     _sync_folder(os.path.dirname(target))
 
 
+def create_atomically(path: str, content: bytes) -> None:
+    """Make a file that holds all of its bytes from the first moment on; raises FileExistsError where there is one.
+
+    Folders above it are made. Raises NotWritten where a link leads away from the working directory, or OSError.
+    """
+    folder = target_of(os.path.dirname(path) or os.curdir)
+    os.makedirs(folder, exist_ok=True)
+    target = os.path.join(folder, os.path.basename(path))
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    temporary = os.path.join(folder, f"{_PREFIX}{os.getpid()}-{os.urandom(8).hex()}{_SUFFIX}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _CLOSE_ON_EXEC | _BINARY, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb"):
+            _write_synced(descriptor, content)
+        _give_name(temporary, target)
+    finally:
+        _remove(temporary)
+    _sync_folder(folder)
+
+
+def _give_name(temporary: str, target: str) -> None:
+    """Give a whole file its name in one step that fails where the name is taken."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links on this file system: what can be had is a look right before
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
+        os.rename(temporary, target)
+
+
 def target_of(path: str) -> str:
     """Where a write to the path lands: itself, or a link's target under the working directory."""
     absolute, real, here = os.path.abspath(path), os.path.realpath(path), os.path.realpath(os.curdir)

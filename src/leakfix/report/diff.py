@@ -31,6 +31,15 @@ def patch(path: str, before: SourceFile, after: SourceFile) -> bytes:
     return b"\n".join([b"--- " + _heading("a/" + name), b"+++ " + _heading("b/" + name), headed[2]])
 
 
+def new_file(path: str, content: bytes) -> bytes:
+    """A file that is not there yet, as the difference from nothing."""
+    plain = unified_diff(path, b"", content)
+    headed = plain.split(b"\n", 2)
+    if len(headed) < 3:
+        return plain
+    return b"\n".join([b"--- /dev/null", b"+++ " + _heading("b/" + path), headed[2]])
+
+
 def _heading(name: str) -> bytes:
     """A file name as git writes it: quoted where it holds control characters, ended by a tab where blanks."""
     raw = os.fsencode(name)

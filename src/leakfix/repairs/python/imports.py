@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from leakfix.languages.python.modules import Import, Module
 from leakfix.repairs.python.layout import Layout, first_line, last_line
@@ -30,10 +30,30 @@ def imported(module: Module, layout: Layout, package: str, name: str) -> str:
     return name
 
 
+def imported_module(module: Module, layout: Layout, package: str) -> str:
+    """The text that refers to a top-level package at the end of a module; a missing import joins ``layout``'s edits."""
+    for bound, binding in bound_at_the_end(module).items():
+        if binding == Import(package, None):
+            return bound
+    name = f"{package}_module" if package in _all_names(module.tree) else package
+    _add_line(module, layout, f"import {package}" + (f" as {name}" if name != package else ""), package, plain=True)
+    return name
+
+
+def bound_at_the_end(module: Module) -> dict[str, Import]:
+    """Names that imports bind for whatever stands at the end of a file, and nothing else binds."""
+    found = _bound_by(node for node in module.tree.body if isinstance(node, ast.Import | ast.ImportFrom))
+    return {bound: binding for bound, binding in found.items() if module.names.get(bound) == [binding]}
+
+
 def _bound_at_the_head(module: Module) -> dict[str, Import]:
     """Names that the imports at the head of the file bind, whatever happens."""
+    return _bound_by(_first_block(module.tree))
+
+
+def _bound_by(nodes: Iterable[ast.Import | ast.ImportFrom]) -> dict[str, Import]:
     found: dict[str, Import] = {}
-    for node in _first_block(module.tree):
+    for node in nodes:
         for alias in node.names:
             if isinstance(node, ast.ImportFrom):
                 found[alias.asname or alias.name] = Import(node.module or "", alias.name, node.level)
