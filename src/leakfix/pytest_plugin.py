@@ -104,8 +104,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Switch on for a test that is marked."""
     plugin = item.config.stash.get(_KEY, None)
     marker = item.get_closest_marker("leakfix")
-    asks = "leakfix" in getattr(item, "fixturenames", ())
-    if asks or (marker is not None and not marker.kwargs.get("off")):
+    if _asks(item) or (marker is not None and not marker.kwargs.get("off")):
         plugin = _plugin(item.config)
         plugin.begin(item.nodeid)
     elif plugin is not None and plugin.everywhere:
@@ -116,6 +115,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         plugin = item.config.stash.get(_KEY, None)
         if plugin is not None:
             plugin.end()
+
+
+def _asks(item: pytest.Item) -> bool:
+    """Whether a test wants the fixture `leakfix`, and has none of its own by that name."""
+    definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).get("leakfix", ())
+    return bool(definitions) and definitions[-1].func.__module__ == __name__
 
 
 class Plugin:

@@ -93,6 +93,19 @@ class Holding:
         self.children: set[int] | None = None
         self.lost: Held | None = None
 
+    def hold(self, thing: object) -> None:
+        """Keep what cannot be referenced weakly."""
+        self.strong = thing
+        _HOLDERS[self.key] += 1
+
+    def let_go(self) -> None:
+        """Keep it no longer."""
+        if self.strong is not None:
+            _HOLDERS[self.key] -= 1
+            if not _HOLDERS[self.key]:
+                del _HOLDERS[self.key]
+            self.strong = None
+
     @property
     def thing(self) -> object:
         """What was acquired; None once it is gone."""
@@ -124,6 +137,8 @@ def _alone() -> int:
 
 
 _OURS = _alone()
+_HOLDERS = Counter[int]()
+"""How many ledgers hold a thing, by its identity: one below another does not keep it alive for the program."""
 
 
 def _own_references(thing: object) -> int:
@@ -142,11 +157,16 @@ def _own_references(thing: object) -> int:
 
 
 def _is_left(holding: Holding) -> bool:
-    """Whether nobody but the ledger and its own parts refers to something that is held."""
-    count = sys.getrefcount(holding.strong) - _OURS
-    if count > 0 and holding.own < 0:
+    """Whether nobody but the ledger and its own parts refers to something that is held.
+
+    Its parts are counted anew before that is believed: what is being closed, by another thread, loses them.
+    """
+    others = _HOLDERS[holding.key] - 1
+    count = sys.getrefcount(holding.strong) - _OURS - others
+    if count > 0 and (holding.own < 0 or count <= holding.own):
         holding.own = _own_references(holding.strong)
-    return count <= max(holding.own, 0)
+        count = sys.getrefcount(holding.strong) - _OURS - others
+    return count <= max(holding.own, 0) and not holding.closing
 
 
 class _Unseen:
@@ -202,6 +222,9 @@ class Ledger:
         self.active = False
         with suppress(ValueError):
             gc.callbacks.remove(self._collects)
+        for holding in self._open.values():
+            if holding.strong is not None:
+                _HOLDERS[holding.key] -= 1
         former = self._open, self._inherited  # goes at the very end, when nothing of ours is half changed
         self._open, self._inherited = {}, []
         self._held.clear()
@@ -257,13 +280,13 @@ class Ledger:
                 return
             except TypeError:
                 pass
-        holding.strong = thing
+        holding.hold(thing)
         self._held[holding.key] = None
 
     def releasing(self, thing: object) -> None:
         """Something is about to be released: what goes with it meanwhile was not lost."""
         holding = self._open.get(id(thing))
-        if holding is not None and holding.children:
+        if holding is not None:
             holding.closing = True
 
     def released(self, thing: object, frame: FrameType | None, name: str) -> None:
@@ -272,7 +295,10 @@ class Ledger:
         name: of what was called; a connection that can only be given back is not released by being closed.
         """
         holding = self._open.get(id(thing))
-        if holding is None or name not in holding.site.releasing or holding.thing is not thing:
+        if holding is None or holding.thing is not thing:
+            return
+        if name not in holding.site.releasing:
+            holding.closing = False
             return
         if self.frames.is_finalizing(frame, thing):
             self._lose(holding.key, "until-unreferenced")
@@ -297,7 +323,7 @@ class Ledger:
         holding.site.open -= 1
         holding.site.released += 1
         self._held.pop(holding.key, None)
-        holding.strong = None
+        holding.let_go()
         _leave(holding)
 
     def _gone(self, reference: _Reference) -> None:
@@ -357,7 +383,7 @@ class Ledger:
     def _drop(self, holding: Holding, how: Held) -> None:
         """Let go of what nobody else has; what refers to itself is the collector's then."""
         self._lose(holding.key, "until-gc" if holding.own > 0 else how)
-        holding.strong = None
+        holding.let_go()
 
     def let_go(self) -> None:
         """Hold nothing any longer that can be referenced weakly: the end of what ``hold`` began."""
@@ -368,7 +394,7 @@ class Ledger:
             with suppress(TypeError):
                 holding.reference = _Reference(holding.strong, self._gone, key)
                 self._held.pop(key, None)
-                holding.strong = None
+                holding.let_go()
 
     def settle(self) -> None:
         """Make what nobody refers to any longer known as lost: let go, collect, look who says that he is closed."""
