@@ -138,12 +138,21 @@ def ask(place: str, quiet: bool) -> None:
         told = file.with_suffix(".json")
         with suppress(OSError, ValueError):
             if _listens(int(file.stem), place, number):
-                told.unlink(missing_ok=True)
+                before = _version(told)
                 os.kill(int(file.stem), number)
-                asked.append((int(file.stem), told))
+                asked.append((int(file.stem), told, before))
     until = time.monotonic() + _PATIENCE
-    while quiet and time.monotonic() < until and any(_lives(pid) and not told.exists() for pid, told in asked):
+    while quiet and time.monotonic() < until and any(_lives(pid) and _version(at) == old for pid, at, old in asked):
         time.sleep(0.01)
+
+
+def _version(file: Path) -> tuple[int, int] | None:
+    """What tells a file from the one that replaces it."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _lives(process: int) -> bool:

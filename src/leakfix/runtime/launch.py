@@ -38,6 +38,7 @@ class Launched:
         self.tracker = Tracker(table, settings["packages"], settings["hold"], settings["folder"])
         self._joined: set[str] = set()
         self._telling = False
+        self._asked_again = False
 
     def begin(self) -> None:
         """Watch from now on."""
@@ -80,17 +81,23 @@ class Launched:
 
     def asked(self, number: int, frame: FrameType | None) -> None:
         """Tell what is held, and print it by acquiring line where that is asked for."""
-        if self._telling:  # the answer that is just being written is as good
+        if self._telling:  # whoever asks meanwhile waits for an answer of his own
+            self._asked_again = True
             return
         self._telling = True
         try:
             with suppress(Exception):
                 self.tell()
+                while self._asked_again:
+                    self._asked_again = False
+                    self.tell()
                 if number != ASK_QUIETLY:
                     sys.stderr.write("".join(told(self.tracker.evidence(), f"process {os.getpid()}")))
                     sys.stderr.flush()
         finally:
             self._telling = False
+            if self._asked_again:  # while it was printed
+                self.asked(ASK_QUIETLY or 0, None)
 
     def _write(self, name: str, text: str) -> None:
         partial = os.path.join(self.folder, f".{name}.tmp")
