@@ -85,6 +85,31 @@ def request():
 """
 
 
+TESTS = """
+import os, sqlalchemy
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+class Base(DeclarativeBase):
+    pass
+class Order(Base):
+    __tablename__ = "tried_order"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+engine = sqlalchemy.create_engine(os.environ["BENCH_DSN"].replace("postgresql://", "postgresql+psycopg2://", 1))
+Base.metadata.drop_all(engine)
+Base.metadata.create_all(engine)
+def request():
+    with Session(engine) as session:
+        session.add_all([Order(title=f"order {number}") for number in range(5)])
+        session.commit()
+    with Session(engine) as session:
+        orders = session.scalars(sqlalchemy.select(Order).order_by(Order.id.desc()).limit(5)).all()
+        for order in orders:
+            assert session.scalar(sqlalchemy.select(Order.title).where(Order.id == order.id)) == order.title
+            session.delete(order)
+        session.commit()
+"""
+
+
 def seconds(folder: Path, registry: Registry, requests: int, tracked: bool, extra: dict[str, str]) -> list[float]:
     """How long the requests of the program in a folder took, by the clock and by the processor."""
     command = [sys.executable, "program.py", str(requests)]
@@ -123,9 +148,9 @@ def main() -> None:
     with server() as dsn, tempfile.TemporaryDirectory() as place:
         programs = {"SQLAlchemy session, SQLite file": SESSION, "sqlite3, a connection each": CONNECTION}
         if dsn is not None:
-            programs["psycopg2 pool, PostgreSQL"] = POOL
+            programs |= {"psycopg2 pool, PostgreSQL": POOL, "a test of 13 statements, PostgreSQL": TESTS}
         extra = {"BENCH_DSN": dsn or ""}
-        print(f"{'':34}{'without':>10}{'with':>10}{'ratio':>8}  middle half  processor  (ms per request)")
+        print(f"{'':36}{'without':>10}{'with':>10}{'ratio':>8}  middle half  processor  (ms per request)")
         for number, (name, text) in enumerate(programs.items()):
             folder = Path(place, str(number))
             folder.mkdir()
@@ -141,7 +166,7 @@ def main() -> None:
             plain, tracked = (
                 statistics.median(pair[which][0] for pair in pairs) * 1000 / options.requests for which in (0, 1)
             )
-            print(f"{name:34}{plain:10.3f}{tracked:10.3f}{ratio:8.3f}  {low:.3f}-{high:.3f}  {processor:9.3f}")
+            print(f"{name:36}{plain:10.3f}{tracked:10.3f}{ratio:8.3f}  {low:.3f}-{high:.3f}  {processor:9.3f}")
 
 
 if __name__ == "__main__":

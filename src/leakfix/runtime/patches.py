@@ -184,8 +184,10 @@ class Patches:
             for keyword, _, name in (each.partition("=") for each in resource.unless):
                 if name in (each.__name__ for each in _lines(kwargs.get(keyword))):
                     return True
-            kinds: tuple[Any, ...] = tuple(type(value) for value in (*args, *kwargs.values()))
-            return any(self._owns(resource.owned_by, kind) for kind in kinds)
+            for value in (*args, *kwargs.values()) if kwargs else args:
+                kind: Any = type(value)
+                if self._owns(resource.owned_by, kind):
+                    return True
         return False
 
     def _owned(self, names: tuple[str, ...], kind: Any) -> bool:
@@ -291,6 +293,8 @@ class Patches:
                 note(args, kwargs, frame)
 
         def note(args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: FrameType | None) -> None:
+            if not (first or ledger.knows(args[0] if args else None)):  # what it called has said so
+                return
             with ledger.unseen:
                 for thing in args[first : first + 1] or kwargs.values():
                     ledger.released(thing if ledger.knows(thing) else _unwrapped(thing), frame, name)
