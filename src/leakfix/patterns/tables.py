@@ -47,6 +47,11 @@ _TREE = frozenset("depth level parent lft numchild".split())
 _KEYS = frozenset("id pk uuid".split())
 _RARE = frozenset("superuser staff admin temporary".split())
 """Flags that few rows carry."""
+_DONE = frozenset(
+    "finished processed sent done completed handled notified synced indexed delivered exported imported migrated "
+    "consumed announced".split()
+)
+"""Flags that a loop over the others sets: what waits for it is few at any time."""
 _WIDE = frozenset("gt gte lt lte ne contains icontains startswith istartswith endswith iendswith regex iregex".split())
 _NULL = re.compile(r"(?:^|__)isnull$")
 
@@ -117,6 +122,8 @@ def _narrows(name: str, value: ast.expr) -> int:
         return _SURE  # the one row of that name
     if constant is False and _NULL.search(name):
         return 0  # what should be there, mostly is
+    if constant is False and not _DONE.isdisjoint(words_of(name)):
+        return 2 * _HINT
     if constant is True and not _RARE.isdisjoint(words_of(name)):
         return 2 * _HINT
     wide = constant is ... or isinstance(constant, bool) or name.rpartition("__")[2] in _WIDE

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 _TESTING = re.compile(
-    r"(?:^|/)(?:tests?|testing|testsuite|conftest\.py|benchmarks?|examples?|docs?)(?:/|$)|(?:^|/)test_[^/]*$|_tests?\.py$"
+    r"(?:^|/)(?:tests?|[^/]+_tests|testing|testsuite|conftest\.py|benchmarks?|examples?|docs?)(?:/|$)"
+    r"|(?:^|/)test_[^/]*$|(?:^|/|_)tests?\.py$"
 )
 
 _COPY = re.compile(r"(?:^|/)[^/]*(?<!\d)20\d\d-?[01]\d-?[0-3]\d(?!\d)[^/]*/")
