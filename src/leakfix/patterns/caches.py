@@ -108,12 +108,19 @@ def is_made_at_import(view: View, name: str) -> bool:
 
 
 def grows(view: View, function: FunctionInfo, argument: ast.arg) -> bool:
-    """Whether a cache is sure to grow with the values of a parameter: an open word, or numbers that never repeat."""
+    """Whether a cache is sure to grow with the values of a parameter: an open word, numbers that never repeat, or what
+    a database is asked for.
+    """
     if not is_open_parameter(view, function, argument):
         return False
-    return strength(argument.arg) > 0 or (
-        argument.annotation is not None and view.is_a(argument.annotation, function, "builtins.float")
-    )
+    if strength(argument.arg) > 0 or _asks_database(view, function):
+        return True
+    return argument.annotation is not None and view.is_a(argument.annotation, function, "builtins.float")
+
+
+def _asks_database(view: View, function: FunctionInfo) -> bool:
+    calls = (node for node in own_nodes(function.node) if isinstance(node, ast.Call))
+    return any(view.acquired(view.module, function, call) is not None for call in calls)
 
 
 def compiles_patterns(view: View, function: FunctionInfo) -> bool:

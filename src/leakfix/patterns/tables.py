@@ -52,7 +52,8 @@ _DONE = frozenset(
     "consumed announced".split()
 )
 """Flags that a loop over the others sets: what waits for it is few at any time."""
-_WIDE = frozenset("gt gte lt lte ne contains icontains startswith istartswith endswith iendswith regex iregex".split())
+_WAITING = frozenset("pending queued waiting scheduled running processing draft unsent failed error".split())
+"""States that a loop ends."""
 _NULL = re.compile(r"(?:^|__)isnull$")
 
 
@@ -97,6 +98,8 @@ _OF_USER = r"(?:AUTH_USER_MODEL|\bUser\b|\bauth\.User\b|get_user_model)"
 _ONE_FOR_EACH = re.compile(rf"OneToOneField\([^)]*{_OF_USER}")
 _MANY_FOR_EACH = re.compile(rf"ForeignKey\([^)]*(?:{_OF_USER}|[\"']users?\.id[\"'])")
 
+_OWNER = re.compile(r"(?:ForeignKey\(|foreign_key\s*=)\s*[\"']?([\w.]+)")
+
 
 def _by_definition(view: View, table: str) -> int:
     """What the model's class says: one row for each user, or some that belong to one."""
@@ -107,7 +110,10 @@ def _by_definition(view: View, table: str) -> int:
         match = defined.search(text)
         if match is not None:
             body = match[0].decode("utf-8", "replace")
-            return 2 * _HINT if _ONE_FOR_EACH.search(body) else _HINT if _MANY_FOR_EACH.search(body) else 0
+            if _ONE_FOR_EACH.search(body):
+                return 2 * _HINT
+            owners = (_singular(word) for name in _OWNER.findall(body) for word in words_of(name))
+            return _HINT if _MANY_FOR_EACH.search(body) or any(word in _GROWING - _WEAK for word in owners) else 0
     return 0
 
 
@@ -126,5 +132,6 @@ def _narrows(name: str, value: ast.expr) -> int:
         return 2 * _HINT
     if constant is True and not _RARE.isdisjoint(words_of(name)):
         return 2 * _HINT
-    wide = constant is ... or isinstance(constant, bool) or name.rpartition("__")[2] in _WIDE
-    return _HINT if wide else 2 * _HINT
+    if isinstance(constant, str) and not _WAITING.isdisjoint(words_of(constant)):
+        return 2 * _HINT
+    return _HINT
