@@ -135,7 +135,9 @@ def until(watch: Watch, wanted: Callable[[Snapshot], bool]) -> Snapshot:
     end = time.monotonic() + PATIENCE
     while not wanted(snapshot := watch.ask()):
         assert time.monotonic() < end, snapshot
-        time.sleep(0.05)
+        time.sleep(
+            0.25
+        )  # InnoDB renews its list of transactions only after a tenth of a second in which nobody read it
     return snapshot
 
 
