@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from leakfix import engine
+from leakfix.cli import run
 from leakfix.config import Config
 from leakfix.registry import Registry
 
@@ -46,6 +48,25 @@ def leakfix(tree: Path) -> Program:
         return subprocess.run(command, **{"cwd": tree, "capture_output": True, "timeout": 60, **options})  # type: ignore[call-overload,no-any-return]
 
     return run
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def invoke(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Result]:
+    """Run a command line in this process."""
+
+    def call(*arguments: str) -> Result:
+        code = run(arguments)
+        out, err = capfdbinary.readouterr()
+        return Result(code, out.decode("utf-8"), err.decode("utf-8"))
+
+    return call
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -31,7 +31,13 @@ def compared(
             seen_of[found.fingerprint].append(seen)
         elif seen.unreleased and seen.path in files and not _is_allowed(seen):
             missed.append(seen)
-    return {key: _observed(together(each)[0]) for key, each in seen_of.items()}, tuple(together(missed))
+    observed = {key: _observed(_worst(each)) for key, each in seen_of.items()}
+    return observed, tuple(together(missed))
+
+
+def _worst(sites: Sequence[Seen]) -> Seen:
+    """Of the lines of one finding, the one that left most behind."""
+    return max(together(sites), key=lambda seen: seen.unreleased)
 
 
 def _finding_of(seen: Seen, places: Mapping[str, list[Finding]]) -> Finding | None:

@@ -127,7 +127,7 @@ class Plugin:
     """Watches while tests run. everywhere: all of them, else those that ask for it."""
 
     def __init__(self, config: pytest.Config, everywhere: bool) -> None:
-        from leakfix.config import load
+        from leakfix.config import ConfigError, load
         from leakfix.registry import Registry
         from leakfix.runtime.tracker import Tracker
 
@@ -135,7 +135,11 @@ class Plugin:
         packages = [*options.leakfix_package, *config.getini("leakfix_packages")]
         self.config = config
         self.everywhere = everywhere
-        self.tracker: Tracker = Tracker(Registry.load(load(None)).table, packages, options.leakfix_hold)
+        try:
+            table = Registry.load(load(None)).table
+        except ConfigError as error:
+            raise pytest.UsageError(f"leakfix: {error}") from error
+        self.tracker: Tracker = Tracker(table, packages, options.leakfix_hold)
         self.parts: list[Evidence] = []
         self._current = ""
         self._ended: dict[str, bool] = {}

@@ -11,7 +11,6 @@ from types import ModuleType
 import pytest
 
 import leakfix
-from leakfix.cli import run
 from leakfix.config import Config
 from leakfix.finding import Category, Finding, Fix, Safety, Severity, Step, fingerprint
 from leakfix.project.discover import discover
@@ -136,22 +135,3 @@ def _load(config: Config) -> Registry:
     codemods = {name: Codemod(name, "leak", "makes it safe", "A toy.", name) for name in RULES}
     config.check_names(codemods)
     return Registry(codemods, ResourceTable(), ())
-
-
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def invoke(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Result]:
-    """Run a command line in this process."""
-
-    def call(*arguments: str) -> Result:
-        code = run(arguments)
-        out, err = capfdbinary.readouterr()
-        return Result(code, out.decode("utf-8"), err.decode("utf-8"))
-
-    return call

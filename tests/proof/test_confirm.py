@@ -101,6 +101,13 @@ def test_what_the_analysis_did_not_find_is_told(tree: Path, registry: Registry) 
     assert "service.py:30 seen at run time, not found by analysis" in "".join(rendered(report, colour=False))
 
 
+def test_the_worst_of_several_lines_of_one_finding_is_told(tree: Path, registry: Registry) -> None:
+    report = checked(tree, registry, seen(10, "total", unreleased=0), seen(11, "total", acquired=9, unreleased=7))
+    observed = report.findings[0].observed
+    assert observed is not None
+    assert (report.findings[0].line, observed.unreleased) == (10, 7)
+
+
 def test_files_that_are_not_looked_at_are_not_missed(tree: Path, registry: Registry) -> None:
     elsewhere = Seen("sqlite3/connection", "connection", "other/place.py", 3, "f", 1, open=1)
     assert not checked(tree, registry, elsewhere).missed

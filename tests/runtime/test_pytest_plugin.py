@@ -585,3 +585,11 @@ def test_below_another_tracker(suite: Suite) -> None:
     done = suite.pytester.run(sys.executable, "-m", "leakfix", "run", "--", *inner, timeout=60)
     done.assert_outcomes(passed=1, errors=1)
     done.stderr.fnmatch_lines(["*test_suite.py:* in test_it: 1 of 1 not released*"])
+
+
+def test_settings_that_are_wrong_are_told_in_words(suite: Suite) -> None:
+    suite.pytester.makefile(".toml", leakfix="selekt = 1\n")
+    result = suite(IMPORTS + "def test_it():\n    pass\n")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*selekt*"])
+    result.stderr.no_fnmatch_line("*Traceback*")

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from leakfix.cli import run
 from leakfix.watch.logins import login_for
 from leakfix.watch.snapshot import Snapshot
 from leakfix.watch.watching import Watch
@@ -26,25 +25,6 @@ from leakfix.watch.watching import Watch
 SETTINGS = {"max_connections": 20, "superuser_reserved_connections": 3, "reserved_connections": 2}
 LIMIT = 15
 PATIENCE = 20.0  # seconds
-
-
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def invoke(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Result]:
-    """Run a command line in this process."""
-
-    def call(*arguments: str) -> Result:
-        code = run(arguments)
-        out, err = capfdbinary.readouterr()
-        return Result(code, out.decode("utf-8"), err.decode("utf-8"))
-
-    return call
 
 
 class PostgreSQLServer:

@@ -19,9 +19,10 @@ in between, and they ask the engine, so that they outlive ``dispose()``.
 When it is left alone
 ---------------------
 ``checkedout`` stands somewhere in the project outside its tests: somebody looks at a pool already. Engines that a
-function makes, in tests, scripts and migrations. SQLite and pools that are no queue. Where several engines live, a
-label has to tell them apart, and which is for people to choose. prometheus-client is used where the project declares
-it, or where ``allow-dependencies`` lets it in.
+function makes, in tests, scripts and migrations. SQLite and pools that are no queue. A metric of such a name is there,
+or the file is run as a program and may be imported a second time: prometheus_client refuses to register a name twice.
+Where several engines live, a label has to tell them apart, and which is for people to choose. prometheus-client is
+used where the project declares it, or where ``allow-dependencies`` lets it in.
 """
 
 import ast
@@ -79,10 +80,10 @@ def repair(view: View, call: ast.Call) -> Fix | Refusal:
     layout = view.layout()
     if statement.col_offset or not layout.stands_alone(statement):
         return Refusal("the engine is made under a condition, or shares its line with another statement")
-    taken = [variable for variable, *_ in _GAUGES if variable in view.module.names]
-    if taken:
-        return Refusal(f"{taken[0]} is the name of something else here")
-    if not view.may_use(LIBRARY) and LIBRARY.imported.encode() not in view.module.source.data:
+    reason = _why_not(view)
+    if reason:
+        return Refusal(reason)
+    if not view.may_use(LIBRARY) and not _is_imported(view):
         return Refusal('prometheus-client is not declared: add it, or allow-dependencies = ["prometheus-client"]')
     gauge = imported(view.module, layout, "prometheus_client", "Gauge")
     lines = []
@@ -91,6 +92,34 @@ def repair(view: View, call: ast.Call) -> Fix | Refusal:
         lines.append(f"{variable}.set_function(lambda: {value.format(name)})")
     layout.add_after(last_line(statement), *lines)
     return Fix("register the pool's metrics", Safety.REVIEW, tuple(layout.edits), _CHECK, (LIBRARY,))
+
+
+def _why_not(view: View) -> str:
+    """What would make a second gauge of the same name, which prometheus_client refuses when the file is imported."""
+    taken = [variable for variable, *_ in _GAUGES if variable in view.module.names]
+    if taken:
+        return f"{taken[0]} is the name of something else here"
+    for _, metric, *_ in _GAUGES:
+        if metric.encode() in view.module.source.data or any(view.texts(metric)):
+            return f"the project has a metric called {metric} already"
+    if b"__main__" in view.module.source.data:
+        return "this file is a program, too: imported a second time, it would register its metrics twice"
+    return ""
+
+
+def _is_imported(view: View) -> bool:
+    """Whether the file cannot be imported without the library anyway."""
+    for node in view.tree.body:
+        match node:
+            case ast.Import(names=names):
+                modules = [alias.name for alias in names]
+            case ast.ImportFrom(module=str(name), level=0):
+                modules = [name]
+            case _:
+                continue
+        if LIBRARY.imported in (name.partition(".")[0] for name in modules):
+            return True
+    return False
 
 
 def _has_others(view: View, call: ast.Call) -> bool:
@@ -109,5 +138,5 @@ CODEMOD = PatternCodemod(
     repairs="gauges of prometheus_client for the pool: size, in use, idle, overflow",
     category=Category.ADVICE,
     requires=(LIBRARY,),
-    asks=(_SEEN, *_MAKERS),
+    asks=(_SEEN, *(metric for _, metric, *_ in _GAUGES), *_MAKERS),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _TESTING = re.compile(
-    r"(?:^|/)(?:tests?|[^/]+_tests|testing|testsuite|conftest\.py|benchmarks?|examples?|docs?)(?:/|$)"
+    r"(?:^|/)(?:tests?|testing|testsuite|conftest\.py|benchmarks?|examples?|docs?)(?:/|$)"
     r"|(?:^|/)test_[^/]*$|(?:^|/|_)tests?\.py$"
 )
 

@@ -55,7 +55,7 @@ class Run:
 
     @property
     def growth(self) -> int:
-        """Bytes by which the processes grew from their start to their end, in sum."""
+        """Bytes by which the processes grew from their first acquisition to their end, in sum."""
         memory = self.evidence.memory
         return memory.get("last", 0) - memory.get("first", 0)
 
@@ -125,6 +125,9 @@ def _repaired(
         offered = finding.fix is not None and (unsafe_fixes or finding.fix.safety is Safety.SAFE)
         return offered and finding.path in ours
 
+    def inside_copy(path: str) -> bool:
+        return os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), ""))
+
     applied, fixed = list[Finding](), set[str]()
     inside = os.path.relpath(config.root)
     if not inside.startswith(os.pardir):
@@ -132,6 +135,8 @@ def _repaired(
     with chdir(folder):
         report = engine.check(["."], config, registry)
         for change in engine.repair(report, accepts):
+            if not inside_copy(change.path):  # a link that leads back into the project, or out of it
+                continue
             Path(change.path).write_bytes(change.after.raw)
             applied += change.applied
             fixed |= {finding.fingerprint for finding in change.applied}

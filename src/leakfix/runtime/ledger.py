@@ -232,7 +232,7 @@ class Ledger:
 
     def after_fork(self) -> None:
         """Begin anew in a child process: what its parent holds is not the child's to release, nor to let go."""
-        self._inherited = [holding.strong for holding in self._open.values()]
+        self._inherited += [holding.strong for holding in self._open.values() if holding.strong is not None]
         self._clear()
         self.refusals.clear()
         self.peak = 0
