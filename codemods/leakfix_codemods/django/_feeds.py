@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo
-from leakfix_codemods.django._querysets import bound_names, is_large, is_refined, is_whole, links, uses_in_order
+from leakfix.patterns.batches import is_migration
+from leakfix_codemods.django._querysets import (
+    asked_of,
+    bound_names,
+    is_large,
+    is_refined,
+    is_whole,
+    links,
+    uses_in_order,
+)
 
 _ONE_PASS = frozenset(
     {"builtins.enumerate", "builtins.sum", "builtins.any", "builtins.all", "builtins.map", "builtins.zip"}
@@ -48,12 +57,16 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
             continue
         if isinstance(node, ast.For | ast.AsyncFor) and _collects_rows(node, variables):
             continue
+        if _drains(source, body, variables) and not is_migration(view.module.path, function):
+            continue
         if is_whole(source) and is_large(view, function, source):
             yield Feed(source, source, source, body, variables, is_async, listed)
         elif isinstance(source, ast.Name):
             made = _only_for(view, function, source)
             if made is not None and is_large(view, function, made[1] or made[0]):
                 value, inner = made
+                if _drains(inner or value, body, variables) and not is_migration(view.module.path, function):
+                    continue
                 listed = value if isinstance(value, ast.Call) and inner is not None else None
                 yield Feed(value, inner or source, inner or value, body, variables, is_async, listed)
 
@@ -67,11 +80,30 @@ def _keeps_rows(comprehension: ast.AST, variables: set[str], source: ast.expr) -
 
 
 def _collects_rows(loop: ast.For | ast.AsyncFor, variables: set[str]) -> bool:
-    """Whether a loop puts every row into a list, where it stays either way."""
-    for statement in loop.body:
-        match statement:
-            case ast.Expr(value=ast.Call(func=ast.Attribute(attr="append" | "add"), args=[ast.Name(id=name)])):
+    """Whether a loop puts rows into a list or a dict, where they stay either way."""
+    for node in (node for statement in loop.body for node in ast.walk(statement)):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(attr="append" | "add" | "insert" | "setdefault"), args=[*_, ast.Name(id=name)]
+            ):
                 if name in variables:
+                    return True
+            case ast.Assign(targets=[ast.Subscript()], value=ast.Name(id=name)) if name in variables:
+                return True
+    return False
+
+
+def _drains(chain: ast.expr, body: list[ast.stmt], variables: set[str]) -> bool:
+    """Whether rows that meet a condition are deleted or get another value for it: the next run does not see them."""
+    asked = {name.partition("__")[0] for name in asked_of(chain)}
+    if not asked:
+        return False
+    for node in (node for statement in body for node in ast.walk(statement)):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="delete" | "adelete")) if name in variables:
+                return True
+            case ast.Attribute(value=ast.Name(id=name), attr=field, ctx=ast.Store()) if name in variables:
+                if field in asked:
                     return True
     return False
 

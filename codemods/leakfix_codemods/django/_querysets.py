@@ -16,9 +16,8 @@ _REFINING = frozenset(
     "using reverse select_for_update extra".split()
 )
 _NARROWING = frozenset({"filter", "exclude"})
-_WIDE_LOOKUPS = frozenset(
-    "gt gte lt lte isnull contains icontains startswith istartswith endswith iendswith ne range regex iregex".split()
-)
+_WIDE_LOOKUPS = frozenset("gt gte lt lte isnull ne range".split())
+"""Conditions that let a large part of a table through, whatever they compare with; patterns do if they are fixed."""
 _WRITES = frozenset(
     "save delete update create bulk_create bulk_update get_or_create update_or_create asave adelete aupdate acreate "
     "abulk_create abulk_update execute executemany refresh_from_db".split()
@@ -134,6 +133,12 @@ def _conditions(chain: ast.expr) -> list[tuple[str, ast.expr]]:
             given = [node for argument in call.args for node in ast.walk(argument) if isinstance(node, ast.keyword)]
             found += [(word.arg or "", word.value) for word in [*given, *call.keywords]]
     return found
+
+
+def asked_of(chain: ast.expr) -> set[str]:
+    """The fields, with their lookups, that the conditions of a chain are about, those of ``exclude`` too."""
+    given = [node for call in links(chain) if _method(call) in _NARROWING for node in [*call.args, *call.keywords]]
+    return {word.arg for node in given for word in ast.walk(node) if isinstance(word, ast.keyword) and word.arg}
 
 
 def _columns(chain: ast.expr) -> list[str]:

@@ -18,6 +18,7 @@ _EXPORTS = re.compile(
     r"(?:^|_)(?:export|dump|backup|backfill|reindex|rebuild|recompute|recalculate|recount|migrate|csv|stream|send|mail|"
     r"mailing|digest|notify|sync|archive|purge|cleanup|import|populate|forwards?|backwards?|upgrade|report)(?:_|$)"
 )
+_ONCE = re.compile(r"(?:^|_)(?:backfill|migrate|populate|forwards?|backwards?|upgrade)(?:_|$)")
 _BATCHES = re.compile(
     rb"\byield\b|\bwriterows?\(|\bStreaming|\bschema_editor\b|async for |"
     rb"@(?:\w+\.)*(?:shared_task|task|periodic_task|job|db_task|db_periodic_task|cron|schedule|scheduled_job|actor)\b|"
@@ -41,7 +42,7 @@ def is_batch(view: View, function: FunctionInfo | None) -> bool:
         return True
     at: FunctionInfo | None = function
     while at is not None:
-        if _is_task(at) or _EXPORTS.search(at.node.name) or _streams(at) or _is_migration(path, at):
+        if _is_task(at) or _EXPORTS.search(at.node.name) or _streams(at) or is_migration(path, at):
             return True
         at = at.parent
     return False
@@ -63,8 +64,11 @@ def _is_task(function: FunctionInfo) -> bool:
     return bool(words & _TASK_DECORATORS)
 
 
-def _is_migration(path: str, function: FunctionInfo) -> bool:
+def is_migration(path: str, function: FunctionInfo) -> bool:
+    """Whether a function changes the data of a table that is there, once."""
     given = [argument.arg for argument in function.node.args.args]
+    if _ONCE.search(function.node.name):
+        return True
     return given[-1:] == ["schema_editor"] or (_MIGRATIONS.search(path) is not None and len(given) >= 2)
 
 

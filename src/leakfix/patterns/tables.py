@@ -30,7 +30,9 @@ _GROWING = frozenset(
     "line timeline event timestamp".split()
 )
 """What a row is where each use of the program may add one."""
-_WEAK = frozenset("event action line view link version position location task metric profile url translation".split())
+_WEAK = frozenset(
+    "event action line view link version position location task metric profile url translation job issue".split()
+)
 """Of those, the ones that as often are what a few people set up: they need another sign."""
 _FEW = frozenset(
     "role permission group vrf filter token status setting settings config configuration plan category schema tag "
@@ -41,6 +43,8 @@ _FEW = frozenset(
     "driver scheme definition preset unit brand key license information app application service".split()
 )
 """What a row is where somebody sets it up by hand."""
+_SET_UP = frozenset("help scheduled periodic recurring default builtin system superuser staff".split())
+"""What comes before the name of a row that somebody set up by hand, whatever it is."""
 _ENDINGS = tuple(word for word in _GROWING - _WEAK if len(word) > 3)
 _UNIQUE = frozenset("name slug code email username key identifier".split())
 _TREE = frozenset("depth level parent lft numchild".split())
@@ -77,7 +81,7 @@ def _by_name(table: str) -> int:
         return 0
     hints = sum(_HINT for word in words[:-1] if word in _GROWING - _WEAK)
     hints -= sum(_HINT for word in words[:-1] if word in _FEW)
-    if words[-1] in _FEW:
+    if words[-1] in _FEW or not _SET_UP.isdisjoint(words[:-1]):
         return hints - _SURE
     if words[-1] in _WEAK:
         return hints + _HINT
