@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,15 @@ from leakfix import engine
 from leakfix.cli import run
 from leakfix.config import Config
 from leakfix.registry import Registry
+from leakfix.result import FileRepair, Report
 
 Program = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs remember is this test's alone."""
+    monkeypatch.setenv("LEAKFIX_CACHE_DIR", str(tmp_path_factory.getbasetemp() / f"cache-{uuid.uuid4().hex}"))
 
 
 @pytest.fixture
@@ -90,7 +98,7 @@ class Checker:
         self.registry = _REGISTRIES.setdefault(repr(row), None) or Registry.load(self.config)
         _REGISTRIES[repr(row)] = self.registry
 
-    def __call__(self, files: Mapping[str, str | bytes] | str) -> engine.Report:
+    def __call__(self, files: Mapping[str, str | bytes] | str) -> Report:
         """What is found in the files; a text alone is ``case.py``."""
         named = {"case.py": files} if isinstance(files, str) else files
         for name, content in named.items():
@@ -98,7 +106,7 @@ class Checker:
             (self.tree / name).write_bytes(content.encode() if isinstance(content, str) else content)
         return self.checked(["."])
 
-    def checked(self, paths: Sequence[str]) -> engine.Report:
+    def checked(self, paths: Sequence[str]) -> Report:
         """What is found below some paths."""
         return engine.check(paths, self.config, self.registry, jobs=1)
 
@@ -113,7 +121,7 @@ class Checker:
         (file,) = self.repairs(report)
         return file.after.raw.decode()
 
-    def repairs(self, report: engine.Report) -> list[engine.FileRepair]:
+    def repairs(self, report: Report) -> list[FileRepair]:
         """Every file with a repair, before and after all of its repairs."""
         return list(engine.repair(report, lambda *_: True))
 

@@ -17,6 +17,7 @@ from leakfix.project.mentions import Mentions, project_root
 from leakfix.project.prefilter import Triggers
 from leakfix.registry import Codemod, Registry
 from leakfix.resources import table_from
+from leakfix.result import Report
 
 
 def registry_with(pattern: PatternCodemod) -> Registry:
@@ -24,7 +25,7 @@ def registry_with(pattern: PatternCodemod) -> Registry:
     return Registry({"toy/pattern": codemod}, table_from([]))
 
 
-def check(folder: Path, pattern: PatternCodemod, monkeypatch: pytest.MonkeyPatch) -> engine.Report:
+def check(folder: Path, pattern: PatternCodemod, monkeypatch: pytest.MonkeyPatch) -> Report:
     monkeypatch.chdir(folder)
     return engine.check(["."], Config(select=("all",)), registry_with(pattern), jobs=1)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 
+from leakfix.project.files import read_file
 from leakfix.project.mentions import project_root
+from leakfix.project.trace import names_like
 
 _TELLING = re.compile(
     r"gunicorn[\w.]*\.py|Procfile[\w.]*|[\w.-]*Dockerfile[\w.-]*|(?:docker-)?compose[\w.-]*\.ya?ml|pgbouncer[\w.-]*\.ini|"
@@ -44,23 +47,13 @@ def _texts(path: str, folders: Iterable[str], names: re.Pattern[str]) -> dict[st
     found: dict[str, str] = {}
     for folder in folders:
         within = os.path.join(root, folder)
-        try:
-            listed = sorted(os.listdir(within))
-        except OSError:
-            continue
-        for name in listed:
-            file = os.path.join(within, name)
-            if names.fullmatch(name) and os.path.isfile(file) and os.path.getsize(file) <= _MOST_BYTES:
-                found[f"{folder}/{name}" if folder else name] = _text(file)
+        for name in names_like(within, names):
+            with suppress(OSError):
+                data = read_file(os.path.join(within, name))
+                if len(data) <= _MOST_BYTES:
+                    text = data.decode("utf-8", "replace").replace("\r\n", "\n")
+                    found[f"{folder}/{name}" if folder else name] = text
     return found
-
-
-def _text(file: str) -> str:
-    try:
-        with open(file, "rb") as stream:
-            return stream.read(_MOST_BYTES).decode("utf-8", "replace").replace("\r\n", "\n")
-    except OSError:
-        return ""
 
 
 def workers(path: str) -> tuple[int, str] | None:

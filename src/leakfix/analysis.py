@@ -33,6 +33,7 @@ from leakfix.lifetimes.summaries import Summaries
 from leakfix.lifetimes.verdict import Leak, TooManyStates, leaks_of
 from leakfix.patterns.view import Match, View
 from leakfix.project.mentions import Mentions
+from leakfix.project.trace import has_one_of
 from leakfix.repairs.python.plan import repair
 from leakfix.repairs.python.subject import Refused, Subject
 from leakfix.resources import Resource, ResourceTable
@@ -496,7 +497,7 @@ def stable_path(path: str) -> str:
     absolute = os.path.abspath(path)
     folder = os.path.dirname(absolute)
     for _ in range(64):
-        if any(os.path.exists(os.path.join(folder, mark)) for mark in _ROOT_MARKS):
+        if has_one_of(folder, _ROOT_MARKS):
             return os.path.relpath(absolute, folder).replace(os.sep, "/")
         above = os.path.dirname(folder)
         if above == folder:

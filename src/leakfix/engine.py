@@ -8,13 +8,20 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import Any
 
 from leakfix.analysis import Analysis, Located, Matched, Rules
 from leakfix.analysis_go import GoAnalysis, GoMatched
+from leakfix.cache.facts import NOTHING, Analysed, FactsChanged, Indexed, Known
+from leakfix.cache.facts import known as known_of
+from leakfix.cache.facts import values as facts_of
+from leakfix.cache.kept import Kept
+from leakfix.cache.memory import Memory, report_values, source_of
+from leakfix.cache.program import Program
 from leakfix.codemod import GoPatternCodemod, PatternCodemod
 from leakfix.config import Config
 from leakfix.confirm import compared
@@ -24,6 +31,7 @@ from leakfix.languages.python.importers import Exports, Importers, ImportIndex, 
 from leakfix.languages.python.modules import Import, Module
 from leakfix.languages.python.project import Modules, Unparsable
 from leakfix.project import manifest
+from leakfix.project import trace as tracing
 from leakfix.project.baseline import Baseline
 from leakfix.project.discover import discover, is_whole
 from leakfix.project.files import read_file
@@ -32,11 +40,13 @@ from leakfix.project.kinds import is_test
 from leakfix.project.mentions import Mentions, project_root
 from leakfix.project.prefilter import Prefilter, Triggers
 from leakfix.project.suppressions import Suppressions, suppressions
+from leakfix.project.trace import Trace, trace
 from leakfix.project.workers import Workers
 from leakfix.registry import Registry
 from leakfix.repairs.go.plan import repair as repaired_go
 from leakfix.repairs.python.separate import line_edits, separated
 from leakfix.repairs.python.subject import Refused
+from leakfix.result import Decide, FileError, FileRepair, Report
 from leakfix.runtime.evidence import Evidence, Seen
 from leakfix.source import SourceFile, Span, UndecodableSource
 from leakfix.verify import compiled, verified, verified_go, verified_go_pattern, verified_pattern
@@ -45,70 +55,6 @@ _RECURSION = 12_000
 _ROUNDS = 8
 _MOST_REPAIRS = 200
 
-Decide = Callable[[Finding, SourceFile, SourceFile], bool]
-
-
-@dataclass(frozen=True)
-class FileError:
-    """A file that could not be read, parsed or analysed, and why."""
-
-    path: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a check found.
-
-    sources: every file with findings as it was read.
-    run: what was parsed and concluded, for ``repair``.
-    missed: what a run showed to leak and the analysis did not; None where no evidence was given.
-    """
-
-    findings: tuple[Finding, ...]
-    errors: tuple[FileError, ...]
-    files: int
-    parsed: int
-    seconds: float
-    sources: Mapping[str, SourceFile]
-    run: _Run = field(repr=False)
-    missed: tuple[Seen, ...] | None = None
-
-
-@dataclass(frozen=True)
-class FileRepair:
-    """One file before and after the accepted repairs, with what was repaired and what remains."""
-
-    path: str
-    before: SourceFile
-    after: SourceFile
-    applied: tuple[Finding, ...]
-    remaining: tuple[Finding, ...]
-
-
-@dataclass
-class _Indexed:
-    """What the first look at a file gave."""
-
-    path: str
-    parsed: bool = False
-    acquires: bool = False
-    matches: bool = False
-    exports: frozenset[str] = frozenset()
-    released: frozenset[str] = frozenset()
-    words: frozenset[str] = frozenset()
-    error: str | None = None
-
-
-@dataclass
-class _Analysed:
-    """The findings of one file."""
-
-    path: str
-    source: SourceFile | None = None
-    findings: list[Finding] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
 
 def check(
     paths: Sequence[str],
@@ -116,49 +62,120 @@ def check(
     registry: Registry,
     jobs: int | None = None,
     evidence: Evidence | None = None,
+    kept: Kept | None = None,
 ) -> Report:
     """Find the leaks below the paths, each with its verified repair or the reason there is none.
 
-    evidence: what a run showed; what it confirms comes first.
+    evidence: what a run showed; what it confirms comes first. kept: what earlier runs found, and where to keep this
+    one; files that nothing has changed for are not looked at again, and the report cannot be repaired then.
     """
     started = time.monotonic()
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
     gc.disable()  # millions of syntax nodes, looked through again and again for nothing; see Modules
+    if kept is None:
+        tracing.forget()
+        return _check(paths, config, registry, jobs, evidence, started)
+    tracing.begin()
+    try:
+        try:
+            return _check(paths, config, registry, jobs, evidence, started, kept)
+        except FactsChanged:
+            tracing.begin()
+            kept.memory = None
+            return _check(paths, config, registry, jobs, evidence, started, kept)
+    finally:
+        tracing.end()
+
+
+def _check(
+    paths: Sequence[str],
+    config: Config,
+    registry: Registry,
+    jobs: int | None,
+    evidence: Evidence | None,
+    started: float,
+    kept: Kept | None = None,
+) -> Report:
     found = discover(paths, config)
     python = [path for path in found.files if not is_go(path)]
-    run = _Run(config, registry)
+    known = _known(kept, found.files, all(map(is_whole, paths)))
+    run = Run(config, registry)
     errors = [FileError(path, message) for path, message in found.errors]
     named = set(found.files)
+    todo = [path for path in python if known.wants(path)]
     around = [] if all(map(is_whole, paths)) else reached(python, run.analysis.modules, read_file)
-    with Workers(run, jobs, len(found.files)) as workers:
-        indexed = workers.map(_Run.index, python + around)
-        errors += [FileError(item.path, item.error) for item in indexed if item.error and item.path in named]
-        workers.each(_Run.leave_out_released, {word for item in indexed for word in item.released})
+    with Workers(run, jobs, len(found.files) if known.redone is None else len(known.redone)) as workers:
+        indexed = workers.map(Run.index, todo + around) + [item for item in known.of_round(0) if not is_go(item.path)]
+        released = {word for item in indexed for word in item.released}
+        known.require(released)
+        workers.each(Run.leave_out_released, released)
         if list(paths) == ["."] and project_root("_") == os.getcwd():
             words = dict.fromkeys(found.files, frozenset[str]()) | {item.path: item.words for item in indexed}
-            workers.each(_Run.mentioned, os.getcwd(), words)
-        indexed += _importing(workers, indexed)
-        go = workers.map(_Run.index_go, [path for path in found.files if is_go(path)])
-        errors += [FileError(item.path, item.error) for item in go if item.error]
-        indexed += go
-        acquire = sorted({item.path for item in indexed if (item.acquires or item.matches) and item.path in named})
-        analysed = workers.map(_Run.analyse_all, acquire)
+            workers.each(Run.mentioned, os.getcwd(), words)
+        indexed += _importing(workers, indexed, known)
+        exported = {name for item in indexed for name in item.exports}
+        known.require(released, exported)
+        go = workers.map(Run.index_go, [path for path in found.files if is_go(path) and known.wants(path)])
+        indexed += go + [item for item in known.of_round(0) if is_go(item.path)]
+        acquire = {item.path for item in indexed if (item.acquires or item.matches) and item.path in named}
+        analysed = workers.map(Run.analyse_all, sorted(filter(known.wants, acquire)))
+        traces = workers.each(Run.traced) if kept is not None else []
+    analysed += known.analysed
+    first = [item for item in indexed if item.round == 0 and item.path in named]
+    errors += [FileError(item.path, item.error) for item in first if item.error]
     findings = [finding for item in analysed for finding in item.findings]
     missed: tuple[Seen, ...] | None = None
     if evidence is not None:
         run.observed, missed = compared(findings, evidence, found.files)
         findings = [run.with_evidence(finding) for finding in findings]
     errors += [FileError(item.path, message) for item in analysed for message in item.errors]
-    return Report(
+    report = Report(
         tuple(sorted(findings, key=_worst_first)),
         tuple(sorted(errors, key=lambda error: error.path)),
         len(found.files),
         len({item.path for item in indexed if item.parsed and item.path in named}),
         time.monotonic() - started,
-        {item.path: item.source for item in analysed if item.findings and item.source},
-        run,
+        {item.path: item.source or source_of(item.path) for item in analysed if item.findings},
+        run if known.redone is None else None,
         missed,
     )
+    if kept is not None and not registry.broken:
+        facts = facts_of(indexed, analysed, released, exported)
+        kept.keep(_memory(kept, known, traces, registry, found.files, report, facts))
+    return report
+
+
+def _known(kept: Kept | None, files: Sequence[str], whole: bool) -> Known:
+    """What earlier runs found that still holds. whole: whether all that the files use lies among them."""
+    memory = kept.memory if kept is not None else None
+    if kept is None or memory is None or not memory.program.is_unchanged():
+        return NOTHING
+    change = memory.change(files)
+    if change.beyond or (change and not whole):
+        kept.memory = None
+        return NOTHING
+    try:
+        return known_of(memory.facts, memory.affected(change) if change else frozenset())
+    except (KeyError, TypeError, ValueError):
+        kept.memory = None
+        return NOTHING
+
+
+def _memory(
+    kept: Kept,
+    known: Known,
+    traces: Sequence[Trace],
+    registry: Registry,
+    files: list[str],
+    report: Report,
+    facts: dict[str, Any],
+) -> Memory:
+    trace = Trace()
+    for part in traces:
+        trace.add(part)
+    if kept.memory is not None and known.redone is not None:
+        trace = kept.memory.continued(trace, known.redone)
+    return Memory(trace, Program.now(registry.packages), files, report_values(report), facts)
 
 
 def _worst_first(finding: Finding) -> tuple[int, str, int, int]:
@@ -192,15 +209,16 @@ def _answer(analysis: Analysis, located: Located) -> Fix | Refusal:
     return verified(analysis, located, answer) if isinstance(answer, Fix) else answer
 
 
-def _importing(workers: Workers[_Run], indexed: list[_Indexed]) -> list[_Indexed]:
+def _importing(workers: Workers[Run], indexed: list[Indexed], before: Known) -> list[Indexed]:
     """The files that use what others export, directly or through others, to a bounded fixpoint."""
-    result: list[_Indexed] = []
+    result: list[Indexed] = []
     known = {item.path: item.exports for item in indexed}
     fresh = {path: names for path, names in known.items() if names}
-    for _ in range(_ROUNDS):
+    for number in range(1, _ROUNDS + 1):
         if not fresh:
             break
-        found = [item for part in workers.each(_Run.importing, fresh) for item in part]
+        found = [replace(item, round=number) for part in workers.each(Run.importing, fresh) for item in part]
+        found += before.of_round(number)
         more = {item.path: item.exports - known.get(item.path, frozenset()) for item in found}
         known |= {path: known.get(path, frozenset()) | names for path, names in more.items()}
         fresh = {path: known[path] for path, names in more.items() if names}
@@ -208,7 +226,7 @@ def _importing(workers: Workers[_Run], indexed: list[_Indexed]) -> list[_Indexed
     return result
 
 
-class _Run:
+class Run:
     """What the workers share: the tables, the selected rules, the words that make a function worth lowering."""
 
     def __init__(self, config: Config, registry: Registry) -> None:
@@ -238,6 +256,10 @@ class _Run:
         self.imports = ImportIndex()
         self.go = GoAnalysis(self.table, self.rules, Packages(read_file))
 
+    def traced(self) -> Trace:
+        """What this process read and asked."""
+        return trace
+
     def leave_out_released(self, words: set[str]) -> None:
         """What is shared by all and released somewhere is nobody's leak."""
         kept = {
@@ -251,11 +273,11 @@ class _Run:
         """What the index found of the words that patterns seek in other files."""
         self.analysis.mentions.listed(root, words)
 
-    def index(self, paths: Sequence[str]) -> list[_Indexed]:
+    def index(self, paths: Sequence[str]) -> list[Indexed]:
         """Read files and see which acquire something and what they export; those with nothing to say are left out."""
         found = []
         for path in paths:
-            item = _Indexed(path)
+            item = Indexed(path)
             try:
                 data = read_file(path)
             except OSError as error:
@@ -270,28 +292,28 @@ class _Run:
                     self._open(item, data)
                 item.words = frozenset(self.analysis.mentions.words_in(data))
                 item.matches = not is_test(path) and bool(self.triggers.of(data, path, imports))
-            if item != _Indexed(path):
+            if item != Indexed(path):
                 found.append(item)
         return found
 
-    def index_go(self, paths: Sequence[str]) -> list[_Indexed]:
+    def index_go(self, paths: Sequence[str]) -> list[Indexed]:
         """Read Go files and see which may acquire something; tests live no longer than one run."""
         found = []
         for path in paths:
-            item = _Indexed(path)
+            item = Indexed(path)
             try:
                 data = b"" if is_test(path) else read_file(path)
                 item.parsed = item.acquires = self.go.is_worth(data) or self._go_shapes(data)
             except OSError as error:
                 item.error = error.strerror or str(error)
-            if item != _Indexed(path):
+            if item != Indexed(path):
                 found.append(item)
         return found
 
     def _go_shapes(self, data: bytes) -> bool:
         return any(re.search(item.shape.encode(), data, re.MULTILINE) for item in self.go_patterns.values())
 
-    def importing(self, exports: Exports) -> list[_Indexed]:
+    def importing(self, exports: Exports) -> list[Indexed]:
         """What of the indexed files uses what others export, and what they export themselves."""
         self.analysis.learn(exports)
         importers = Importers(self.analysis.modules, exports)
@@ -300,14 +322,14 @@ class _Run:
             with suppress(OSError):
                 data = read_file(path)
                 if importers.passes(path, data, Imports.of(data)):
-                    found.append(_Indexed(path))
+                    found.append(Indexed(path))
                     self._open(found[-1], data)
         return found
 
     def _is_own(self, path: str, package: str) -> bool:
         return self.analysis.modules.find(path, Import(package, None)) is not None
 
-    def _open(self, item: _Indexed, data: bytes) -> None:
+    def _open(self, item: Indexed, data: bytes) -> None:
         module: Module | None
         item.parsed = True
         try:
@@ -323,13 +345,13 @@ class _Run:
         except RecursionError:
             item.error = "nested too deeply; not analysed"
 
-    def analyse_all(self, paths: Sequence[str]) -> list[_Analysed]:
+    def analyse_all(self, paths: Sequence[str]) -> list[Analysed]:
         """Find and repair the leaks of several files."""
         return [self.analyse(path) for path in paths]
 
-    def analyse(self, path: str) -> _Analysed:
+    def analyse(self, path: str) -> Analysed:
         """Find and repair the leaks of one file."""
-        result = _Analysed(path)
+        result = Analysed(path)
         if is_go(path):
             self._analyse_go(result)
             return result
@@ -349,7 +371,7 @@ class _Run:
             result.source = module.source
         return result
 
-    def _analyse_go(self, result: _Analysed) -> None:
+    def _analyse_go(self, result: Analysed) -> None:
         file = self.go.packages.file(result.path)
         if file is None:
             result.errors.append("could not be read as Go")

@@ -10,6 +10,7 @@ import importlib
 import os
 import pkgutil
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -72,6 +73,11 @@ class Registry:
     @cached_property
     def _rules(self) -> dict[str, str]:
         return {codemod.resource: name for name, codemod in self.codemods.items() if codemod.resource}
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that leakfix and its codemods are in, imported all."""
+        return ("leakfix", *(name for name in _plugin_packages() if name in sys.modules))
 
     @property
     def dependencies(self) -> frozenset[str]:

@@ -21,6 +21,7 @@ from leakfix.finding import Finding
 from leakfix.project.discover import SUFFIXES
 from leakfix.project.manifest import MANIFESTS
 from leakfix.registry import Registry
+from leakfix.result import FileError
 
 _OTHERS = (*MANIFESTS, "leakfix.toml")
 _MARK = re.compile(r"(?:#|//)\s*(leak|missed):([^\n]*)")
@@ -83,7 +84,7 @@ class Outcome:
     """What a run over a case's files gave."""
 
     findings: tuple[Finding, ...]
-    errors: tuple[engine.FileError, ...]
+    errors: tuple[FileError, ...]
     after: dict[str, bytes]
     again: tuple[Finding, ...]
 

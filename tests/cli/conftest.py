@@ -66,7 +66,12 @@ class FileRepair:
 
 
 def _check(
-    paths: Sequence[str], config: Config, registry: Registry, jobs: int | None = None, evidence: object = None
+    paths: Sequence[str],
+    config: Config,
+    registry: Registry,
+    jobs: int | None = None,
+    evidence: object = None,
+    kept: object = None,
 ) -> Report:
     found = discover(paths, config)
     sources = {path: SourceFile.python(path, read_file(path)) for path in found.files}

@@ -13,6 +13,7 @@ from leakfix import engine
 from leakfix.config import Config
 from leakfix.registry import Registry
 from leakfix.report.text import rendered
+from leakfix.result import Report
 from leakfix.runtime.evidence import BadEvidence, Evidence, Seen, document, dumped, joined, loaded
 from leakfix.runtime.frames import Line
 
@@ -59,7 +60,7 @@ def seen(line: int, function: str, *callers: Line, unreleased: int = 1, acquired
     )  # fmt: skip
 
 
-def checked(tree: Path, registry: Registry, *sites: Seen) -> engine.Report:
+def checked(tree: Path, registry: Registry, *sites: Seen) -> Report:
     (tree / "service.py").write_text(SERVICE)
     return engine.check(["."], Config(), registry, jobs=1, evidence=Evidence(sites))
 

@@ -13,6 +13,7 @@ from leakfix.config import Config
 from leakfix.finding import Finding
 from leakfix.registry import Registry
 from leakfix.report.text import rendered_finding
+from leakfix.result import Report
 from leakfix.review.decisions import Review
 from leakfix.source import SourceFile
 
@@ -70,13 +71,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def report(project: Path, registry: Registry) -> engine.Report:
+def report(project: Path, registry: Registry) -> Report:
     """What a check says of it."""
     return engine.check(["."], Config(root=os.getcwd()), registry, jobs=1)
 
 
 @pytest.fixture
-def review(report: engine.Report) -> Review:
+def review(report: Report) -> Review:
     """A review of all its findings."""
     return Review(report.findings, report.sources, report.run.checked)
 

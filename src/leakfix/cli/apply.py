@@ -20,7 +20,7 @@ from leakfix.finding import Finding, Safety
 from leakfix.source import SourceFile
 
 if TYPE_CHECKING:
-    from leakfix.engine import FileRepair, Report
+    from leakfix.result import FileRepair, Report
 
 Decide = Callable[[Finding, SourceFile, SourceFile], bool]
 

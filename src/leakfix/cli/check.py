@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from leakfix.cli.options import searching, settings
+from leakfix.cli.options import Settings, searching, settings
 from leakfix.cli.terminal import complain, has_colour, progress
 
 if TYPE_CHECKING:
-    from leakfix.engine import Report
+    from leakfix.result import Report
 
 
 @click.command("check")
@@ -28,10 +30,7 @@ if TYPE_CHECKING:
 def command(output_format: str, exit_zero: bool, **options: Any) -> int:
     """Report leaks in PATHS, by default in the working directory."""
     run = settings(**options)
-    from leakfix import engine
-
-    with progress("checking"):
-        report = engine.check(run.paths, run.config, run.registry, run.jobs, run.evidence)
+    report = _checked(run)
     if output_format == "json":
         from leakfix.report.json import dumped
 
@@ -41,6 +40,19 @@ def command(output_format: str, exit_zero: bool, **options: Any) -> int:
 
         sys.stdout.writelines(rendered(report, has_colour(sys.stdout)))
     return exit_code(run.paths, report, bool(report.findings or report.missed) and not exit_zero)
+
+
+def _checked(run: Settings) -> Report:
+    """What an earlier run found, where that still holds; else what this one finds."""
+    started, kept = time.monotonic(), run.kept()
+    report = kept.answer() if kept is not None else None
+    if report is not None:
+        return replace(report, seconds=time.monotonic() - started)
+    registry = run.registry
+    from leakfix import engine
+
+    with progress("checking"):
+        return engine.check(run.paths, run.config, registry, run.jobs, run.evidence, kept)
 
 
 def exit_code(paths: Sequence[str], report: Report, remaining: bool) -> int:

@@ -16,7 +16,6 @@ from leakfix.cli.terminal import complain, progress
 from leakfix.finding import Finding, Safety
 
 if TYPE_CHECKING:
-    from leakfix.engine import Report
     from leakfix.forge.protocol import Forge, Hosted
     from leakfix.forge.publish import Style
     from leakfix.forge.remote import Remote
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from leakfix.forge.targets import Target
     from leakfix.forge.tell import Outcome
     from leakfix.registry import Registry
+    from leakfix.result import Report
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,6 +14,7 @@ from leakfix.cli.terminal import complain
 from leakfix.config import MOST_JOBS, Config, ConfigError, load
 
 if TYPE_CHECKING:
+    from leakfix.cache.kept import Kept
     from leakfix.registry import Registry
     from leakfix.runtime.evidence import Evidence
 
@@ -25,9 +27,22 @@ class Settings:
 
     paths: tuple[str, ...]
     config: Config
-    registry: Registry
     jobs: int | None
     evidence: Evidence | None = None
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The codemods; loading them takes longer than a look at what an earlier run found."""
+        return registry_for(self.config)
+
+    def kept(self) -> Kept | None:
+        """What earlier runs of the same question found; None where nothing is to be kept."""
+        if not self.config.cache or self.evidence is not None:
+            return None
+        from leakfix.cache.kept import Kept, key_of
+        from leakfix.cache.store import Store
+
+        return Kept.of(Store(), key_of(self.paths, repr(self.config)))
 
 
 def searching(command: Command) -> Command:
@@ -58,7 +73,7 @@ def settings(
     if no_cache:
         config = replace(config, cache=False)
     found = _evidence(evidence) if evidence else None
-    return Settings(paths or (".",), config, registry_for(config), jobs or config.jobs, found)
+    return Settings(paths or (".",), config, jobs or config.jobs, found)
 
 
 def _evidence(files: tuple[str, ...]) -> Evidence:

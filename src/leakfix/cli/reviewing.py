@@ -13,7 +13,7 @@ from leakfix.cli.terminal import complain
 from leakfix.finding import Finding
 
 if TYPE_CHECKING:
-    from leakfix.engine import Report
+    from leakfix.result import Report
     from leakfix.review.decisions import Review
     from leakfix.review.journal import Journal
 

@@ -16,7 +16,7 @@ from leakfix.review.decisions import Answer, NotPossible, Review
 from leakfix.source import SourceFile
 
 if TYPE_CHECKING:
-    from leakfix.engine import Report
+    from leakfix.result import Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from leakfix.review.decisions import Answer, NotPossible, Review
 from leakfix.source import SourceFile
 
 if TYPE_CHECKING:
-    from leakfix.engine import Report
+    from leakfix.result import Report
 
 PREFIX = "leakfix/"
 _SEVERITIES = [Severity.ERROR, Severity.WARNING, Severity.NOTE]

@@ -16,6 +16,7 @@ from fnmatch import translate
 
 from leakfix.config import Config
 from leakfix.project import git
+from leakfix.project.trace import Stamp, has_one_of, settled, trace
 
 SUFFIXES = (".py", ".go")
 _NEVER = frozenset({"..", ".git", ".hg", ".svn", ".jj"})
@@ -61,7 +62,7 @@ def is_whole(path: str) -> bool:
 
 
 def _is_root(path: str) -> bool:
-    return any(os.path.exists(os.path.join(path, mark)) for mark in ROOT_MARKS)
+    return has_one_of(path, ROOT_MARKS)
 
 
 def discover(paths: Sequence[str], config: Config) -> Discovery:
@@ -171,6 +172,8 @@ def _walk(search: _Search, folder: str) -> None:
     while waiting:
         at = waiting.pop()
         try:
+            if trace.on:
+                trace.walked[at] = settled(Stamp.of(os.stat(at)))
             with os.scandir(at) as scanned:
                 entries = sorted(scanned, key=lambda entry: entry.name)
         except OSError as error:

@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
+from leakfix.project.trace import trace
+
 _PREFIX, _SUFFIX = ".leakfix-", ".tmp"
 _OWN_TEMPORARY = re.compile(r"\.leakfix-(\d+)-[0-9a-f]{16}\.tmp")
 _BACKUP = re.compile(r"\.leakfix-backup-(\d+)-([0-9a-f]{16})-(\d+)-[0-9a-f]{16}\.tmp")
@@ -41,9 +43,12 @@ def read_file(path: str) -> bytes:
         pieces = [os.read(descriptor, status.st_size + 1)]
         while pieces[-1]:
             pieces.append(os.read(descriptor, _MOST_AT_ONCE))
-        return pieces[0] if len(pieces) == 2 else b"".join(pieces)
+        data = pieces[0] if len(pieces) == 2 else b"".join(pieces)
     finally:
         os.close(descriptor)
+    if trace.on:
+        trace.read(path, status, data)
+    return data
 
 
 def write_atomically(path: str, expected_before: bytes, after: bytes) -> None:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
+from leakfix.project.trace import digest, trace
+
 _SECONDS = 60
 _GITLINK = b"160000 "
 _UNREADABLE = re.compile(rb"^warning: could not open directory '(.*)': (.*)$", re.MULTILINE)
+_LISTING = ("ls-files", "-z", "-t", "-s", "-c", "-o", "--exclude-standard")
 _HARDENED = (
     "--no-pager",
     "--no-optional-locks",
@@ -66,14 +70,51 @@ def listing(folder: str, endings: tuple[str, ...]) -> Listing | None:
     None where git is missing, refuses or does not answer.
     """
     top = work_tree(folder)
-    done = _git(folder, "ls-files", "-z", "-t", "-s", "-c", "-o", "--exclude-standard") if top else None
+    done = _git(folder, *_LISTING) if top else None
     if top is None or done is None:
         return None
+    if trace.on:
+        trace.git[folder] = digest(done.stdout)
     wanted = (*map(os.fsencode, endings), b"/")
     raw = [entry for entry in done.stdout.split(b"\0") if entry.endswith(wanted) or entry[2:9] == _GITLINK]
     entries = tuple(map(_listed, raw))
     closed = ((os.fsdecode(name), os.fsdecode(why)) for name, why in _UNREADABLE.findall(done.stderr))
     return Listing(entries, tuple((os.path.join(top, name.rstrip("/")), why) for name, why in closed))
+
+
+class Started:
+    """A listing that git is making while something else is done."""
+
+    def __init__(self, folder: str) -> None:
+        """Let git begin; where it cannot, there is nothing to compare."""
+        import subprocess
+
+        program = _program()
+        self._process = None
+        if program is not None and work_tree(folder):
+            with suppress(OSError):
+                self._process = subprocess.Popen(
+                    [program, *_HARDENED, *_LISTING],
+                    cwd=folder,
+                    env=_environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                )
+
+    def digest(self) -> bytes:
+        """What ``listing`` would have taken down of it; empty where git failed."""
+        if self._process is None:
+            return b""
+        output = self._process.communicate()[0]
+        return digest(output) if self._process.returncode == 0 else b""
+
+    def close(self) -> None:
+        """Let git end."""
+        if self._process is not None and self._process.stdout is not None:
+            self._process.kill()
+            self._process.stdout.close()
+            self._process.wait()
 
 
 def _listed(entry: bytes) -> Listed:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from leakfix.finding import Finding, Requirement
 from leakfix.project.files import read_file
+from leakfix.project.trace import has_one_of
 from leakfix.source import SourceFile
 
 _PYTHON = ("pyproject.toml", "requirements.in", "requirements.txt")
@@ -109,7 +110,7 @@ def _manifests(path: str) -> list[tuple[str, bytes]]:
     folder = os.path.dirname(path)
     while True:
         found = list(_readable(folder, wanted))
-        if found or folder in ("", ".", os.sep) or os.path.exists(os.path.join(folder, ".git")):
+        if found or folder in ("", ".", os.sep) or has_one_of(folder, (".git",)):
             return found
         folder = os.path.dirname(folder)
 
@@ -117,6 +118,8 @@ def _manifests(path: str) -> list[tuple[str, bytes]]:
 def _readable(folder: str, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     for name in names:
         where = os.path.normpath(os.path.join(folder, name))
+        if not has_one_of(folder, (name,)):
+            continue
         try:
             data = read_file(where)
             data.decode("utf-8")
@@ -156,7 +159,7 @@ def _added(where: str, data: bytes, requirement: Requirement) -> bytes | None:
         return _added_to_module(data, requirement)
     if name == "pyproject.toml":
         return _added_to_project(data, requirement)
-    if _BUILT_ELSEWHERE.intersection(os.listdir(os.path.dirname(where) or ".")) or _PINNED.search(data):
+    if has_one_of(os.path.dirname(where), _BUILT_ELSEWHERE) or _PINNED.search(data):
         return None  # what is installed is listed somewhere else, or pinned by a tool
     return _added_line(data, f"{requirement.name}>={requirement.version}")
 

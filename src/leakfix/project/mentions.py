@@ -6,12 +6,12 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from typing import TypeVar, cast
 
 from leakfix.config import Config
 from leakfix.project.discover import ROOT_MARKS, discover, displayed
 from leakfix.project.files import read_file
+from leakfix.project.trace import has_one_of, remembered, trace
 
 Fact = TypeVar("Fact")
 _Pattern = tuple[bytes, re.Pattern[bytes]]  # the plain word, whose search is what makes the other's quick
@@ -31,6 +31,7 @@ class Mentions:
         self._read = read
         self._files: dict[str, Sequence[str]] = {}
         self._facts: dict[tuple[str, str], object] = {}
+        self._fact: str | None = None
         self._found: dict[tuple[str, str], list[str]] = {}
 
     def words_in(self, data: bytes) -> list[str]:
@@ -46,8 +47,15 @@ class Mentions:
     def once(self, key: str, path: str, compute: Callable[[], Fact]) -> Fact:
         """A fact about the other files of a project, computed when it is first asked for."""
         place = (project_root(path), key)
+        fact = f"fact {key} of {place[0]}"
+        if trace.on:
+            trace.imports.setdefault(path, {})[fact] = fact
         if place not in self._facts:
-            self._facts[place] = compute()
+            outer, self._fact = self._fact, fact
+            try:
+                self._facts[place] = compute()
+            finally:
+                self._fact = outer
         return cast(Fact, self._facts[place])
 
     def texts(self, word: str, path: str) -> Iterator[bytes]:
@@ -63,6 +71,8 @@ class Mentions:
             together = self._together if word in self._together else {word: _pattern(word)}
             for sought, files in self._seek(root, together).items():
                 self._found[root, sought] = files
+        if trace.on:
+            trace.sought(self._fact or path, root, word, self._found[root, word])
         return [found for found in self._found[root, word] if found != path]
 
     def _seek(self, root: str, words: Mapping[str, _Pattern]) -> dict[str, list[str]]:
@@ -89,13 +99,13 @@ def project_root(path: str) -> str:
     return _root_of(os.path.dirname(os.path.abspath(path)))
 
 
-@lru_cache(maxsize=65536)
+@remembered(65536)
 def _root_of(folder: str) -> str:
     best = folder
     while True:
-        if any(os.path.exists(os.path.join(folder, mark)) for mark in ROOT_MARKS):
+        if has_one_of(folder, ROOT_MARKS):
             best = folder
         above = os.path.dirname(folder)
-        if above == folder or os.path.exists(os.path.join(folder, ".git")):
+        if above == folder or has_one_of(folder, (".git",)):
             return best
         folder = above

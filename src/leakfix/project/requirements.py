@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from functools import lru_cache
+from contextlib import suppress
 
 from leakfix.project.discover import ROOT_MARKS
+from leakfix.project.files import read_file
+from leakfix.project.trace import has_one_of, names_like, remembered
 
 _DECLARING = re.compile(
     r"(?:.*requirements.*\.(?:txt|in|cfg)|pyproject\.toml|setup\.(?:py|cfg)|Pipfile(?:\.lock)?|poetry\.lock|uv\.lock|"
     r"pavement\.py|environment\.ya?ml)"
 )
+_LISTING = re.compile(r".*\.(?:txt|in)")
 _PYTHON = re.compile(r"""(?:requires-python|python_requires|^python)\s*=\s*["'][^"'\d]*(\d+\.\d+)""", re.MULTILINE)
 _FOLDERS = ("", "requirements", "reqs")
 _ANY = 1_000_000
@@ -43,7 +46,7 @@ def oldest_python(path: str) -> Version | None:
 
 def _root_of(folder: str) -> str | None:
     while True:
-        if any(os.path.exists(os.path.join(folder, mark)) for mark in ROOT_MARKS):
+        if has_one_of(folder, ROOT_MARKS):
             return folder
         above = os.path.dirname(folder)
         if above == folder:
@@ -51,7 +54,7 @@ def _root_of(folder: str) -> str | None:
         folder = above
 
 
-@lru_cache(maxsize=64)
+@remembered(64)
 def _highest(root: str, package: str) -> Version | None:
     """The highest version any declaration allows; None where one is open or there is none."""
     bounds: list[Version | None] = []
@@ -63,19 +66,10 @@ def _highest(root: str, package: str) -> Version | None:
 
 
 def _declarations(folder: str) -> list[str]:
-    try:
-        names = [name for name in sorted(os.listdir(folder)) if _DECLARING.fullmatch(name)]
-    except OSError:
-        return []
-    if os.path.basename(folder) in _FOLDERS[1:]:
-        names = [name for name in sorted(os.listdir(folder)) if name.endswith((".txt", ".in"))]
     found = []
-    for name in names:
-        try:
-            with open(os.path.join(folder, name), "rb") as stream:
-                found.append(stream.read(_MOST_BYTES).decode("utf-8", "replace"))
-        except OSError:
-            continue
+    for name in names_like(folder, _LISTING if os.path.basename(folder) in _FOLDERS[1:] else _DECLARING):
+        with suppress(OSError):
+            found.append(read_file(os.path.join(folder, name))[:_MOST_BYTES].decode("utf-8", "replace"))
     return found
 
 

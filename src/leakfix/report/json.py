@@ -9,7 +9,7 @@ from leakfix import __version__
 from leakfix.finding import Finding, Fix, Observed
 
 if TYPE_CHECKING:
-    from leakfix.engine import Report
+    from leakfix.result import Report
     from leakfix.runtime.evidence import Seen
 
 SCHEMA = 1

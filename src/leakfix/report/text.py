@@ -14,7 +14,7 @@ from leakfix.runtime.evidence import fate
 from leakfix.source import SourceFile
 
 if TYPE_CHECKING:
-    from leakfix.engine import Report
+    from leakfix.result import Report
 
 _SEVERITY = {Severity.ERROR: Style.ERROR, Severity.WARNING: Style.WARNING, Severity.NOTE: Style.NOTE}
 _HELD = {

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from leakfix.languages.go.syntax import line, listed, parsed, text
+from leakfix.project.trace import has_one_of, listing, trace
 from leakfix.source import SourceFile
 
 if TYPE_CHECKING:
@@ -138,6 +140,8 @@ class Packages:
         if (path, near) not in self._folders:
             self._folders[path, near] = self._folder_of(path, near)
         folder = self._folders[path, near]
+        if trace.on and folder is not None:
+            trace.packages.setdefault(near, set()).add(folder)
         return self.of_folder(folder) if folder is not None else None
 
     def _folder_of(self, path: str, near: str) -> str | None:
@@ -152,9 +156,10 @@ class Packages:
         """The path and the folder of the module a folder belongs to (go.mod)."""
         if folder not in self._modules:
             found: tuple[str, str] | None = None
-            with suppress(OSError):
-                match = _MODULE.search(self._read(os.path.join(folder, "go.mod")))
-                found = (match[1].decode(), folder) if match else None
+            if has_one_of(folder, ("go.mod",)):
+                with suppress(OSError):
+                    match = _MODULE.search(self._read(os.path.join(folder, "go.mod")))
+                    found = (match[1].decode(), folder) if match else None
             if found is None and (above := _above(folder)) is not None:
                 found = self._module(above)
             self._modules[folder] = found
@@ -162,13 +167,8 @@ class Packages:
 
     def _package(self, folder: str) -> Package:
         package = Package(folder)
-        try:
-            names = sorted(os.listdir(folder or "."))
-        except OSError:
-            names = []
-        for name in [name for name in names if name.endswith(".go") and not name.endswith("_test.go")][
-            :_LARGEST_PACKAGE
-        ]:
+        names = (name for name in sorted(listing(folder)) if name.endswith(".go") and not name.endswith("_test.go"))
+        for name in islice(names, _LARGEST_PACKAGE):
             file = self._loaded(os.path.join(folder, name) if folder else name)
             if file is not None:
                 package.files.append(file)

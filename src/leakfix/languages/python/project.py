@@ -14,6 +14,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from leakfix.languages.python.modules import Import, Module, read_module
+from leakfix.project.trace import listing, trace
 from leakfix.source import SourceFile, UndecodableSource
 
 _LAYOUT_FOLDERS = ("", "src", "lib")
@@ -141,6 +142,12 @@ class Modules:
 
     def find(self, importer: str, imported: Import) -> str | None:
         """The file an import names, looked for from the importing file's folders upward; None if it is not ours."""
+        found = self._found_for(importer, imported)
+        if trace.on:
+            trace.imports.setdefault(importer, {})["." * imported.level + imported.module] = found
+        return found
+
+    def _found_for(self, importer: str, imported: Import) -> str | None:
         if imported.level:
             folder = os.path.dirname(importer)
             for _ in range(imported.level - 1):
@@ -204,8 +211,5 @@ class Modules:
 
     def _listing(self, folder: str) -> frozenset[str]:
         if folder not in self._folders:
-            try:
-                self._folders[folder] = frozenset(os.listdir(folder or "."))
-            except OSError:
-                self._folders[folder] = frozenset()
+            self._folders[folder] = listing(folder)
         return self._folders[folder]
