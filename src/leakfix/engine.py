@@ -41,6 +41,7 @@ from leakfix.project.mentions import Mentions, project_root
 from leakfix.project.prefilter import Prefilter, Triggers
 from leakfix.project.suppressions import Suppressions, suppressions
 from leakfix.project.trace import Trace, trace
+from leakfix.project.words import Words
 from leakfix.project.workers import Workers
 from leakfix.registry import Registry
 from leakfix.repairs.go.plan import repair as repaired_go
@@ -253,6 +254,8 @@ class Run:
         asked = [word for item in self.patterns.values() for word in item.asks]
         self.rules = Rules(names, config.wishes)
         self.analysis = Analysis(self.table, self.rules, Modules(read_file), Mentions(config, asked))
+        releases = self.shared_releases.values()
+        self.words = Words((*self.triggers.words, *self.prefilter.telling, *releases, *self.analysis.mentions.words))
         self.imports = ImportIndex()
         self.go = GoAnalysis(self.table, self.rules, Packages(read_file))
 
@@ -285,13 +288,14 @@ class Run:
             else:
                 imports = Imports.of(data)
                 self.imports.add(path, imports)
-                item.released = frozenset([word for word, call in self.shared_releases.items() if call in data])
+                words = self.words.of(data)
+                item.released = frozenset([word for word, call in self.shared_releases.items() if call in words])
                 # What a library's own files import of it is the project's code, not the library.
                 roots = [r for r in self.prefilter.roots(imports) if not self._is_own(path, r.decode())]
-                if self.prefilter.passes(data, imports, roots):
+                if self.prefilter.passes(data, imports, roots, words):
                     self._open(item, data)
-                item.words = frozenset(self.analysis.mentions.words_in(data))
-                item.matches = not is_test(path) and bool(self.triggers.of(data, path, imports))
+                item.words = frozenset(self.analysis.mentions.words_in(data, words))
+                item.matches = not is_test(path) and bool(self.triggers.of(data, path, imports, words))
             if item != Indexed(path):
                 found.append(item)
         return found
@@ -447,7 +451,8 @@ class Run:
         if is_test(module.path):  # lives no longer than one run
             return {}
         triggered = {name for name, item in self.patterns.items() if item.refines or not (item.words or item.imports)}
-        triggered.update(self.triggers.of(module.source.data, module.path, Imports.of(module.source.data)))
+        data = module.source.data
+        triggered.update(self.triggers.of(data, module.path, Imports.of(data), self.words.of(data)))
         return {name: item for name, item in self.patterns.items() if name in triggered}
 
     def _refined(

@@ -34,9 +34,14 @@ class Mentions:
         self._fact: str | None = None
         self._found: dict[tuple[str, str], list[str]] = {}
 
-    def words_in(self, data: bytes) -> list[str]:
-        """Which of the words that are sought together stand in a file's bytes."""
-        return [word for word, (plain, pattern) in self._together.items() if plain in data and pattern.search(data)]
+    @property
+    def words(self) -> list[bytes]:
+        """The words that are sought together."""
+        return [plain for plain, _ in self._together.values()]
+
+    def words_in(self, data: bytes, words: frozenset[bytes]) -> list[str]:
+        """Which of the words that are sought together stand in a file's bytes by themselves, given those that do."""
+        return [word for word, (plain, pattern) in self._together.items() if plain in words and pattern.search(data)]
 
     def listed(self, root: str, found: Mapping[str, Collection[str]]) -> None:
         """Take over a list of all files of a project with what ``words_in`` said of each."""
