@@ -10,7 +10,7 @@ from typing import NoReturn
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    _forget_working_directory()
+    forget_working_directory()
     if sys.argv[1:] == ["--version"]:
         _print_version()
         return
@@ -40,7 +40,7 @@ def _print_version() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def _forget_working_directory() -> None:
+def forget_working_directory() -> None:
     """Take the working directory off the import path: it is what is scanned, and must never be run.
 
     ``-m`` and PYTHONPATH put entries before the standard library; what stands behind it was installed.
