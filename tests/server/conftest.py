@@ -33,8 +33,12 @@ func names(db *sql.DB) error {
 		return err
 	}
 	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return err
+		}
 	}
-	return nil
+	return rows.Err()
 }
 """
 

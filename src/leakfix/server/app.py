@@ -15,13 +15,13 @@ from pygls.uris import to_fs_path
 from pygls.workspace import TextDocument
 
 from leakfix import __version__
+from leakfix.background import Worker
 from leakfix.project.display import visible
 from leakfix.server import actions
 from leakfix.server.diagnostics import SOURCE, diagnostics, explanation
 from leakfix.server.documents import Documents, Looked
 from leakfix.server.settings import Settings, read
 from leakfix.server.text import Positions, meet
-from leakfix.server.worker import Worker
 
 PAUSE = 0.15
 """Seconds after the last key before a text is analysed unasked."""
@@ -37,7 +37,7 @@ class LeakfixServer(LanguageServer):
     def __init__(self) -> None:
         # pygls takes other characters for ends of lines than the protocol does, so that changes could go astray
         super().__init__("leakfix", __version__, text_document_sync_kind=types.TextDocumentSyncKind.Full)
-        self.documents = Documents(Worker(), self._roots, self._tell)
+        self.documents = Documents(Worker(), self._roots, self._opened, self._tell)
         self.asked_to_shut_down = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[str, asyncio.Task[None]] = {}
@@ -48,6 +48,9 @@ class LeakfixServer(LanguageServer):
         if not found and self.workspace.root_path:
             found = [self.workspace.root_path]
         return [os.path.normpath(path) for path in found if path]
+
+    def _opened(self) -> list[TextDocument]:
+        return list(self.workspace.text_documents.values())
 
     def _can(self, *names: str) -> Any:
         """A capability of the client by its way through the object; None where it is not said."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from pygls.uris import to_fs_path, urlparse
 from pygls.workspace import TextDocument
 
+from leakfix.background import Worker
 from leakfix.engine import FileRepair
 from leakfix.finding import Finding, Safety
 from leakfix.server.folder import Folder, Place
 from leakfix.server.settings import Settings
-from leakfix.server.worker import Worker
 from leakfix.session import Look
 from leakfix.source import SourceFile
 
@@ -37,11 +37,18 @@ class Looked:
 class Documents:
     """All that is known of open documents. Only the newest text of each is ever analysed.
 
-    folders: the paths of the workspace's folders as they are now. tell: called with what a person has to know.
+    folders: the paths of the workspace's folders as they are now. opened: all open documents. tell: called with what a person has to know.
     """
 
-    def __init__(self, worker: Worker, folders: Callable[[], list[str]], tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        folders: Callable[[], list[str]],
+        opened: Callable[[], Iterable[TextDocument]],
+        tell: Callable[[str], None],
+    ) -> None:
         self._worker = worker
+        self._opened = opened
         self._roots = folders
         self._tell = tell
         self._folders: dict[tuple[str, str | None], Folder] = {}
@@ -80,7 +87,8 @@ class Documents:
                 return known
             self._places[document.uri] = place
             folder = self._folder(place)
-            look = await self._worker.run(_newest, document, version, folder, place.path, self._settings(place))
+            arguments = place.path, self._texts(place), self._settings(place)
+            look = await self._worker.run(_newest, document, version, folder, *arguments)
             if look is not None and (document.version, self._generation) == (version, generation):
                 self._number += 1
                 self._looked[document.uri] = Looked(version, generation, self._number, look, folder)
@@ -90,8 +98,8 @@ class Documents:
         place = self.place(document)
         if place is None:
             return None
-        text, settings = document.source, self._settings(place)
-        return await self._worker.run(self._folder(place).repaired, place.path, text, settings, _is_safe)
+        texts, settings = self._texts(place), self._settings(place)
+        return await self._worker.run(self._folder(place).repaired, place.path, texts, settings, _is_safe)
 
     async def at_home(self, looked: Looked, function: Callable[[], Result]) -> Result:
         """What a function gives that needs the files around a document."""
@@ -124,13 +132,29 @@ class Documents:
             self._folders[key] = Folder(*key, self._tell)
         return self._folders[key]
 
+    def _texts(self, place: Place) -> dict[str, str]:
+        """The texts of all open documents of a place's folder, by path."""
+        found = {}
+        for document in self._opened():
+            other = self.place(document)
+            if other is not None and (other == place or (place.whole and other.whole and other.root == place.root)):
+                found[other.path] = document.source
+        return found
+
     def _settings(self, place: Place) -> Settings:
         return self.settings.get(place.root) or self.settings.get("") or Settings()
 
 
-def _newest(document: TextDocument, version: int | None, folder: Folder, path: str, settings: Settings) -> Look | None:
+def _newest(
+    document: TextDocument,
+    version: int | None,
+    folder: Folder,
+    path: str,
+    texts: Mapping[str, str],
+    settings: Settings,
+) -> Look | None:
     """The findings of a document, if it still is of that version."""
-    return folder.look(path, document.source, settings) if document.version == version else None
+    return folder.look(path, texts, settings) if document.version == version else None
 
 
 def _is_safe(finding: Finding, before: SourceFile, after: SourceFile) -> bool:

@@ -6,7 +6,7 @@ Everything here runs on the server's one analysis thread, which stands in the fo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -49,24 +49,19 @@ class Folder:
         self._session: Session | None = None
         self._made_for: tuple[Settings, _Stamps] | None = None
 
-    def look(self, path: str, text: str, settings: Settings) -> Look:
-        """The findings of a document."""
+    def look(self, path: str, texts: Mapping[str, str], settings: Settings) -> Look:
+        """The findings of a document. texts: those of all open documents of the folder, by path."""
         session = self._ready(settings)
         if session is None or not settings.enable:
             return Look(None)
-        try:
-            session.edit(path, raw_of(path, text))
-        except ValueError as error:
-            session.close(path)
-            return Look(None, (), (str(error),))
-        return session.look(path)
+        wrong = _edit(session, texts)
+        return session.look(path) if path not in wrong else Look(None, (), (wrong[path],))
 
-    def repaired(self, path: str, text: str, settings: Settings, decide: Decide) -> FileRepair | None:
+    def repaired(self, path: str, texts: Mapping[str, str], settings: Settings, decide: Decide) -> FileRepair | None:
         """A document before and after all repairs that are accepted; None where nothing can be said of it."""
         session = self._ready(settings)
-        if session is None or not settings.enable:
+        if session is None or not settings.enable or path in _edit(session, texts):
             return None
-        session.edit(path, raw_of(path, text))
         return session.repaired(path, decide)
 
     def close(self, path: str) -> None:
@@ -119,6 +114,18 @@ class Folder:
         if text not in self._told:
             self._told.add(text)
             self._tell(text)
+
+
+def _edit(session: Session, texts: Mapping[str, str]) -> dict[str, str]:
+    """Let texts count; what is wrong with those that cannot be what an editor writes, by path."""
+    wrong: dict[str, str] = {}
+    for path, text in texts.items():
+        try:
+            session.edit(path, raw_of(path, text))
+        except ValueError as error:
+            session.close(path)
+            wrong[path] = str(error)
+    return wrong
 
 
 def _stamps(root: str) -> _Stamps:
