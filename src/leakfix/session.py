@@ -51,7 +51,11 @@ class Session:
         self._known: dict[str, Indexed] = {}
         self._stamps: dict[str, _Stamp] | None = None
         self._stale: set[str] = set()
+        self._gone: set[str] = set()
         self._moved = False
+        self._changes = 0
+        self._indexed_at: dict[str, int] = {}
+        """After how many changes of other files a file was indexed."""
 
     def edit(self, path: str, text: bytes) -> None:
         """Let a text count instead of what is on disk."""
@@ -63,7 +67,9 @@ class Session:
     def close(self, path: str) -> None:
         """Let a file count again as it is on disk."""
         if self._texts.pop(path, None) is not None:
-            self._moved |= path not in (self._stamps or {})
+            if path not in (self._stamps or {}):
+                self._moved = True
+                self._gone.add(path)
             self._stale.add(path)
 
     @property
@@ -75,6 +81,9 @@ class Session:
         """Look at the disk for files that came, went or changed; whether there are any."""
         if self._stamps is None:
             return False
+        if self._paths != (".",):  # what they import may be anywhere
+            self._run, self._known, self._stamps = Run(self.config, self.registry, reading(self._texts)), {}, None
+            return True
         former, self._stamps = self._stamps, self._listed()
         changed = {
             path
@@ -82,6 +91,7 @@ class Session:
             if former.get(path) != self._stamps.get(path) and path not in self._texts
         }
         self._stale |= changed
+        self._gone |= former.keys() - self._stamps.keys()
         self._moved |= bool(former.keys() ^ self._stamps.keys())
         return bool(changed)
 
@@ -95,10 +105,9 @@ class Session:
 
     def look(self, path: str) -> Look:
         """The findings of one file as it is now, each with its repair or the reason why there is none."""
-        self._ready()
-        self._catch_up()
         if not self.includes(path):
             return Look(None)
+        self._catch_up(path)
         item = self._known.get(path, Indexed(path))
         source, errors = self._source(path)
         errors += [item.error] if item.error and not errors else []
@@ -110,8 +119,9 @@ class Session:
 
     def repaired(self, path: str, decide: Decide) -> FileRepair | None:
         """One file before and after the repairs that are accepted; None where it cannot be read."""
-        self._ready()
-        self._catch_up()
+        if not self.includes(path):
+            return None
+        self._catch_up(path)
         source, _ = self._source(path)
         return self._run.repair(source, decide) if source is not None else None
 
@@ -152,8 +162,13 @@ class Session:
         self._stamps = stamps
         self._stale -= set(files)
 
-    def _catch_up(self) -> None:
-        """Index again what is not as it was."""
+    def _catch_up(self, asked: str) -> None:
+        """Index again what is not as it was, and with it the file that is asked for: what it calls may be elsewhere."""
+        self._stale = {path for path in self._stale if path in self._gone or self.includes(path)}
+        self._changes += not self._stale <= {asked}
+        if self._indexed_at.get(asked, 0) != self._changes:
+            self._stale.add(asked)
+            self._indexed_at[asked] = self._changes
         if not self._stale:
             return
         there = [path for path in self._stale if path in self._texts or os.path.isfile(path)]
@@ -164,7 +179,7 @@ class Session:
         with Workers(self._run, 1, 1) as workers:
             indexed += importing(workers, indexed, exported=before)
         self._take(indexed)
-        self._stale, self._moved = set(), False
+        self._stale, self._gone, self._moved = set(), set(), False
         self._run.leave_out_released({word for item in self._known.values() for word in item.released})
 
     def _take(self, indexed: Sequence[Indexed]) -> None:

@@ -166,7 +166,7 @@ def test_a_fix_to_review_says_what_to_check_and_is_in_no_fix_of_all(tree: Path, 
     run(work)
 
 
-CACHE = Path(__file__).parents[2] / "fixtures" / "stdlib" / "unbounded_cache"
+CACHE = Path(__file__).parents[2] / "fixtures" / "stdlib" / "unbounded_cache" / "allowed" / "before"
 
 
 def test_hovering_explains_the_rule(tree: Path, editing: Any) -> None:
@@ -205,9 +205,8 @@ def test_clients_without_versioned_edits_get_plain_ones(tree: Path, editing: Any
 
 
 def test_a_manifest_that_a_fix_needs_is_edited_too(tree: Path, editing: Any) -> None:
-    text = (CACHE / "example.before.py").read_text()
+    text, manifest = (CACHE / "profiles.py").read_text(), (CACHE / "pyproject.toml").read_text()
     (tree / "a.py").write_text(text)
-    manifest = '[project]\ndependencies = []\n\n[tool.leakfix]\nallow-dependencies = ["cachetools"]\n'
     (tree / "pyproject.toml").write_text(manifest)
     results: dict[str, str] = {}
 

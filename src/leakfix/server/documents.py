@@ -37,7 +37,8 @@ class Looked:
 class Documents:
     """All that is known of open documents. Only the newest text of each is ever analysed.
 
-    folders: the paths of the workspace's folders as they are now. opened: all open documents. tell: called with what a person has to know.
+    folders: the paths of the workspace's folders as they are now. opened: all open documents.
+    tell: called with what a person has to know.
     """
 
     def __init__(
@@ -105,15 +106,12 @@ class Documents:
         """What a function gives that needs the files around a document."""
         return await self._worker.run(looked.folder.at_home, function)
 
-    async def close(self, uri: str) -> None:
-        """A document is no longer open."""
+    def close(self, uri: str) -> None:
+        """A document is no longer open; what is on disk counts when its folder is asked next."""
         self._looked.pop(uri, None)
         place = self._places.pop(uri, None)
-        if place is not None:
-            folder = self._folder(place)
-            if not place.whole:
-                self._folders.pop((place.root, place.path), None)
-            await self._worker.run(folder.close, place.path)
+        if place is not None and not place.whole:
+            self._folders.pop((place.root, place.path), None)
 
     async def refresh(self) -> None:
         """Files, configuration or settings may have changed: nothing that was found counts any more."""

@@ -85,12 +85,12 @@ def _documents(server: LeakfixServer) -> None:
         await server.everything_again()
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
-    async def closed(params: types.DidCloseTextDocumentParams) -> None:
+    def closed(params: types.DidCloseTextDocumentParams) -> None:
         uri = params.text_document.uri
         server.stop_waiting(uri)
         if not server.pulls:
             server.send(uri, [])
-        await server.documents.close(uri)
+        server.documents.close(uri)
 
 
 def _questions(server: LeakfixServer) -> None:

@@ -64,11 +64,6 @@ class Folder:
             return None
         return session.repaired(path, decide)
 
-    def close(self, path: str) -> None:
-        """A document is closed: what is on disk counts."""
-        if self._session is not None:
-            self._session.close(path)
-
     def refresh(self) -> None:
         """Something may have changed on disk."""
         if self._session is not None:
@@ -117,8 +112,10 @@ class Folder:
 
 
 def _edit(session: Session, texts: Mapping[str, str]) -> dict[str, str]:
-    """Let texts count; what is wrong with those that cannot be what an editor writes, by path."""
+    """Let these texts count, and no others; what is wrong with those no editor could write so, by path."""
     wrong: dict[str, str] = {}
+    for path in session.texts.keys() - texts.keys():
+        session.close(path)
     for path, text in texts.items():
         try:
             session.edit(path, raw_of(path, text))

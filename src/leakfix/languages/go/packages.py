@@ -138,7 +138,16 @@ class Packages:
         """A file of the project; None where it cannot be read."""
         package = self.of_folder(os.path.dirname(path))
         found = next((file for file in package.files if file.path == path), None)
-        return found or self._loaded(path)
+        return found or self._beside(package, path)
+
+    def _beside(self, package: Package, path: str) -> GoFile | None:
+        """A file that the folder's listing does not have: a test, or a text that is not on disk yet."""
+        file = self._loaded(path)
+        if file is not None and not path.endswith("_test.go") and not os.path.lexists(path):
+            package.files.append(file)
+            _collect(package, file)
+            package.__dict__.pop("declared", None)
+        return file
 
     def of_folder(self, folder: str) -> Package:
         """The package in a folder."""
