@@ -12,8 +12,8 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from leakfix import __version__
-from leakfix.__main__ import forget_working_directory
 from leakfix.background import Worker
+from leakfix.importpath import forget_working_directory
 from leakfix.mcp import results
 from leakfix.mcp.project import NotPossible, Project
 

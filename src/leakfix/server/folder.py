@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from leakfix.__main__ import forget_working_directory
 from leakfix.config import ConfigError, load
 from leakfix.engine import Decide, FileRepair
+from leakfix.importpath import forget_working_directory
 from leakfix.project.baseline import NAME as BASELINE
 from leakfix.registry import Registry
 from leakfix.server.settings import Settings
