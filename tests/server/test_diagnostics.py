@@ -243,6 +243,21 @@ def test_the_client_may_set_rules(tree: Path, editing: Any) -> None:
     run(work)
 
 
+def test_settings_are_asked_for_by_folder(tree: Path, editing: Any) -> None:
+    (tree / "a.py").write_text(LEAK)
+
+    async def work() -> None:
+        async with editing(capabilities(pull=True, configuration=True)) as editor:
+            uri = editor.open("a.py")
+            assert len(await editor.found(uri)) == 1
+            editor.client.set_configuration({"leakfix": {"ignore": ["psycopg2/*"]}}, scope_uri=tree.as_uri())
+            editor.client.workspace_did_change_configuration(types.DidChangeConfigurationParams(None))
+            while await editor.found(uri):
+                await asyncio.sleep(0.02)
+
+    run(work)
+
+
 def test_each_folder_has_its_own_configuration(tmp_path: Path, tree: Path, editing: Any) -> None:
     roots = [tree / "one", tree / "two"]
     for root in roots:

@@ -30,7 +30,7 @@ Paths = Annotated[
 ]
 Select = Annotated[
     list[str] | None,
-    Field(description="run only these: rules, globs such as `sqlalchemy/*`, or categories (leak, growth, advice, all)"),
+    Field(description="run only these: rules, globs such as `library/*`, or categories (leak, growth, advice, all)"),
 ]
 Ignore = Annotated[list[str] | None, Field(description="leave these rules or categories out")]
 Unsafe = Annotated[bool, Field(description="also fixes that a person should look at (safety `review`)")]
