@@ -11,8 +11,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leakfix.config import Config
 from leakfix.cache.facts import Indexed
+from leakfix.config import Config
 from leakfix.engine import Run, importing, index, prepare, reading
 from leakfix.finding import Finding
 from leakfix.project import trace
@@ -82,6 +82,7 @@ class Session:
         """Look at the disk for files that came, went or changed; whether there are any."""
         if self._stamps is None:
             return False
+        trace.forget()
         if self._paths != (".",):  # what they import may be anywhere
             self._run, self._known, self._stamps = Run(self.config, self.registry, reading(self._texts)), {}, None
             return True

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 
 from leakfix import engine
 from leakfix.config import ConfigError, load, nearest_rule
-from leakfix.engine import FileRepair, Report
 from leakfix.finding import Finding, Safety
 from leakfix.mcp import results
 from leakfix.project.discover import displayed, unusable
@@ -16,6 +15,7 @@ from leakfix.project.files import NotWritten, is_under, write_atomically
 from leakfix.registry import Registry
 from leakfix.report.diff import patch
 from leakfix.report.json import document
+from leakfix.result import FileRepair, Report
 from leakfix.source import SourceFile
 
 Names = Sequence[str] | None

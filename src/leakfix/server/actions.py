@@ -14,11 +14,11 @@ from typing import Any
 from lsprotocol import types
 from pygls.uris import from_fs_path
 
-from leakfix.engine import FileRepair
 from leakfix.finding import Finding, Fix, Safety
 from leakfix.project import manifest
 from leakfix.project.display import visible
 from leakfix.project.suppressions import allowing, suppressions
+from leakfix.result import FileRepair
 from leakfix.server.text import Positions
 from leakfix.source import SourceFile
 from leakfix.verify import compiled

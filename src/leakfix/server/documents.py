@@ -11,8 +11,8 @@ from pygls.uris import to_fs_path, urlparse
 from pygls.workspace import TextDocument
 
 from leakfix.background import Worker
-from leakfix.engine import FileRepair
 from leakfix.finding import Finding, Safety
+from leakfix.result import FileRepair
 from leakfix.server.folder import Folder, Place
 from leakfix.server.settings import Settings
 from leakfix.session import Look

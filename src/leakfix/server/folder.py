@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from leakfix.config import ConfigError, load
-from leakfix.engine import Decide, FileRepair
 from leakfix.importpath import forget_working_directory
 from leakfix.project.baseline import NAME as BASELINE
 from leakfix.registry import Registry
+from leakfix.result import Decide, FileRepair
 from leakfix.server.settings import Settings
 from leakfix.server.text import raw_of
 from leakfix.session import Look, Session
