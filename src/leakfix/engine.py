@@ -8,10 +8,11 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from leakfix.analysis import Analysis, Located, Matched, Rules
@@ -33,7 +34,7 @@ from leakfix.languages.python.project import Modules, Unparsable
 from leakfix.project import manifest
 from leakfix.project import trace as tracing
 from leakfix.project.baseline import Baseline
-from leakfix.project.discover import discover, is_whole
+from leakfix.project.discover import discover, displayed, is_whole
 from leakfix.project.files import read_file
 from leakfix.project.imports import Imports
 from leakfix.project.kinds import is_test
@@ -55,6 +56,7 @@ from leakfix.verify import compiled, verified, verified_go, verified_go_pattern,
 _RECURSION = 12_000
 _ROUNDS = 8
 _MOST_REPAIRS = 200
+NO_TEXTS: Mapping[str, bytes] = MappingProxyType({})
 
 
 def check(
@@ -64,18 +66,20 @@ def check(
     jobs: int | None = None,
     evidence: Evidence | None = None,
     kept: Kept | None = None,
+    texts: Mapping[str, bytes] = NO_TEXTS,
 ) -> Report:
     """Find the leaks below the paths, each with its verified repair or the reason there is none.
 
     evidence: what a run showed; what it confirms comes first. kept: what earlier runs found, and where to keep this
     one; files that nothing has changed for are not looked at again, and the report cannot be repaired then.
+    texts: what counts as the content of some files, be they on disk or not, by their paths as outputs show them; goes
+    without ``kept``.
     """
     started = time.monotonic()
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
-    gc.disable()  # millions of syntax nodes, looked through again and again for nothing; see Modules
+    prepare()
     if kept is None:
         tracing.forget()
-        return _check(paths, config, registry, jobs, evidence, started)
+        return _check(paths, config, registry, jobs, evidence, started, None, texts)
     tracing.begin()
     try:
         try:
@@ -96,28 +100,19 @@ def _check(
     evidence: Evidence | None,
     started: float,
     kept: Kept | None = None,
+    texts: Mapping[str, bytes] = NO_TEXTS,
 ) -> Report:
-    found = discover(paths, config)
-    python = [path for path in found.files if not is_go(path)]
-    known = _known(kept, found.files, all(map(is_whole, paths)))
-    run = Run(config, registry)
+    found = discover([path for path in paths if displayed(path) not in texts], config)
+    files = sorted({*found.files, *texts})
+    known = _known(kept, files, all(map(is_whole, paths)))
+    run = Run(config, registry, reading(texts))
     errors = [FileError(path, message) for path, message in found.errors]
-    named = set(found.files)
-    todo = [path for path in python if known.wants(path)]
-    around = [] if all(map(is_whole, paths)) else reached(python, run.analysis.modules, read_file)
-    with Workers(run, jobs, len(found.files) if known.redone is None else len(known.redone)) as workers:
-        indexed = workers.map(Run.index, todo + around) + [item for item in known.of_round(0) if not is_go(item.path)]
+    named = set(files)
+    with Workers(run, jobs, len(files) if known.redone is None else len(known.redone)) as workers:
+        indexed = index(workers, paths, files, known)
         released = {word for item in indexed for word in item.released}
-        known.require(released)
-        workers.each(Run.leave_out_released, released)
-        if list(paths) == ["."] and project_root("_") == os.getcwd():
-            words = dict.fromkeys(found.files, frozenset[str]()) | {item.path: item.words for item in indexed}
-            workers.each(Run.mentioned, os.getcwd(), words)
-        indexed += _importing(workers, indexed, known)
         exported = {name for item in indexed for name in item.exports}
         known.require(released, exported)
-        go = workers.map(Run.index_go, [path for path in found.files if is_go(path) and known.wants(path)])
-        indexed += go + [item for item in known.of_round(0) if is_go(item.path)]
         acquire = {item.path for item in indexed if (item.acquires or item.matches) and item.path in named}
         analysed = workers.map(Run.analyse_all, sorted(filter(known.wants, acquire)))
         traces = workers.each(Run.traced) if kept is not None else []
@@ -127,13 +122,13 @@ def _check(
     findings = [finding for item in analysed for finding in item.findings]
     missed: tuple[Seen, ...] | None = None
     if evidence is not None:
-        run.observed, missed = compared(findings, evidence, found.files)
+        run.observed, missed = compared(findings, evidence, files)
         findings = [run.with_evidence(finding) for finding in findings]
     errors += [FileError(item.path, message) for item in analysed for message in item.errors]
     report = Report(
         tuple(sorted(findings, key=_worst_first)),
         tuple(sorted(errors, key=lambda error: error.path)),
-        len(found.files),
+        len(files),
         len({item.path for item in indexed if item.parsed and item.path in named}),
         time.monotonic() - started,
         {item.path: item.source or source_of(item.path) for item in analysed if item.findings},
@@ -142,8 +137,41 @@ def _check(
     )
     if kept is not None and not registry.broken:
         facts = facts_of(indexed, analysed, released, exported)
-        kept.keep(_memory(kept, known, traces, registry, found.files, report, facts))
+        kept.keep(_memory(kept, known, traces, registry, files, report, facts))
     return report
+
+
+def prepare() -> None:
+    """Make the process fit for an analysis."""
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
+    gc.disable()  # millions of syntax nodes, looked through again and again for nothing; see Modules
+
+
+def reading(texts: Mapping[str, bytes]) -> Callable[[str], bytes]:
+    """Read files, some of which have another content than the disk says."""
+
+    def read(path: str) -> bytes:
+        text = texts.get(path)
+        return read_file(path) if text is None else text
+
+    return read if texts is not NO_TEXTS else read_file
+
+
+def index(workers: Workers[Run], paths: Sequence[str], files: Sequence[str], known: Known = NOTHING) -> list[Indexed]:
+    """The first look at the files found below some paths, at what of the project they import and what imports them."""
+    python, run = [path for path in files if not is_go(path)], workers.state
+    todo = [path for path in python if known.wants(path)]
+    around = [] if all(map(is_whole, paths)) else reached(python, run.analysis.modules, run.read)
+    indexed = workers.map(Run.index, todo + around) + [item for item in known.of_round(0) if not is_go(item.path)]
+    released = {word for item in indexed for word in item.released}
+    known.require(released)
+    workers.each(Run.leave_out_released, released)
+    if list(paths) == ["."] and project_root("_") == os.getcwd():
+        words = dict.fromkeys(files, frozenset[str]()) | {item.path: item.words for item in indexed}
+        workers.each(Run.mentioned, os.getcwd(), words)
+    indexed += importing(workers, indexed, known)
+    go = workers.map(Run.index_go, [path for path in files if is_go(path) and known.wants(path)])
+    return indexed + go + [item for item in known.of_round(0) if is_go(item.path)]
 
 
 def _known(kept: Kept | None, files: Sequence[str], whole: bool) -> Known:
@@ -210,11 +238,16 @@ def _answer(analysis: Analysis, located: Located) -> Fix | Refusal:
     return verified(analysis, located, answer) if isinstance(answer, Fix) else answer
 
 
-def _importing(workers: Workers[Run], indexed: list[Indexed], before: Known) -> list[Indexed]:
-    """The files that use what others export, directly or through others, to a bounded fixpoint."""
+def importing(
+    workers: Workers[Run], indexed: list[Indexed], before: Known = NOTHING, exported: Exports = MappingProxyType({})
+) -> list[Indexed]:
+    """The files that use what others export, directly or through others, to a bounded fixpoint.
+
+    exported: what was known to be exported, and whose importers were found.
+    """
     result: list[Indexed] = []
-    known = {item.path: item.exports for item in indexed}
-    fresh = {path: names for path, names in known.items() if names}
+    known = {**exported, **{item.path: item.exports | exported.get(item.path, frozenset()) for item in indexed}}
+    fresh = {item.path: known[item.path] for item in indexed if known[item.path] - exported.get(item.path, frozenset())}
     for number in range(1, _ROUNDS + 1):
         if not fresh:
             break
@@ -230,8 +263,9 @@ def _importing(workers: Workers[Run], indexed: list[Indexed], before: Known) -> 
 class Run:
     """What the workers share: the tables, the selected rules, the words that make a function worth lowering."""
 
-    def __init__(self, config: Config, registry: Registry) -> None:
+    def __init__(self, config: Config, registry: Registry, read: Callable[[str], bytes] = read_file) -> None:
         self.registry = registry
+        self.read = read
         self.baseline = Baseline.of(config)
         self.observed: Mapping[str, Observed] = {}
         self.table = registry.table
@@ -252,12 +286,12 @@ class Run:
         plain = {name: item for name, item in self.patterns.items() if not item.refines}
         self.triggers = Triggers({name: (item.imports, item.words, item.shape) for name, item in plain.items()})
         asked = [word for item in self.patterns.values() for word in item.asks]
-        self.rules = Rules(names, config.wishes)
-        self.analysis = Analysis(self.table, self.rules, Modules(read_file), Mentions(config, asked))
+        self.rules = self._all_rules = Rules(names, config.wishes)
+        self.analysis = Analysis(self.table, self.rules, Modules(read), Mentions(config, asked, read))
         releases = self.shared_releases.values()
         self.words = Words((*self.triggers.words, *self.prefilter.telling, *releases, *self.analysis.mentions.words))
         self.imports = ImportIndex()
-        self.go = GoAnalysis(self.table, self.rules, Packages(read_file))
+        self.go = GoAnalysis(self.table, self.rules, Packages(read))
 
     def traced(self) -> Trace:
         """What this process read and asked."""
@@ -267,7 +301,7 @@ class Run:
         """What is shared by all and released somewhere is nobody's leak."""
         kept = {
             resource: rule
-            for resource, rule in self.rules.names.items()
+            for resource, rule in self._all_rules.names.items()
             if not (self.table.by_id[resource].shared and words & set(self.table.by_id[resource].release_with))
         }
         self.rules = self.analysis.rules = self.go.rules = replace(self.rules, names=kept)
@@ -282,7 +316,7 @@ class Run:
         for path in paths:
             item = Indexed(path)
             try:
-                data = read_file(path)
+                data = self.read(path)
             except OSError as error:
                 item.error = error.strerror or str(error)
             else:
@@ -306,7 +340,7 @@ class Run:
         for path in paths:
             item = Indexed(path)
             try:
-                data = b"" if is_test(path) else read_file(path)
+                data = b"" if is_test(path) else self.read(path)
                 item.parsed = item.acquires = self.go.is_worth(data) or self._go_shapes(data)
             except OSError as error:
                 item.error = error.strerror or str(error)
@@ -324,11 +358,33 @@ class Run:
         found = []
         for path in self.imports.near(exports):
             with suppress(OSError):
-                data = read_file(path)
+                data = self.read(path)
                 if importers.passes(path, data, Imports.of(data)):
                     found.append(Indexed(path))
                     self._open(found[-1], data)
         return found
+
+    def renew(self, paths: Sequence[str], gone: Sequence[str], moved: bool) -> list[Indexed]:
+        """Look again at files that are not as they were; nothing that was concluded from them counts any more.
+
+        moved: whether some came or went, so that imports may lead elsewhere.
+        """
+        former, every = self.analysis, [*paths, *gone]
+        former.modules.forget(every, moved)
+        for path in every:
+            self.imports.remove(path)
+            former.mentions.renew(path)
+        self.analysis = Analysis(self.table, self.rules, former.modules, former.mentions, former.exported)
+        self.go = GoAnalysis(self.table, self.rules, self.go.packages.without(every, moved))
+        found = {item.path: item for item in self.index([path for path in paths if not is_go(path)])}
+        importers = Importers(former.modules, former.exported)
+        for path in paths:
+            item = found.setdefault(path, Indexed(path))
+            if not is_go(path) and not item.parsed and item.error is None:
+                data = self.read(path)
+                if importers.passes(path, data, Imports.of(data)):
+                    self._open(item, data)
+        return list({**found, **{item.path: item for item in self.index_go(list(filter(is_go, paths)))}}.values())
 
     def _is_own(self, path: str, package: str) -> bool:
         return self.analysis.modules.find(path, Import(package, None)) is not None

@@ -36,6 +36,8 @@ class Codemod:
     examples: str | None = None
     pattern: PatternCodemod | None = None
     go_pattern: GoPatternCodemod | None = None
+    file: str | None = None
+    """Where it is written: its module, or the configuration with its row."""
 
     def section(self, heading: str) -> str:
         """What the docstring says under one of its headings; empty where it has none such."""
@@ -178,7 +180,15 @@ def _collect_codemod(found: _Found, name: str, module: ModuleType) -> None:
     pattern = value if isinstance(value, PatternCodemod) else None
     go_pattern = value if isinstance(value, GoPatternCodemod) else None
     found.codemods[name] = Codemod(
-        name, value.category, value.repairs, docstring, resource, _examples_of(module, name), pattern, go_pattern
+        name,
+        value.category,
+        value.repairs,
+        docstring,
+        resource,
+        _examples_of(module, name),
+        pattern,
+        go_pattern,
+        module.__file__,
     )
 
 

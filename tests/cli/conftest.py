@@ -72,6 +72,7 @@ def _check(
     jobs: int | None = None,
     evidence: object = None,
     kept: object = None,
+    texts: object = None,
 ) -> Report:
     found = discover(paths, config)
     sources = {path: SourceFile.python(path, read_file(path)) for path in found.files}

@@ -20,6 +20,7 @@ FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 COMMANDS = (
     *("check", "apply", "review", "branch", "pr", "bot", "fleet"),
     *("run", "prove", "watch", "instrument", "rules", "explain", "new"),
+    *("server", "mcp"),
 )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from leakfix.cli.options import Settings, searching, settings
+from leakfix.cli.options import Settings, from_stdin, searching, settings
 from leakfix.cli.terminal import complain, has_colour, progress
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @searching
+@from_stdin
 @click.option(
     "--output-format",
     type=click.Choice(["text", "json"]),
@@ -39,7 +40,7 @@ def command(output_format: str, exit_zero: bool, **options: Any) -> int:
         from leakfix.report.text import rendered
 
         sys.stdout.writelines(rendered(report, has_colour(sys.stdout)))
-    return exit_code(run.paths, report, bool(report.findings or report.missed) and not exit_zero)
+    return exit_code(run.named, report, bool(report.findings or report.missed) and not exit_zero)
 
 
 def _checked(run: Settings) -> Report:
@@ -52,7 +53,7 @@ def _checked(run: Settings) -> Report:
     from leakfix import engine
 
     with progress("checking"):
-        return engine.check(run.paths, run.config, registry, run.jobs, run.evidence, kept)
+        return engine.check(run.paths, run.config, registry, run.jobs, run.evidence, kept, run.texts)
 
 
 def exit_code(paths: Sequence[str], report: Report, remaining: bool) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +30,13 @@ class Settings:
     config: Config
     jobs: int | None
     evidence: Evidence | None = None
+    texts: Mapping[str, bytes] = field(default_factory=dict)
+    """What counts as the content of some files, whatever the disk says."""
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The paths that have to be on disk."""
+        return tuple(path for path in self.paths if path not in self.texts)
 
     @cached_property
     def registry(self) -> Registry:
@@ -37,12 +45,21 @@ class Settings:
 
     def kept(self) -> Kept | None:
         """What earlier runs of the same question found; None where nothing is to be kept."""
-        if not self.config.cache or self.evidence is not None:
+        if not self.config.cache or self.evidence is not None or self.texts:
             return None
         from leakfix.cache.kept import Kept, key_of
         from leakfix.cache.store import Store
 
         return Kept.of(Store(), key_of(self.paths, repr(self.config)))
+
+
+def from_stdin(command: Command) -> Command:
+    """Add the option of a command that takes one file's text from stdin, for ``settings``."""
+    return click.option(
+        "--stdin-filename",
+        metavar="PATH",
+        help="Take the text of this file from stdin; goes with `-` as the only path.",
+    )(command)
 
 
 def searching(command: Command) -> Command:
@@ -67,13 +84,23 @@ def settings(
     config_file: str | None,
     no_cache: bool,
     evidence: tuple[str, ...] = (),
+    stdin_filename: str | None = None,
 ) -> Settings:
     """Load configuration, registry and evidence for these options. Raises ConfigError, OSError."""
+    if "-" in paths and stdin_filename is None:
+        raise click.UsageError("`-` needs --stdin-filename: what is read from stdin has to be some file's text")
+    if stdin_filename is not None and paths not in ((), ("-",)):
+        raise click.UsageError("--stdin-filename goes with `-` as the only path")
     config = load(config_file).overridden(select, ignore)
     if no_cache:
         config = replace(config, cache=False)
     found = _evidence(evidence) if evidence else None
-    return Settings(paths or (".",), config, jobs or config.jobs, found)
+    if stdin_filename is None:
+        return Settings(paths or (".",), config, jobs or config.jobs, found)
+    from leakfix.project.discover import displayed
+
+    path = displayed(stdin_filename)
+    return Settings((path,), config, 1, found, {path: sys.stdin.buffer.read()})
 
 
 def _evidence(files: tuple[str, ...]) -> Evidence:

@@ -49,6 +49,29 @@ class Mentions:
         for word in self._together:
             self._found[root, word] = [path for path, words in found.items() if word in words]
 
+    def renew(self, path: str) -> None:
+        """Look again at a file that is not as it was, or is new, or gone."""
+        root = project_root(path)
+        files = self._files.get(root)
+        if files is None:
+            return
+        try:
+            data = self._read(path)
+        except OSError:
+            data = b""
+        if path not in files:
+            self._files[root] = sorted({*files, path})
+        for (where, word), found in self._found.items():
+            if where == root and _stands(word, data) != (path in found):
+                self._found[where, word] = sorted({*found} ^ {path})
+                self._facts.clear()
+            elif path in found and where == root:
+                self._facts.clear()
+
+    def forget_facts(self) -> None:
+        """Compute facts anew: they leave out the file that asked first, which another one must not."""
+        self._facts.clear()
+
     def once(self, key: str, path: str, compute: Callable[[], Fact]) -> Fact:
         """A fact about the other files of a project, computed when it is first asked for."""
         place = (project_root(path), key)
@@ -93,6 +116,10 @@ class Mentions:
                 if plain in data and pattern.search(data):
                     found[word].append(path)
         return found
+
+
+def _stands(word: str, data: bytes) -> bool:
+    return word.encode() in data and _pattern(word)[1].search(data) is not None
 
 
 def _pattern(word: str) -> _Pattern:

@@ -40,7 +40,7 @@ def allowing(source: SourceFile, rule: str, line: int, reason: str) -> SourceFil
     start = source.line_starts[line - 1]
     end = start + len(source.data[start:].splitlines()[0]) if start < len(source.data) else start
     space = b"" if source.data[start:end].endswith(b" ") else b"  "
-    return source.edited([Edit(end, end, space + f"{sign} leakfix: allow[{rule}] {reason}".encode())])
+    return source.edited([Edit(end, end, space + f"{sign} leakfix: allow[{rule}] {reason}".rstrip().encode())])
 
 
 def suppressions(source: SourceFile, known: Collection[str]) -> Suppressions:
