@@ -18,8 +18,8 @@ from leakfix.project.display import encodable, visible
 from leakfix.report.text import notes
 
 if TYPE_CHECKING:
-    from leakfix.result import Report, Rule
-        from leakfix.source import Edit, SourceFile
+    from leakfix.result import FileError, Report, Rule
+    from leakfix.source import Edit, SourceFile
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _BASE = "WORKINGDIRECTORY"
@@ -100,18 +100,16 @@ def _uri(path: str) -> str:
 
 
 def _invocation(report: Report) -> dict[str, Any]:
+    """How the check went. Files that could not be looked at are no failure of it, and are told as warnings."""
+    return {"executionSuccessful": True, "toolExecutionNotifications": list(map(_notification, report.errors))}
+
+
+def _notification(error: FileError) -> dict[str, Any]:
+    where = {"artifactLocation": {"uri": _uri(error.path), "uriBaseId": _BASE}}
     return {
-        "executionSuccessful": True,
-        "toolExecutionNotifications": [
-            {
-                "level": "warning",
-                "message": {"text": visible(error.message)},
-                "locations": [
-                    {"physicalLocation": {"artifactLocation": {"uri": _uri(error.path), "uriBaseId": _BASE}}}
-                ],
-            }
-            for error in report.errors
-        ],
+        "level": "warning",
+        "message": {"text": visible(error.message)},
+        "locations": [{"physicalLocation": where}],
     }
 
 
