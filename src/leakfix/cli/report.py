@@ -36,6 +36,7 @@ def command(html: bool, output_file: str, exit_zero: bool, **options: Any) -> in
     report = checked(run, outputs)
     is_delivered = deliver(outputs, report)
     if is_delivered and output_file != STDOUT:
-        complain("note", f"{len(report.findings)} findings are in {output_file}")
+        number = len(report.findings)
+        complain("note", f"{number} {'finding is' if number == 1 else 'findings are'} in {output_file}")
     code = exit_code(run.paths, report, bool(report.findings or report.missed) and not exit_zero)
     return code if is_delivered else 2

@@ -37,7 +37,7 @@ def _annotation(finding: Finding) -> str:
 
 
 def _command(name: str, text: str, **properties: object) -> str:
-    listed = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items())
+    listed = ",".join(f"{key}={_property(visible(str(value)))}" for key, value in properties.items())
     message = "\n".join(visible(line) for line in text.split("\n"))
     return f"::{name} {listed}::{_data(message)}\n"
 

@@ -58,6 +58,8 @@ def _rows(finding: Finding, listing: Listing) -> Iterator[_Row]:
 def _draw(stops: Sequence[int], rows: Sequence[_Row]) -> int:
     """Draw the line from stop to stop, which are numbers of rows; the number of lanes it takes."""
     lane, direction = 0, 1
+    for at in stops[:1]:
+        _add(rows[at], lane, "stop")
     for at, following in pairwise(stops):
         if (following - at) * direction < 0:
             direction = -direction
@@ -70,10 +72,9 @@ def _draw(stops: Sequence[int], rows: Sequence[_Row]) -> int:
         for between in range(top + 1, bottom):
             _add(rows[between], lane, "through")
         _add(rows[bottom], lane, "above")
-        if following == stops[-1]:
-            _add(rows[following], lane, "end")
-    for at in stops:
-        _add(rows[at], min(rows[at].lanes, default=0), "stop")
+        _add(rows[following], lane, "stop")
+    for at in stops[-1:]:
+        _add(rows[at], lane, "end")
     return lane + 1
 
 
