@@ -43,7 +43,7 @@ def article(finding: Finding, source: SourceFile, listing: Listing) -> Iterator[
     yield f'<span class="badge fix-{fix}">{_FIXES[fix]}</span>'
     yield f'<span class="message">{_text(finding.message)}</span></summary><div class="body">'
     if finding.function != "<module>":
-        yield f'<p class="in">in <code>{_text(finding.function)}</code></p>'
+        yield f'<p class="where">in <code>{_text(finding.function)}</code></p>'
     yield from drawn(finding, listing)
     yield from _notes(finding)
     if finding.fix is not None:
