@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -29,7 +29,7 @@ from . import reports
 
 SCHEMA = Path("@microsoft", "jest-sarif", "lib", "schemas", "sarif-2.1.0-rtm.5.json")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\r\n%:,`]>&<\"'|\\@"), max_size=40)
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=40, deadline=None)
 
 
 def text_of(name: str, report: Any) -> str:
@@ -379,3 +379,9 @@ def test_a_path_that_jumps_back_turns_into_the_next_lane() -> None:
     assert "out" in parts["3"]
     assert "end" in parts["4"]
     assert "lines</span>" in page  # what is left out between
+
+
+def test_every_format_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+    listed = re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)
+    assert listed == list(FORMATS)

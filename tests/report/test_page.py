@@ -220,8 +220,7 @@ def test_two_thousand_findings_are_usable(pages: dict[str, Path], visit: Any) ->
     count_of(page, "1 of 2000 shown")
     page.fill("[name=words]", "")
     count_of(page, "2000 shown")
-    for _ in range(10):
-        page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
     page.keyboard.press("j")
     page.keyboard.press("j")
     assert page.evaluate("document.activeElement.closest('.finding')") is not None
