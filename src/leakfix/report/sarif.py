@@ -15,7 +15,6 @@ from urllib.parse import quote
 from leakfix import __version__
 from leakfix.finding import Acceptance, Finding, Fix, Safety, Severity
 from leakfix.project.display import encodable, visible
-from leakfix.report.text import notes
 
 if TYPE_CHECKING:
     from leakfix.result import FileError, Report, Rule
@@ -137,12 +136,21 @@ class _Result:
             },
             **self._fixes(),
             **self._acceptance(),
-            "properties": {
-                "category": str(finding.category),
-                "resource": finding.resource,
-                **{label: encodable(text) for label, text in notes(finding)},
-            },
+            "properties": self._properties(),
         }
+
+    def _properties(self) -> dict[str, str]:
+        """What SARIF has no place for; what does not apply is left out."""
+        finding = self.finding
+        values = {
+            "category": str(finding.category),
+            "resource": finding.resource,
+            "held": finding.held,
+            "safety": str(finding.fix.safety) if finding.fix else None,
+            "refusal": finding.refusal,
+            "evidence": str(finding.observed) if finding.observed else None,
+        }
+        return {name: encodable(value) for name, value in values.items() if value}
 
     def _message(self) -> str:
         """What is wrong, and why it is left to people where it is."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from leakfix.project.display import visible_line
 from leakfix.source import SourceFile
 
-_LARGEST = 1_000_000  # characters; what is longer stays without colour
+_LARGEST = 400_000  # characters; what is longer stays without colour
 _WIDEST = 240  # characters of a line that are shown
 _CLASSES = {"Keyword": "k", "String": "s", "Comment": "c", "Number": "n", "Function": "f", "Class": "f"}
 
