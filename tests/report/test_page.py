@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from leakfix.source import SourceFile
 
 from . import reports
 
+Made = Callable[[str], Path]
 pytestmark = pytest.mark.browser
 AXE = Path("axe-core", "axe.min.js")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
@@ -36,20 +37,26 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def pages(tree: Path, registry: Registry) -> dict[str, Path]:
-    """Three pages: of real findings, of hostile ones, and of many."""
+def made(tree: Path, registry: Registry) -> Made:
+    """Make a page of real findings, of hostile ones, or of many."""
+
+    def written(name: str) -> Path:
+        path = tree / f"{name}.html"
+        path.write_text("".join(render("html", _report(name, registry))), "utf-8")
+        return path
+
     (tree / "pyproject.toml").write_text("")
-    files = {"app/orders.py": reports.LEAKY, "lib/store.py": reports.UNFIXABLE}
+    return written
+
+
+def _report(name: str, registry: Registry) -> Any:
+    if name == "real":
+        return reports.check({"app/orders.py": reports.LEAKY, "lib/store.py": reports.UNFIXABLE}, registry)
+    if name == "hostile":
+        return reports.hostile()
     sources = [SourceFile.python(f"part{number % 7}/m{number}.py", b"x = 1\ny = 2\n") for number in range(2_000)]
     many = [reports.finding(source, f"number {at}", at % 5, fingerprint=f"{at:x}") for at, source in enumerate(sources)]
-    made = {
-        "real": reports.check(files, registry),
-        "hostile": reports.hostile(),
-        "many": reports.report(sources, many),
-    }
-    for name, report in made.items():
-        (tree / f"{name}.html").write_text("".join(render("html", report)), "utf-8")
-    return {name: tree / f"{name}.html" for name in made}
+    return reports.report(sources, many)
 
 
 class Visit:
@@ -93,8 +100,8 @@ def count_of(page: Any, text: str) -> None:
     page.wait_for_function("text => document.getElementById('count').textContent === text", arg=text)
 
 
-def test_search_and_filters_narrow_down(pages: dict[str, Path], visit: Any) -> None:
-    seen = visit(pages["real"])
+def test_search_and_filters_narrow_down(made: Made, visit: Any) -> None:
+    seen = visit(made("real"))
     page, total = seen.page, seen.shown()
     assert total >= 3
     page.fill("[name=words]", "ORDERS.py total")
@@ -112,8 +119,8 @@ def test_search_and_filters_narrow_down(pages: dict[str, Path], visit: Any) -> N
     count_of(page, f"0 of {total} shown")
 
 
-def test_the_keyboard_is_enough(pages: dict[str, Path], visit: Any) -> None:
-    page = visit(pages["real"]).page
+def test_the_keyboard_is_enough(made: Made, visit: Any) -> None:
+    page = visit(made("real")).page
     focused = "document.activeElement.closest('.finding')?.id ?? document.activeElement.name"
     ids = page.evaluate("[...document.querySelectorAll('.finding')].map(one => one.id)")
     for key, expected in (("j", 0), ("j", 1), ("k", 0), ("k", 0), ("j", 1)):
@@ -129,8 +136,8 @@ def test_the_keyboard_is_enough(pages: dict[str, Path], visit: Any) -> None:
     assert page.input_value("[name=words]") == ""
 
 
-def test_the_first_stop_leads_to_the_findings(pages: dict[str, Path], visit: Any) -> None:
-    page = visit(pages["real"]).page
+def test_the_first_stop_leads_to_the_findings(made: Made, visit: Any) -> None:
+    page = visit(made("real")).page
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the findings"
     page.keyboard.press("Enter")
@@ -140,8 +147,8 @@ def test_the_first_stop_leads_to_the_findings(pages: dict[str, Path], visit: Any
 
 @pytest.mark.parametrize("name", ["real", "hostile"])
 @pytest.mark.parametrize("view", [PHONE, DESK], ids=["phone", "desk"])
-def test_nothing_sticks_out(pages: dict[str, Path], visit: Any, name: str, view: dict[str, int]) -> None:
-    page = visit(pages[name], viewport=view).page
+def test_nothing_sticks_out(made: Made, visit: Any, name: str, view: dict[str, int]) -> None:
+    page = visit(made(name), viewport=view).page
     page.evaluate("fold(findings, true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= view["width"]
     wide = (
@@ -152,11 +159,11 @@ def test_nothing_sticks_out(pages: dict[str, Path], visit: Any, name: str, view:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["real", "hostile"])
-def test_axe_finds_no_barrier(pages: dict[str, Path], visit: Any, name: str, scheme: str) -> None:
+def test_axe_finds_no_barrier(made: Made, visit: Any, name: str, scheme: str) -> None:
     folder = os.environ.get("LEAKFIX_NODE_MODULES")
     if not folder or not Path(folder, AXE).is_file():
         pytest.skip("LEAKFIX_NODE_MODULES does not name a node_modules folder with axe-core")
-    page = visit(pages[name], color_scheme=scheme).page
+    page = visit(made(name), color_scheme=scheme).page
     page.evaluate(Path(folder, AXE).read_text("utf-8"))
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     told = {one["id"]: [node["html"][:200] for node in one["nodes"][:3]] for one in found["violations"]}
@@ -164,15 +171,15 @@ def test_axe_finds_no_barrier(pages: dict[str, Path], visit: Any, name: str, sch
     assert found["testEngine"]["name"] == "axe-core"
 
 
-def test_hostile_text_is_inert(pages: dict[str, Path], visit: Any) -> None:
-    page = visit(pages["hostile"]).page
+def test_hostile_text_is_inert(made: Made, visit: Any) -> None:
+    page = visit(made("hostile")).page
     assert page.locator("script").count() == 1
     assert page.locator("img").count() == 0
     assert "<img src=x onerror=alert(1)>" in page.inner_text("main")
 
 
-def test_the_policy_lets_nothing_else_run(pages: dict[str, Path], browser: Any) -> None:
-    seen = Visit(browser, pages["real"])
+def test_the_policy_lets_nothing_else_run(made: Made, browser: Any) -> None:
+    seen = Visit(browser, made("real"))
     add = "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title = `owned`\">')"
     seen.page.evaluate(add)
     seen.page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'owned = 1'}))")
@@ -182,8 +189,8 @@ def test_the_policy_lets_nothing_else_run(pages: dict[str, Path], browser: Any) 
     seen.context.close()
 
 
-def test_all_is_there_without_its_script(pages: dict[str, Path], visit: Any) -> None:
-    page = visit(pages["real"], java_script_enabled=False).page
+def test_all_is_there_without_its_script(made: Made, visit: Any) -> None:
+    page = visit(made("real"), java_script_enabled=False).page
     total = page.locator(".finding").count()
     assert page.locator(".finding .code:visible").count() == total
     assert page.locator("section.rule > header details p:visible").count() > 0
@@ -191,18 +198,18 @@ def test_all_is_there_without_its_script(pages: dict[str, Path], visit: Any) -> 
     assert not page.locator("#theme").is_visible()
 
 
-def test_dark_and_light(pages: dict[str, Path], visit: Any) -> None:
+def test_dark_and_light(made: Made, visit: Any) -> None:
     grounds = {}
     for scheme in ("light", "dark"):
-        page = visit(pages["real"], color_scheme=scheme).page
+        page = visit(made("real"), color_scheme=scheme).page
         grounds[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
         page.click("#theme")
         grounds[f"not {scheme}"] = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert grounds["light"] == grounds["not dark"] != grounds["dark"] == grounds["not light"]
 
 
-def test_an_address_unfolds_its_finding(pages: dict[str, Path], visit: Any) -> None:
-    page = visit(pages["many"]).page
+def test_an_address_unfolds_its_finding(made: Made, visit: Any) -> None:
+    page = visit(made("many")).page
     assert page.locator(".finding > details[open]").count() == 0
     page.fill("[name=words]", "number 77 ")
     page.wait_for_function("() => document.getElementById('count').textContent.includes(' of ')")
@@ -211,8 +218,8 @@ def test_an_address_unfolds_its_finding(pages: dict[str, Path], visit: Any) -> N
     assert page.locator("#f-7cf").is_visible()
 
 
-def test_two_thousand_findings_are_usable(pages: dict[str, Path], visit: Any) -> None:
-    seen = visit(pages["many"])
+def test_two_thousand_findings_are_usable(made: Made, visit: Any) -> None:
+    seen = visit(made("many"))
     page = seen.page
     page.fill("[name=words]", "part3 m1999")
     count_of(page, "0 of 2000 shown")
