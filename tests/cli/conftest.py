@@ -42,8 +42,7 @@ class Report:
     accepted: tuple[Finding, ...] = ()
     has_baseline: bool = False
 
-    @property
-    def codemods(self) -> Mapping[str, Codemod]:
+    def rules(self) -> Mapping[str, Codemod]:
         return _load(self.run.config).codemods
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from leakfix import engine
 from leakfix.config import Config
 from leakfix.finding import Category, Finding, Fix, Observed, Safety, Severity, Step
 from leakfix.registry import Registry
+from leakfix.result import FileError, Report
 from leakfix.source import Edit, SourceFile, Span
 
 LEAKY = """\
@@ -51,7 +51,7 @@ HOSTILE_NAME = HOSTILE.replace("/", "").replace("\x00", "") + ".py"
 """Without what no file name can hold."""
 
 
-def check(files: Mapping[str, str], registry: Registry, config: Config | None = None) -> engine.Report:
+def check(files: Mapping[str, str], registry: Registry, config: Config | None = None) -> Report:
     """What is found in these files of the working directory."""
     for name, text in files.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -84,15 +84,16 @@ def finding(source: SourceFile, text: str = "", number: int = 0, **changes: Any)
     return Finding(**{**made, **changes})
 
 
-def report(sources: Sequence[SourceFile], findings: Sequence[Finding], errors: Sequence[tuple[str, str]] = ()) -> Any:
+def report(
+    sources: Sequence[SourceFile], findings: Sequence[Finding], errors: Sequence[tuple[str, str]] = ()
+) -> Report:
     """A report that holds these, of a run that knew no rule."""
-    run = SimpleNamespace(registry=SimpleNamespace(codemods={}), baseline=SimpleNamespace(entries={}))
-    told = tuple(engine.FileError(*error) for error in errors)
+    told = tuple(FileError(*error) for error in errors)
     named = {source.path: source for source in sources}
-    return engine.Report(tuple(findings), told, len(sources), len(sources), 0.5, named, run)  # type: ignore[arg-type]
+    return Report(tuple(findings), told, len(sources), len(sources), 0.5, named)
 
 
-def hostile() -> Any:
+def hostile() -> Report:
     """A report full of text that means something to some format."""
     sources = [SourceFile.python(HOSTILE_NAME, f"x = {HOSTILE!r}\ny = 1\n</script>]]>\n".encode())]
     sources.append(SourceFile.python("caf\udce9.py", "x = 'é😀'\r\ny = 2\r\n".encode()))

@@ -23,6 +23,7 @@ from leakfix.config import Config
 from leakfix.project.display import visible
 from leakfix.registry import Registry
 from leakfix.report.formats import FORMATS, render
+from leakfix.result import Report
 from leakfix.source import SourceFile
 
 from . import reports
@@ -49,7 +50,7 @@ def checked_sarif(text: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def leaky(tree: Path, registry: Registry) -> engine.Report:
+def leaky(tree: Path, registry: Registry) -> Report:
     """A small project: two leaks with a safe fix in two folders, one allowed, one refused."""
     allowed = reports.LEAKY.replace("connect(path)", "connect(path)  # leakfix: allow[sqlite3/*] on purpose")
     broken = "import sqlite3\nsqlite3.connect(\n"
@@ -59,7 +60,7 @@ def leaky(tree: Path, registry: Registry) -> engine.Report:
 
 
 @pytest.mark.npm
-def test_the_schema_is_at_hand(registry: Registry, leaky: engine.Report) -> None:
+def test_the_schema_is_at_hand(registry: Registry, leaky: Report) -> None:
     folder = os.environ.get("LEAKFIX_NODE_MODULES")
     if not folder or not Path(folder, SCHEMA).is_file():
         pytest.skip("LEAKFIX_NODE_MODULES does not name a node_modules folder with @microsoft/jest-sarif")
@@ -70,7 +71,7 @@ def test_the_schema_is_at_hand(registry: Registry, leaky: engine.Report) -> None
         checked_sarif(json.dumps(log))
 
 
-def test_sarif_holds_the_path_the_fix_and_the_rule(leaky: engine.Report) -> None:
+def test_sarif_holds_the_path_the_fix_and_the_rule(leaky: Report) -> None:
     (run,) = checked_sarif(text_of("sarif", leaky))["runs"]
     assert [result["ruleId"] for result in run["results"]] == [found.rule for found in leaky.findings]
     result, finding = run["results"][0], leaky.findings[0]
@@ -88,7 +89,7 @@ def test_sarif_holds_the_path_the_fix_and_the_rule(leaky: engine.Report) -> None
     assert told["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "broken.py"
 
 
-def test_sarif_fixes_make_what_the_edits_make(leaky: engine.Report) -> None:
+def test_sarif_fixes_make_what_the_edits_make(leaky: Report) -> None:
     (run,) = checked_sarif(text_of("sarif", leaky))["runs"]
     fixed = 0
     for result, finding in zip(run["results"], leaky.findings, strict=True):
@@ -114,9 +115,7 @@ def replaced(source: SourceFile, replacements: list[dict[str, Any]]) -> str:
     return text
 
 
-def test_what_is_accepted_is_suppressed_in_the_whole_log_alone(
-    tree: Path, registry: Registry, leaky: engine.Report
-) -> None:
+def test_what_is_accepted_is_suppressed_in_the_whole_log_alone(tree: Path, registry: Registry, leaky: Report) -> None:
     assert [(found.path, found.accepted) for found in leaky.accepted] == [("allowed.py", "comment")]
     assert "allowed.py" not in text_of("sarif", leaky)
     (run,) = checked_sarif(text_of("sarif-all", leaky))["runs"]
@@ -169,14 +168,14 @@ def unescaped(text: str) -> str:
     return text
 
 
-def test_gitlab_issues_are_apart(leaky: engine.Report) -> None:
+def test_gitlab_issues_are_apart(leaky: Report) -> None:
     issues = json.loads(text_of("gitlab", leaky))
     assert len({issue["fingerprint"] for issue in issues}) == len(issues) == len(leaky.findings)
     assert issues[0]["location"] == {"path": "app/orders.py", "lines": {"begin": 5, "end": 5}}
     assert {issue["severity"] for issue in issues} <= {"info", "minor", "major", "critical", "blocker"}
 
 
-def test_junit_counts_what_it_holds(leaky: engine.Report) -> None:
+def test_junit_counts_what_it_holds(leaky: Report) -> None:
     root = ElementTree.fromstring(text_of("junit", leaky).encode())
     assert len(root.findall(".//failure")) == int(root.get("failures", "")) == len(leaky.findings)
     assert len(root.findall(".//error")) == int(root.get("errors", "")) == 1
@@ -190,7 +189,7 @@ def test_junit_of_a_clean_project_has_a_test_that_passes() -> None:
     assert root.findall(".//failure") == []
 
 
-def test_suggestions_make_what_the_edits_make(leaky: engine.Report) -> None:
+def test_suggestions_make_what_the_edits_make(leaky: Report) -> None:
     lines = [json.loads(line) for line in text_of("rdjsonl", leaky).splitlines()]
     assert [line["code"]["value"] for line in lines] == [found.rule for found in leaky.findings]
     suggested = 0
@@ -239,7 +238,7 @@ def test_suggestions_are_whole_lines_whatever_changes(lines: list[str], data: st
             assert suggestion_applied(source, suggestion) == after
 
 
-def test_the_diff_is_the_one_that_apply_prints(tree: Path, leakfix: Any, leaky: engine.Report) -> None:
+def test_the_diff_is_the_one_that_apply_prints(tree: Path, leakfix: Any, leaky: Report) -> None:
     diff = text_of("diff", leaky).encode("utf-8", "surrogateescape")
     assert diff == leakfix("apply", "--diff").stdout
     subprocess.run(["git", "apply", "-"], input=diff, cwd=tree, check=True)
@@ -255,10 +254,10 @@ def test_the_diff_tells_what_it_leaves_out(tree: Path, registry: Registry, tmp_p
     assert text_of("diff", report) == "# link.py: is a link to a file outside the working directory\n"
 
 
-def test_markdown_folds_each_finding_and_says_why_once(leaky: engine.Report) -> None:
+def test_markdown_folds_each_finding_and_says_why_once(leaky: Report) -> None:
     text = text_of("markdown", leaky)
     assert text.count("<details>") == text.count("</details>") == len(leaky.findings)
-    why = leaky.codemods["sqlite3/unclosed-connection"].section("Why it hurts").replace("``", "`")
+    why = leaky.rules()["sqlite3/unclosed-connection"].section("Why it hurts").replace("``", "`")
     assert text.count(why) == 1
     assert "| `sqlite3/unclosed-connection` | " in text
     assert "- `broken.py`: " in text
@@ -345,7 +344,7 @@ class _Reader(HTMLParser):
         self.scripts += tag == "script"
 
 
-def test_the_page_tells_all_there_is(leaky: engine.Report) -> None:
+def test_the_page_tells_all_there_is(leaky: Report) -> None:
     page = text_of("html", leaky)
     assert page.count('<article class="finding"') == len(leaky.findings)
     for finding in leaky.findings:
