@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import replace
@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from leakfix.analysis import Analysis, Located, Matched, Rules
-from leakfix.analysis_go import GoAnalysis, GoMatched
+from leakfix.analysis_go import GoAnalysis, GoLocated, GoMatched
 from leakfix.cache.facts import NOTHING, Analysed, FactsChanged, Indexed, Known
 from leakfix.cache.facts import known as known_of
 from leakfix.cache.facts import values as facts_of
@@ -26,7 +26,7 @@ from leakfix.cache.program import Program
 from leakfix.codemod import GoPatternCodemod, PatternCodemod
 from leakfix.config import Config
 from leakfix.confirm import compared
-from leakfix.finding import Category, Finding, Fix, Observed, Refusal
+from leakfix.finding import Acceptance, Category, Finding, Fix, Observed, Refusal
 from leakfix.languages.go.packages import GoFile, Packages
 from leakfix.languages.python.importers import Exports, Importers, ImportIndex, reached
 from leakfix.languages.python.modules import Import, Module
@@ -40,7 +40,7 @@ from leakfix.project.imports import Imports
 from leakfix.project.kinds import is_test
 from leakfix.project.mentions import Mentions, project_root
 from leakfix.project.prefilter import Prefilter, Triggers
-from leakfix.project.suppressions import Suppressions, suppressions
+from leakfix.project.suppressions import NONE, Suppressions, suppressions
 from leakfix.project.trace import Trace, trace
 from leakfix.project.words import Words
 from leakfix.project.workers import Workers
@@ -134,6 +134,9 @@ def _check(
         {item.path: item.source or source_of(item.path) for item in analysed if item.findings},
         run if known.redone is None else None,
         missed,
+        tuple(sorted((finding for item in analysed for finding in item.accepted), key=_worst_first)),
+        bool(run.baseline.entries),
+        lambda: registry.codemods,
     )
     if kept is not None and not registry.broken:
         facts = facts_of(indexed, analysed, released, exported)
@@ -420,7 +423,7 @@ class Run:
             return result
         try:
             result.errors += [f"line {line}: {text}" for line, text in self._suppressions(module.source).warnings]
-            result.findings += self.findings(module)
+            result.add(self._found(module))
         except RecursionError:
             result.errors.append("nested too deeply; not analysed")
         for _, line, name in sorted(item for item in self.analysis.unanalysed if item[0] == path):
@@ -438,7 +441,7 @@ class Run:
             return
         result.errors += [f"line {line}: {text}" for line, text in self._suppressions(file.source).warnings]
         try:
-            result.findings += self.go_findings(self.go, file)
+            result.add(self._found_in_go(self.go, file))
         except RecursionError:
             result.errors.append("nested too deeply; not analysed")
         result.source = file.source if result.findings else None
@@ -447,27 +450,24 @@ class Run:
         for (_, rule), what in sorted(item for item in self.go.failed.items() if item[0][0] == result.path):
             result.errors.append(f"{rule} failed and said nothing of this file: {what}")
 
-    def go_findings(self, analysis: GoAnalysis, file: GoFile) -> list[Finding]:
-        """The findings of a Go file that are in no baseline, each with its repair or why there is none."""
+    def _found_in_go(self, analysis: GoAnalysis, file: GoFile) -> Iterator[Finding]:
+        """All findings of a Go file, each accepted, or with its repair or why there is none."""
         allowed = self._suppressions(file.source)
-        found = []
         for located in analysis.leaks(file):
-            finding = located.finding
-            if finding.fingerprint in self.baseline or allowed.allows(finding.rule, finding.suppression_lines):
-                continue
-            answer = repaired_go(file.source, file.root, finding.span, located.leak, analysis.declared(file))
-            if isinstance(answer, Fix):
-                answer = verified_go(analysis, located, answer)
-            if isinstance(answer, Refusal):
-                found.append(replace(finding, refusal=answer.reason))
-            else:
-                found.append(replace(finding, fix=answer))
+            finding = self._judged(located.finding, allowed)
+            yield finding if finding.accepted else self._go_repaired(analysis, file, located)
         for matched in analysis.matches(file, self.go_patterns):
-            finding = matched.finding
-            if finding.fingerprint not in self.baseline:
-                if not allowed.allows(finding.rule, finding.suppression_lines):
-                    found.append(self._go_answered(analysis, matched))
-        return [self.with_evidence(finding) for finding in found]
+            finding = self._judged(matched.finding, allowed)
+            yield finding if finding.accepted else self._go_answered(analysis, matched)
+
+    def _go_repaired(self, analysis: GoAnalysis, file: GoFile, located: GoLocated) -> Finding:
+        finding = located.finding
+        answer = repaired_go(file.source, file.root, finding.span, located.leak, analysis.declared(file))
+        if isinstance(answer, Fix):
+            answer = verified_go(analysis, located, answer)
+        if isinstance(answer, Refusal):
+            return replace(finding, refusal=answer.reason)
+        return replace(finding, fix=answer)
 
     def _go_answered(self, analysis: GoAnalysis, matched: GoMatched) -> Finding:
         answer = matched.match.repair()
@@ -477,30 +477,41 @@ class Run:
             return replace(matched.finding, refusal=answer.reason)
         return replace(matched.finding, fix=answer)
 
-    def findings(self, module: Module) -> Iterator[Finding]:
-        """The findings of a file that are in no baseline, each with its repair or why there is none."""
-        found = (finding for finding in self._findings(module) if finding.fingerprint not in self.baseline)
-        return map(self.with_evidence, found)
+    def _reported(self, found: Iterable[Finding]) -> Iterator[Finding]:
+        """Of what was found, what nothing accepts."""
+        return (self.with_evidence(finding) for finding in found if not finding.accepted)
 
     def with_evidence(self, finding: Finding) -> Finding:
         """The finding with what a run showed of it."""
         observed = self.observed.get(finding.fingerprint)
         return replace(finding, observed=observed) if observed is not None else finding
 
-    def _findings(self, module: Module) -> Iterator[Finding]:
+    def _judged(self, finding: Finding, allowed: Suppressions) -> Finding:
+        """The finding, marked where a comment or the baseline accepts it."""
+        if allowed.allows(finding.rule, finding.suppression_lines):
+            return replace(finding, accepted=Acceptance.COMMENT)
+        if finding.fingerprint in self.baseline:
+            return replace(finding, accepted=Acceptance.BASELINE)
+        return finding
+
+    def _found(self, module: Module) -> Iterator[Finding]:
+        """All findings of a file, each accepted, or with its repair or why there is none."""
         allowed = self._suppressions(module.source)
         patterns = self._patterns_for(module)
         refining = {name: item for name, item in patterns.items() if item.refines}
         refined: dict[Span, Matched] | None = None
         for located in self.analysis.leaks(module):
-            if not allowed.allows(located.finding.rule, located.finding.suppression_lines):
+            finding = self._judged(located.finding, allowed)
+            if finding.accepted is not Acceptance.COMMENT:
                 if refined is None:
                     refined = {m.finding.span: m for m in self.analysis.matches(module, refining)}
-                yield self._refined(located, refined.get(located.finding.span), refining) or self.with_fix(located)
+                finding = self._refined(located, refined.get(located.finding.span), refining) or self.with_fix(located)
+                finding = self._judged(finding, NONE)
+            yield finding
         plain = {name: item for name, item in patterns.items() if not item.refines}
         for matched in self.analysis.matches(module, plain):
-            if not allowed.allows(matched.finding.rule, matched.finding.suppression_lines):
-                yield self.with_answer(matched, plain)
+            finding = self._judged(matched.finding, allowed)
+            yield finding if finding.accepted else self.with_answer(matched, plain)
 
     def _patterns_for(self, module: Module) -> dict[str, PatternCodemod]:
         """The patterns worth asking: those without words are for every file that acquires something."""
@@ -595,9 +606,9 @@ class Run:
         if is_go(source.path):
             go = self.go.with_source(source)
             file = go.packages.file(source.path)
-            return iter(self.go_findings(go, file)) if file is not None else iter(())
+            return self._reported(self._found_in_go(go, file)) if file is not None else iter(())
         analysis = self.analysis.with_module(self.analysis.parsed(source))
         module = analysis.modules.load(source.path)
         run = copy(self)
         run.analysis = analysis
-        return run.findings(module) if module else iter(())
+        return run._reported(run._found(module)) if module else iter(())

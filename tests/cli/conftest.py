@@ -39,6 +39,11 @@ class Report:
     sources: Mapping[str, SourceFile]
     run: Run
     missed: tuple[object, ...] | None = None
+    accepted: tuple[Finding, ...] = ()
+    has_baseline: bool = False
+
+    def rules(self) -> Mapping[str, Codemod]:
+        return _load(self.run.config).codemods
 
 
 @dataclass(frozen=True)

@@ -108,11 +108,10 @@ def _is_offered(finding: Finding, unsafe_fixes: bool) -> bool:
 
 def _repairs(run: Settings, report: Report, decide: Decide) -> list[FileRepair]:
     from leakfix import engine
+    from leakfix.report.diff import changed
 
     with progress("repairing"):
-        repairs = engine.repair(report, decide)
-        changed = [repair for repair in repairs if repair.before.raw != repair.after.raw]
-    return sorted(changed, key=lambda repair: bool(repair.applied))  # first what repaired code will import
+        return changed(engine.repair(report, decide))
 
 
 def _reviewed(run: Settings, report: Report, unsafe_fixes: bool, again: bool) -> Outcome:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from leakfix.cli.options import Settings, from_stdin, searching, settings
-from leakfix.cli.terminal import complain, has_colour, progress
+from leakfix.cli.output import Output, deliver, reporting, settled
+from leakfix.cli.terminal import complain, progress
+from leakfix.report.formats import REPAIRING
 
 if TYPE_CHECKING:
     from leakfix.result import Report
@@ -20,35 +21,25 @@ if TYPE_CHECKING:
 @click.command("check")
 @searching
 @from_stdin
-@click.option(
-    "--output-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to report.",
-)
+@reporting
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where something was found.")
-def command(output_format: str, exit_zero: bool, **options: Any) -> int:
+def command(output_format: tuple[Output, ...], output_file: str | None, exit_zero: bool, **options: Any) -> int:
     """Report leaks in PATHS, by default in the working directory."""
+    outputs = settled(output_format, output_file)
     run = settings(**options)
-    report = _checked(run)
-    if output_format == "json":
-        from leakfix.report.json import dumped
-
-        sys.stdout.write(dumped(report) + "\n")
-    else:
-        from leakfix.report.text import rendered
-
-        sys.stdout.writelines(rendered(report, has_colour(sys.stdout)))
-    return exit_code(run.named, report, bool(report.findings or report.missed) and not exit_zero)
+    report = checked(run, outputs)
+    is_delivered = deliver(outputs, report)
+    code = exit_code(run.named, report, bool(report.findings or report.missed) and not exit_zero)
+    return code if is_delivered else 2
 
 
-def _checked(run: Settings) -> Report:
-    """What an earlier run found, where that still holds; else what this one finds."""
-    started, kept = time.monotonic(), run.kept()
+def checked(run: Settings, outputs: Sequence[Output]) -> Report:
+    """What an earlier run found, where that still holds and is enough to report; else what this one finds."""
+    started = time.monotonic()
+    kept = None if any(output.format in REPAIRING for output in outputs) else run.kept()
     report = kept.answer() if kept is not None else None
     if report is not None:
-        return replace(report, seconds=time.monotonic() - started)
+        return replace(report, seconds=time.monotonic() - started, rules=lambda: run.registry.codemods)
     registry = run.registry
     from leakfix import engine
 
