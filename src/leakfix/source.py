@@ -19,6 +19,10 @@ from itertools import accumulate
 from typing import NamedTuple
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_STRING_PARTS = {
+    tokenize.STRING,
+    *(getattr(tokenize, name) for name in ("FSTRING_MIDDLE", "TSTRING_MIDDLE") if hasattr(tokenize, name)),
+}
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -105,6 +109,18 @@ class SourceFile:
         if lines and not lines[-1].endswith((b"\n", b"\r")):
             lines.pop()
         return [0, *accumulate(map(len, lines))]
+
+    @cached_property
+    def string_lines(self) -> frozenset[int]:
+        """Lines of a Python file that begin inside a string: their white space is part of its value."""
+        found: set[int] = set()
+        try:
+            for token in tokenize.tokenize(io.BytesIO(self.data).readline):
+                if token.type in _STRING_PARTS and token.end[0] > token.start[0]:
+                    found.update(range(token.start[0] + 1, token.end[0] + 1))
+        except (tokenize.TokenError, SyntaxError):
+            pass
+        return frozenset(found)
 
     @cached_property
     def newline(self) -> bytes:
