@@ -7,7 +7,6 @@ to the file's encoding, byte order mark and line ends.
 
 from __future__ import annotations
 
-import difflib
 import io
 import re
 import tokenize
@@ -178,6 +177,8 @@ def unified_diff(path: str, before: bytes, after: bytes, context: int = 3) -> by
     """A unified diff with plain ``a/`` and ``b/`` headings that ``git apply`` takes; empty when equal."""
     if before == after:
         return b""
+    import difflib
+
     lines = difflib.diff_bytes(
         difflib.unified_diff,
         _split_lines(before),
