@@ -8,10 +8,10 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from leakfix.analysis import Analysis, Located, Matched, Rules
@@ -23,7 +23,7 @@ from leakfix.cache.kept import Kept
 from leakfix.cache.memory import Memory, report_values, source_of
 from leakfix.cache.program import Program
 from leakfix.codemod import GoPatternCodemod, PatternCodemod
-from leakfix.config import Config
+from leakfix.config import SETTINGS, Config
 from leakfix.confirm import compared
 from leakfix.finding import Category, Finding, Fix, Observed, Refusal
 from leakfix.languages.go.packages import GoFile, Packages
@@ -40,7 +40,7 @@ from leakfix.project.kinds import is_test
 from leakfix.project.mentions import Mentions, project_root
 from leakfix.project.prefilter import Prefilter, Triggers
 from leakfix.project.suppressions import Suppressions, suppressions
-from leakfix.project.trace import Trace, trace
+from leakfix.project.trace import Trace, has_one_of, trace
 from leakfix.project.workers import Workers
 from leakfix.registry import Registry
 from leakfix.repairs.go.plan import repair as repaired_go
@@ -97,51 +97,38 @@ def _check(
     kept: Kept | None = None,
 ) -> Report:
     found = discover(paths, config)
-    python = [path for path in found.files if not is_go(path)]
+    runs = _runs(config, registry, found.files)
+    if len(runs) > 1:
+        kept = None
+    if kept is not None:
+        _ask_for_settings(config)
     known = _known(kept, found.files, all(map(is_whole, paths)))
-    run = Run(config, registry)
-    errors = [FileError(path, message) for path, message in found.errors]
-    named = set(found.files)
-    todo = [path for path in python if known.wants(path)]
-    around = [] if all(map(is_whole, paths)) else reached(python, run.analysis.modules, read_file)
-    with Workers(run, jobs, len(found.files) if known.redone is None else len(known.redone)) as workers:
-        indexed = workers.map(Run.index, todo + around) + [item for item in known.of_round(0) if not is_go(item.path)]
-        released = {word for item in indexed for word in item.released}
-        known.require(released)
-        workers.each(Run.leave_out_released, released)
-        if list(paths) == ["."] and project_root("_") == os.getcwd():
-            words = dict.fromkeys(found.files, frozenset[str]()) | {item.path: item.words for item in indexed}
-            workers.each(Run.mentioned, os.getcwd(), words)
-        indexed += _importing(workers, indexed, known)
-        exported = {name for item in indexed for name in item.exports}
-        known.require(released, exported)
-        go = workers.map(Run.index_go, [path for path in found.files if is_go(path) and known.wants(path)])
-        indexed += go + [item for item in known.of_round(0) if is_go(item.path)]
-        acquire = {item.path for item in indexed if (item.acquires or item.matches) and item.path in named}
-        analysed = workers.map(Run.analyse_all, sorted(filter(known.wants, acquire)))
-        traces = workers.each(Run.traced) if kept is not None else []
-    analysed += known.analysed
-    first = [item for item in indexed if item.round == 0 and item.path in named]
-    errors += [FileError(item.path, item.error) for item in first if item.error]
+    looks = [_look(run, own, found.files, paths, jobs, known) for run, own in runs]
+    analysed = [item for look in looks for item in look.analysed]
     findings = [finding for item in analysed for finding in item.findings]
     missed: tuple[Seen, ...] | None = None
     if evidence is not None:
-        run.observed, missed = compared(findings, evidence, found.files)
-        findings = [run.with_evidence(finding) for finding in findings]
-    errors += [FileError(item.path, message) for item in analysed for message in item.errors]
+        observed, missed = compared(findings, evidence, found.files)
+        for run, _ in runs:
+            run.observed = observed
+        findings = [runs[0][0].with_evidence(finding) for finding in findings]
+    errors = {FileError(path, message) for path, message in found.errors}
+    errors.update(error for look in looks for error in look.errors)
+    errors.update(FileError(item.path, message) for item in analysed for message in item.errors)
     report = Report(
         tuple(sorted(findings, key=_worst_first)),
-        tuple(sorted(errors, key=lambda error: error.path)),
+        tuple(sorted(errors, key=lambda error: (error.path, error.message))),
         len(found.files),
-        len({item.path for item in indexed if item.parsed and item.path in named}),
+        len(set().union(*(look.parsed for look in looks))),
         time.monotonic() - started,
         {item.path: item.source or source_of(item.path) for item in analysed if item.findings},
-        run if known.redone is None else None,
+        None if known.redone is not None else runs[0][0] if len(runs) == 1 else _Divided(runs),
         missed,
     )
     if kept is not None and not registry.broken:
-        facts = facts_of(indexed, analysed, released, exported)
-        kept.keep(_memory(kept, known, traces, registry, found.files, report, facts))
+        (look,) = looks
+        facts = facts_of(look.indexed, look.analysed, look.released, look.exported)
+        kept.keep(_memory(kept, known, look.traces, registry, found.files, report, facts))
     return report
 
 
@@ -176,6 +163,77 @@ def _memory(
     if kept.memory is not None and known.redone is not None:
         trace = kept.memory.continued(trace, known.redone)
     return Memory(trace, Program.now(registry.packages), files, report_values(report), facts)
+
+
+def _runs(config: Config, registry: Registry, files: Sequence[str]) -> list[tuple[Run, set[str]]]:
+    """The runs that it takes, each with its own of the files: those whose settings tell of the same in-house resources.
+
+    Raises ConfigError where the settings of a file name what is not there.
+    """
+    groups = [(config, registry, set[str]())]
+    known: dict[int, tuple[int, Config]] = {}
+    for path in files:
+        governing = config.governing(path)
+        at, _ = known.get(id(governing), (-1, governing))
+        if at < 0:
+            at = next((n for n, (other, _, _) in enumerate(groups) if other.rows == governing.rows), len(groups))
+            if at == len(groups):
+                groups.append((governing, Registry.load(governing), set()))
+            groups[at][1].require_known(governing)
+            known[id(governing)] = at, governing
+        groups[at][2].add(path)
+    return [(Run(config, its, own), own) for _, its, own in groups if own or len(groups) == 1]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one run gave of its files."""
+
+    indexed: list[Indexed]
+    analysed: list[Analysed]
+    released: set[str]
+    exported: set[str]
+    traces: list[Trace]
+    errors: list[FileError]
+    parsed: set[str]
+
+
+def _look(run: Run, own: set[str], files: Sequence[str], paths: Sequence[str], jobs: int | None, known: Known) -> _Look:
+    """Analyse some of the files; what the others export and release counts for them, too."""
+    python = [path for path in files if not is_go(path)]
+    named = set(files)
+    todo = [path for path in python if known.wants(path)]
+    around = [] if all(map(is_whole, paths)) else reached(python, run.analysis.modules, read_file)
+    with Workers(run, jobs, len(files) if known.redone is None else len(known.redone)) as workers:
+        indexed = workers.map(Run.index, todo + around) + [item for item in known.of_round(0) if not is_go(item.path)]
+        released = {word for item in indexed for word in item.released}
+        known.require(released)
+        workers.each(Run.leave_out_released, released)
+        if list(paths) == ["."] and project_root("_") == os.getcwd():
+            words = dict.fromkeys(files, frozenset[str]()) | {item.path: item.words for item in indexed}
+            workers.each(Run.mentioned, os.getcwd(), words)
+        indexed += _importing(workers, indexed, known)
+        exported = {name for item in indexed for name in item.exports}
+        known.require(released, exported)
+        go = workers.map(Run.index_go, [path for path in files if is_go(path) and known.wants(path)])
+        indexed += go + [item for item in known.of_round(0) if is_go(item.path)]
+        acquire = {item.path for item in indexed if (item.acquires or item.matches) and item.path in own}
+        analysed = workers.map(Run.analyse_all, sorted(filter(known.wants, acquire)))
+        traces = workers.each(Run.traced) if trace.on else []
+    first = [item for item in indexed if item.round == 0 and item.path in named]
+    errors = [FileError(item.path, item.error) for item in first if item.error]
+    parsed = {item.path for item in indexed if item.parsed and item.path in named}
+    return _Look(indexed, [*analysed, *known.analysed], released, exported, traces, errors, parsed)
+
+
+def _ask_for_settings(config: Config) -> None:
+    """Take down what the settings of the files depend on: they were read before anything was taken down."""
+    if config.nearest is not None:
+        for folder in config.nearest.folders:
+            has_one_of(folder, SETTINGS)
+    for file in config.nearest.files if config.nearest is not None else config.files:
+        with suppress(OSError):
+            read_file(file)
 
 
 def _worst_first(finding: Finding) -> tuple[int, str, int, int]:
@@ -226,48 +284,76 @@ def _importing(workers: Workers[Run], indexed: list[Indexed], before: Known) -> 
     return result
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """What the settings of a file choose. config is kept so that its identity stays its own."""
+
+    config: Config
+    rules: Rules
+    patterns: Mapping[str, PatternCodemod]
+    go_patterns: Mapping[str, GoPatternCodemod]
+    triggers: Triggers
+    baseline: Baseline
+
+    @classmethod
+    def of(cls, config: Config, registry: Registry) -> _Chosen:
+        """What settings choose of all there is. Raises ConfigError where their baseline is none."""
+        selected = {name: each for name, each in registry.codemods.items() if config.selected(name, each.category)}
+        names = {each.resource: (name, Category(each.category)) for name, each in selected.items() if each.resource}
+        patterns = {name: each.pattern for name, each in selected.items() if each.pattern}
+        plain = {name: item for name, item in patterns.items() if not item.refines}
+        triggers = Triggers({name: (item.imports, item.words, item.shape) for name, item in plain.items()})
+        go_patterns = {name: each.go_pattern for name, each in selected.items() if each.go_pattern}
+        return cls(config, Rules(names, config.wishes_for), patterns, go_patterns, triggers, Baseline.of(config))
+
+
 class Run:
     """What the workers share: the tables, the selected rules, the words that make a function worth lowering."""
 
-    def __init__(self, config: Config, registry: Registry) -> None:
+    def __init__(self, config: Config, registry: Registry, files: Collection[str]) -> None:
+        self.config = config
         self.registry = registry
-        self.baseline = Baseline.of(config)
         self.observed: Mapping[str, Observed] = {}
         self.table = registry.table
         self.prefilter = Prefilter(registry.table)
         shared = (word for row in self.table.resources if row.shared for word in row.release_with)
         self.shared_releases = {word: b"." + word.encode() + b"()" for word in shared}
-        names: dict[str, tuple[str, Category]] = {}
-        self.patterns: dict[str, PatternCodemod] = {}
-        self.go_patterns: dict[str, GoPatternCodemod] = {}
-        for name, codemod in registry.codemods.items():
-            if config.selected(name, codemod.category):
-                if codemod.resource is not None:
-                    names[codemod.resource] = (name, Category(codemod.category))
-                elif codemod.pattern is not None:
-                    self.patterns[name] = codemod.pattern
-                elif codemod.go_pattern is not None:
-                    self.go_patterns[name] = codemod.go_pattern
-        plain = {name: item for name, item in self.patterns.items() if not item.refines}
-        self.triggers = Triggers({name: (item.imports, item.words, item.shape) for name, item in plain.items()})
-        asked = [word for item in self.patterns.values() for word in item.asks]
-        self.rules = Rules(names, config.wishes)
-        self.analysis = Analysis(self.table, self.rules, Modules(read_file), Mentions(config, asked))
+        self.released: frozenset[str] = frozenset()
+        self._chosen: dict[int, _Chosen] = {}
+        chosen = [self.chosen(path) for path in files]
+        asked = {word for each in self._chosen.values() for item in each.patterns.values() for word in item.asks}
+        rules = chosen[0].rules if chosen else Rules({})
+        self.analysis = Analysis(self.table, rules, Modules(read_file), Mentions(config, sorted(asked)))
         self.imports = ImportIndex()
-        self.go = GoAnalysis(self.table, self.rules, Packages(read_file))
+        self.go = GoAnalysis(self.table, rules, Packages(read_file))
 
     def traced(self) -> Trace:
         """What this process read and asked."""
         return trace
 
-    def leave_out_released(self, words: set[str]) -> None:
-        """What is shared by all and released somewhere is nobody's leak."""
+    def chosen(self, path: str) -> _Chosen:
+        """What is to be looked for in a file."""
+        config = self.config.governing(path)
+        known = self._chosen.get(id(config))
+        if known is None:
+            known = self._chosen[id(config)] = _Chosen.of(config, self.registry)
+        return known
+
+    def _rules_for(self, path: str) -> Rules:
+        """The rules of a file; what is shared by all and released somewhere is nobody's leak."""
+        rules = self.chosen(path).rules
+        if not self.released:
+            return rules
         kept = {
             resource: rule
-            for resource, rule in self.rules.names.items()
-            if not (self.table.by_id[resource].shared and words & set(self.table.by_id[resource].release_with))
+            for resource, rule in rules.names.items()
+            if not (self.table.by_id[resource].shared and self.released & set(self.table.by_id[resource].release_with))
         }
-        self.rules = self.analysis.rules = self.go.rules = replace(self.rules, names=kept)
+        return replace(rules, names=kept)
+
+    def leave_out_released(self, words: set[str]) -> None:
+        """What releases something that is shared by all stands somewhere in the project."""
+        self.released = frozenset(words)
 
     def mentioned(self, root: str, words: Mapping[str, frozenset[str]]) -> None:
         """What the index found of the words that patterns seek in other files."""
@@ -291,7 +377,7 @@ class Run:
                 if self.prefilter.passes(data, imports, roots):
                     self._open(item, data)
                 item.words = frozenset(self.analysis.mentions.words_in(data))
-                item.matches = not is_test(path) and bool(self.triggers.of(data, path, imports))
+                item.matches = not is_test(path) and bool(self.chosen(path).triggers.of(data, path, imports))
             if item != Indexed(path):
                 found.append(item)
         return found
@@ -303,15 +389,16 @@ class Run:
             item = Indexed(path)
             try:
                 data = b"" if is_test(path) else read_file(path)
-                item.parsed = item.acquires = self.go.is_worth(data) or self._go_shapes(data)
+                item.parsed = item.acquires = self.go.is_worth(data) or self._go_shapes(path, data)
             except OSError as error:
                 item.error = error.strerror or str(error)
             if item != Indexed(path):
                 found.append(item)
         return found
 
-    def _go_shapes(self, data: bytes) -> bool:
-        return any(re.search(item.shape.encode(), data, re.MULTILINE) for item in self.go_patterns.values())
+    def _go_shapes(self, path: str, data: bytes) -> bool:
+        patterns = self.chosen(path).go_patterns.values()
+        return any(re.search(item.shape.encode(), data, re.MULTILINE) for item in patterns)
 
     def importing(self, exports: Exports) -> list[Indexed]:
         """What of the indexed files uses what others export, and what they export themselves."""
@@ -389,37 +476,44 @@ class Run:
 
     def go_findings(self, analysis: GoAnalysis, file: GoFile) -> list[Finding]:
         """The findings of a Go file that are in no baseline, each with its repair or why there is none."""
+        chosen = self.chosen(file.path)
+        analysis.rules = self._rules_for(file.path)
+        found = chosen.baseline.unaccepted(self._go_found(analysis, file, chosen), file.source)
+        return [self.with_evidence(finding) for finding in found]
+
+    def _go_found(self, analysis: GoAnalysis, file: GoFile, chosen: _Chosen) -> Iterator[Finding]:
         allowed = self._suppressions(file.source)
-        found = []
         for located in analysis.leaks(file):
             finding = located.finding
-            if finding.fingerprint in self.baseline or allowed.allows(finding.rule, finding.suppression_lines):
+            if allowed.allows(finding.rule, finding.suppression_lines):
+                continue
+            if finding.fingerprint in chosen.baseline:
+                yield finding
                 continue
             answer = repaired_go(file.source, file.root, finding.span, located.leak, analysis.declared(file))
             if isinstance(answer, Fix):
                 answer = verified_go(analysis, located, answer)
             if isinstance(answer, Refusal):
-                found.append(replace(finding, refusal=answer.reason))
+                yield replace(finding, refusal=answer.reason)
             else:
-                found.append(replace(finding, fix=answer))
-        for matched in analysis.matches(file, self.go_patterns):
+                yield replace(finding, fix=answer)
+        for matched in analysis.matches(file, chosen.go_patterns):
             finding = matched.finding
-            if finding.fingerprint not in self.baseline:
-                if not allowed.allows(finding.rule, finding.suppression_lines):
-                    found.append(self._go_answered(analysis, matched))
-        return [self.with_evidence(finding) for finding in found]
+            if not allowed.allows(finding.rule, finding.suppression_lines):
+                yield self._go_answered(analysis, matched, chosen)
 
-    def _go_answered(self, analysis: GoAnalysis, matched: GoMatched) -> Finding:
+    def _go_answered(self, analysis: GoAnalysis, matched: GoMatched, chosen: _Chosen) -> Finding:
         answer = matched.match.repair()
         if isinstance(answer, Fix):
-            answer = verified_go_pattern(analysis, matched, answer, self.go_patterns)
+            answer = verified_go_pattern(analysis, matched, answer, chosen.go_patterns)
         if isinstance(answer, Refusal):
             return replace(matched.finding, refusal=answer.reason)
         return replace(matched.finding, fix=answer)
 
     def findings(self, module: Module) -> Iterator[Finding]:
         """The findings of a file that are in no baseline, each with its repair or why there is none."""
-        found = (finding for finding in self._findings(module) if finding.fingerprint not in self.baseline)
+        self.analysis.rules = self._rules_for(module.path)
+        found = self.chosen(module.path).baseline.unaccepted(self._findings(module), module.source)
         return map(self.with_evidence, found)
 
     def with_evidence(self, finding: Finding) -> Finding:
@@ -446,9 +540,10 @@ class Run:
         """The patterns worth asking: those without words are for every file that acquires something."""
         if is_test(module.path):  # lives no longer than one run
             return {}
-        triggered = {name for name, item in self.patterns.items() if item.refines or not (item.words or item.imports)}
-        triggered.update(self.triggers.of(module.source.data, module.path, Imports.of(module.source.data)))
-        return {name: item for name, item in self.patterns.items() if name in triggered}
+        chosen = self.chosen(module.path)
+        triggered = {name for name, item in chosen.patterns.items() if item.refines or not (item.words or item.imports)}
+        triggered.update(chosen.triggers.of(module.source.data, module.path, Imports.of(module.source.data)))
+        return {name: item for name, item in chosen.patterns.items() if name in triggered}
 
     def _refined(
         self, located: Located, matched: Matched | None, patterns: Mapping[str, PatternCodemod]
@@ -540,3 +635,26 @@ class Run:
         run = copy(self)
         run.analysis = analysis
         return run.findings(module) if module else iter(())
+
+
+class _Divided:
+    """Several runs as one: each file is asked about where it was analysed."""
+
+    def __init__(self, runs: Sequence[tuple[Run, set[str]]]) -> None:
+        self._by_path = {path: run for run, own in runs for path in own}
+        self._otherwise = runs[0][0]
+
+    def _of(self, source: SourceFile) -> Run:
+        return self._by_path.get(source.path, self._otherwise)
+
+    def repair(self, source: SourceFile, decide: Decide) -> FileRepair:
+        """As that of the run of this file."""
+        return self._of(source).repair(source, decide)
+
+    def checked(self, source: SourceFile) -> list[Finding]:
+        """As that of the run of this file."""
+        return self._of(source).checked(source)
+
+    def findings_in(self, source: SourceFile) -> Iterator[Finding]:
+        """As that of the run of this file."""
+        return self._of(source).findings_in(source)

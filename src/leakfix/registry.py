@@ -37,6 +37,14 @@ class Codemod:
     pattern: PatternCodemod | None = None
     go_pattern: GoPatternCodemod | None = None
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The keys its repairs look at, which may be set for it alone."""
+        item = self.pattern or self.go_pattern
+        if item is None:
+            return ()
+        return (*(("allow-dependencies",) if item.requires else ()), *item.options)
+
     def section(self, heading: str) -> str:
         """What the docstring says under one of its headings; empty where it has none such."""
         _, found, rest = f"\n{self.docstring}".partition(f"\n{heading}\n{'-' * len(heading)}\n")
@@ -64,7 +72,13 @@ class Registry:
         for row in table.resources:
             _name_resource(found, row.id, row.noun)
         registry = cls(dict(sorted(found.codemods.items())), table, tuple(found.broken))
-        return registry._with_names_checked(config)
+        try:
+            registry.require_known(config)
+        except ConfigError as error:
+            if not registry.broken:
+                raise
+            return cls(registry.codemods, table, (*registry.broken, str(error)))
+        return registry
 
     def rule_for(self, resource: str) -> str:
         """The rule that reports a resource."""
@@ -85,15 +99,10 @@ class Registry:
         patterns = (pattern for item in self.codemods.values() for pattern in (item.pattern, item.go_pattern))
         return frozenset(each.name for pattern in patterns if pattern is not None for each in pattern.requires)
 
-    def _with_names_checked(self, config: Config) -> Registry:
-        try:
-            config.check_names(self.codemods)
-            config.check_dependencies(self.dependencies)
-        except ConfigError as error:
-            if not self.broken:  # else the rule may be one of those that could not be loaded
-                raise
-            return Registry(self.codemods, self.table, (*self.broken, str(error)))
-        return self
+    def require_known(self, config: Config) -> None:
+        """Raise ConfigError where settings name a rule, an option or a library that is not there."""
+        config.check_names(self.codemods)
+        config.check_options(self.dependencies, {name: item.options for name, item in self.codemods.items()})
 
 
 @dataclass

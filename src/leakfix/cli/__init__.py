@@ -19,7 +19,7 @@ from leakfix.config import ConfigError
 FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 COMMANDS = (
     *("check", "apply", "review", "branch", "pr", "bot", "fleet"),
-    *("run", "prove", "watch", "instrument", "rules", "explain", "new"),
+    *("run", "prove", "watch", "instrument", "rules", "explain", "config", "new"),
 )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -116,12 +115,17 @@ def _settings(options: Mapping[str, Any], named: Sequence[str], place: Place, fo
         run = settings(**{**options, "paths": paths, "config_file": file})
         root = os.path.normpath(os.path.join(folder, _relative(os.path.dirname(os.path.realpath(file)), place.top)))
         return replace(run, config=replace(run.config, root=root))
+    if not options["isolated"]:
+        _end_search_for_settings(folder)
+    return settings(**{**options, "paths": paths})
+
+
+def _end_search_for_settings(folder: str) -> None:
+    """A commit without settings has the default ones, not those of a folder above the temporary files."""
     found = load().file
     if found is not None and not is_under(os.path.realpath(found), folder):
-        with tempfile.NamedTemporaryFile(prefix="leakfix-", suffix=".toml") as empty:
-            run = settings(**{**options, "paths": paths, "config_file": empty.name})
-        return replace(run, config=replace(run.config, root=".", file=None))
-    return settings(**{**options, "paths": paths})
+        with open(os.path.join(folder, "leakfix.toml"), "x", encoding="ascii"):
+            pass
 
 
 def _relative(path: str, top: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
     help="How to report.",
 )
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where something was found.")
-def command(output_format: str, exit_zero: bool, **options: Any) -> int:
+@click.option("--show-settings", is_flag=True, help="Print what is configured for PATHS, and by whom; look at nothing.")
+def command(output_format: str, exit_zero: bool, show_settings: bool, **options: Any) -> int:
     """Report leaks in PATHS, by default in the working directory."""
     run = settings(**options)
+    if show_settings:
+        return _show_settings(run)
     report = _checked(run)
     if output_format == "json":
         from leakfix.report.json import dumped
@@ -53,6 +57,21 @@ def _checked(run: Settings) -> Report:
 
     with progress("checking"):
         return engine.check(run.paths, run.config, registry, run.jobs, run.evidence, kept)
+
+
+def _show_settings(run: Settings) -> int:
+    from leakfix.project.discover import displayed, unusable
+    from leakfix.report.settings import shown
+
+    unusable_paths = unusable(run.paths)
+    for path, reason in unusable_paths:
+        complain("error", f"{path}: {reason}")
+    for path in dict.fromkeys(map(displayed, run.paths)):
+        if path not in dict(unusable_paths):
+            config = run.config.governing_folder(path) if os.path.isdir(path) else run.config.governing(path)
+            run.registry.require_known(config)
+            sys.stdout.writelines(shown(path, config, run.registry))
+    return 2 if unusable_paths else 0
 
 
 def exit_code(paths: Sequence[str], report: Report, remaining: bool) -> int:

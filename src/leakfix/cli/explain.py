@@ -31,6 +31,8 @@ def _explained(codemod: Codemod, colour: bool) -> str:
     example = _example(codemod)
     if example:
         pieces.append(f"Example\n-------\n{example}")
+    if codemod.options:
+        pieces.append(f"Options: {', '.join(codemod.options)}; `leakfix config KEY` tells what one means")
     pieces.append(f"Allow it on a line with `# leakfix: allow[{codemod.name}] reason`.")
     return "\n\n".join(piece.rstrip("\n") for piece in pieces) + "\n"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from leakfix.cli.terminal import complain
-from leakfix.config import MOST_JOBS, Config, ConfigError, load
+from leakfix.config import COMMAND_LINE, MOST_JOBS, Config, ConfigError, load
 
 if TYPE_CHECKING:
     from leakfix.cache.kept import Kept
@@ -67,13 +67,25 @@ def settings(
     config_file: str | None,
     no_cache: bool,
     evidence: tuple[str, ...] = (),
+    extend_select: tuple[str, ...] | None = None,
+    isolated: bool = False,
+    force_exclude: bool = False,
 ) -> Settings:
     """Load configuration, registry and evidence for these options. Raises ConfigError, OSError."""
-    config = load(config_file).overridden(select, ignore)
+    if isolated and config_file is not None:
+        raise click.UsageError("--isolated reads no configuration, --config reads one")
+    config = load(config_file, isolated=isolated).overridden(select, ignore, extend_select)
     if no_cache:
         config = replace(config, cache=False)
+    if force_exclude:
+        config = config.changed(_with_excluded)
     found = _evidence(evidence) if evidence else None
     return Settings(paths or (".",), config, jobs or config.jobs, found)
+
+
+def _with_excluded(config: Config) -> Config:
+    origins = {**config.origins, "force-exclude": (COMMAND_LINE,)}
+    return replace(config, force_exclude=True, origins=origins)
 
 
 def _evidence(files: tuple[str, ...]) -> Evidence:
@@ -125,9 +137,18 @@ _SEARCHING = (
         metavar="RULES",
         help="Run only these rules or categories.",
     ),
+    click.option(
+        "--extend-select",
+        multiple=True,
+        callback=_names,
+        metavar="RULES",
+        help="Run these rules as well.",
+    ),
     click.option("--ignore", multiple=True, callback=_names, metavar="RULES", help="Leave these rules out."),
     click.option("--jobs", type=click.IntRange(1, MOST_JOBS), metavar="N", help="Use this many processes."),
     click.option("--config", "config_file", type=click.Path(), metavar="FILE", help="Read this configuration."),
+    click.option("--isolated", is_flag=True, help="Read no configuration."),
+    click.option("--force-exclude", is_flag=True, help="Leave excluded files out even where PATHS name them."),
     click.option(
         "--evidence",
         multiple=True,
