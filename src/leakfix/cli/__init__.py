@@ -18,7 +18,7 @@ from leakfix.config import ConfigError
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 COMMANDS = (
-    *("check", "apply", "review", "branch", "pr", "bot", "fleet"),
+    *("check", "apply", "review", "baseline", "branch", "pr", "bot", "fleet"),
     *("run", "prove", "watch", "instrument", "rules", "explain", "config", "new"),
 )
 

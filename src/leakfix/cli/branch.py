@@ -52,8 +52,8 @@ def commit_to(name: str, base: str, unsafe_fixes: bool, split: bool, force: bool
         with contextlib.closing(repository):
             commit = repository.commit_of(base)
             branches.require_usable(repository, name)
-            place = _place(repository)
-            named = [_in_repository(path, place) for path in options["paths"]] or [place.prefix]
+            place = place_in(repository)
+            named = [in_repository(path, place) for path in options["paths"]] or [place.prefix]
             with progress("reading the commit"), exported(repository, commit, named) as folder:
                 inside = os.path.join(folder, place.prefix)
                 os.makedirs(inside, exist_ok=True)
@@ -83,7 +83,7 @@ class Place:
     prefix: str
 
 
-def _place(repository: Repository) -> Place:
+def place_in(repository: Repository) -> Place:
     from leakfix.forge.repository import GitFailed
 
     here = os.path.realpath(os.getcwd())
@@ -95,7 +95,7 @@ def _place(repository: Repository) -> Place:
     return place
 
 
-def _in_repository(path: str, place: Place) -> str:
+def in_repository(path: str, place: Place) -> str:
     """A path of the command line, from the top of the repository. Raises GitFailed."""
     from leakfix.forge.repository import GitFailed
 

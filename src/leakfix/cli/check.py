@@ -29,12 +29,28 @@ if TYPE_CHECKING:
 )
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where something was found.")
 @click.option("--show-settings", is_flag=True, help="Print what is configured for PATHS, and by whom; look at nothing.")
-def command(output_format: str, exit_zero: bool, show_settings: bool, **options: Any) -> int:
+@click.option(
+    "--diff-base",
+    metavar="REF",
+    help="Report only what the changes since the merge base with REF brought, committed or not.",
+)
+def command(output_format: str, exit_zero: bool, show_settings: bool, diff_base: str | None, **options: Any) -> int:
     """Report leaks in PATHS, by default in the working directory."""
     run = settings(**options)
     if show_settings:
         return _show_settings(run)
-    report = _checked(run)
+    if diff_base is None:
+        report = _checked(run)
+    else:
+        from leakfix.cli.since import introduced, opened
+        from leakfix.forge.repository import GitFailed
+
+        try:
+            with opened(diff_base) as since:
+                report = introduced(run, _checked(run), since)
+        except GitFailed as error:
+            complain("error", f"--diff-base: {error}")
+            return 2
     if output_format == "json":
         from leakfix.report.json import dumped
 

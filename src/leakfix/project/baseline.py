@@ -37,10 +37,8 @@ class Baseline:
     @classmethod
     def of(cls, config: Config) -> Baseline:
         """The baseline of settings, empty where there is none. Raises ConfigError where the file is not one."""
-        if config.baseline is None:
-            return cls("", {})
-        file = os.path.join(config.root, config.baseline)
-        return cls(file, _read(file) if _is_there(file) else {})
+        file = file_of(config)
+        return cls(file, _read(file) if file and _is_there(file) else {})
 
     def __contains__(self, fingerprint: str) -> bool:
         return fingerprint in self.entries
@@ -98,12 +96,13 @@ class Baseline:
 
     def with_findings(self, findings: Iterable[Finding], sources: Mapping[str, SourceFile]) -> Baseline:
         """The same with more findings in it."""
-        return Baseline(self.file, {**self.entries, **{f.fingerprint: self._entry(f, sources) for f in findings}})
+        more = {finding.fingerprint: self.entry_of(finding, sources[finding.path]) for finding in findings}
+        return Baseline(self.file, {**self.entries, **more})
 
-    def _entry(self, finding: Finding, sources: Mapping[str, SourceFile]) -> dict[str, str]:
-        entry = {"rule": finding.rule, "path": self.path_of(finding.path), "function": finding.function}
-        source = sources.get(finding.path)
-        return entry if source is None else {**entry, "content": content_of(finding, source)}
+    def entry_of(self, finding: Finding, source: SourceFile) -> Entry:
+        """What is written of a finding."""
+        names = {"rule": finding.rule, "path": self.path_of(finding.path), "function": finding.function}
+        return {**names, "content": content_of(finding, source)}
 
     def write(self) -> None:
         """Write the file, or leave the former one as it is and raise OSError."""
@@ -116,11 +115,20 @@ class Baseline:
             create_atomically(self.file, content)
 
 
-def by_baseline(config: Config, findings: Iterable[Finding]) -> list[tuple[Baseline, list[Finding]]]:
-    """Findings with the baseline that the settings of their files name. Raises ConfigError where it is none."""
+def file_of(config: Config) -> str:
+    """Where the baseline of settings is; empty where there is to be none."""
+    return "" if config.baseline is None else os.path.join(config.root, config.baseline)
+
+
+def by_baseline(config: Config, findings: Iterable[Finding], read: bool = True) -> list[tuple[Baseline, list[Finding]]]:
+    """Findings with the baseline that the settings of their files name, empty unless it is to be read.
+
+    Raises ConfigError where it is none.
+    """
     found: dict[str, tuple[Baseline, list[Finding]]] = {}
     for finding in findings:
-        baseline = Baseline.of(config.governing(finding.path))
+        governing = config.governing(finding.path)
+        baseline = Baseline.of(governing) if read else Baseline(file_of(governing), {})
         found.setdefault(os.path.abspath(baseline.file), (baseline, []))[1].append(finding)
     return [found[file] for file in sorted(found)]
 
