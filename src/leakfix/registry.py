@@ -19,9 +19,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from leakfix.codemod import GoPatternCodemod, LeakCodemod, PatternCodemod
 from leakfix.config import Config, ConfigError
+from leakfix.plugins import packages as _plugin_packages
 from leakfix.resources import BadRow, ResourceTable, table_from
-
-GROUP = "leakfix.codemods"
 
 
 @dataclass(frozen=True)
@@ -112,12 +111,6 @@ class _Found:
     resources: set[str] = field(default_factory=set)
     claimed: set[str] = field(default_factory=set)
     broken: list[str] = field(default_factory=list)
-
-
-def _plugin_packages() -> list[str]:
-    from importlib.metadata import entry_points
-
-    return sorted({point.module for point in entry_points(group=GROUP)})
 
 
 def _collect_package(found: _Found, name: str) -> None:

@@ -17,7 +17,7 @@ from leakfix.config import Config
 from leakfix.finding import Finding
 
 if TYPE_CHECKING:
-    from leakfix.engine import Report
+    from leakfix.result import Report
     from leakfix.project.baseline import Baseline
 
 

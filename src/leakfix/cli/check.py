@@ -28,37 +28,50 @@ if TYPE_CHECKING:
     help="How to report.",
 )
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where something was found.")
-@click.option("--show-settings", is_flag=True, help="Print what is configured for PATHS, and by whom; look at nothing.")
 @click.option(
     "--diff-base",
     metavar="REF",
     help="Report only what the changes since the merge base with REF brought, committed or not.",
 )
-def command(output_format: str, exit_zero: bool, show_settings: bool, diff_base: str | None, **options: Any) -> int:
+@click.option("--statistics", is_flag=True, help="Tell how often each rule was found, and nothing else.")
+@click.option("--show-settings", is_flag=True, help="Print what is configured for PATHS, and by whom; look at nothing.")
+@click.option("--add-suppressions", is_flag=True, help="Allow all that is found, by comments in the files.")
+@click.option("--reason", metavar="TEXT", help="With --add-suppressions: what these comments say.")
+@click.option("--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
+def command(
+    output_format: str,
+    exit_zero: bool,
+    diff_base: str | None,
+    statistics: bool,
+    show_settings: bool,
+    add_suppressions: bool,
+    reason: str | None,
+    watch: bool,
+    **options: Any,
+) -> int:
     """Report leaks in PATHS, by default in the working directory."""
+    if reason is not None and not (add_suppressions and reason.strip() and reason.isprintable()):
+        raise click.UsageError("--reason goes with --add-suppressions and takes one line of text")
+    if watch:
+        if add_suppressions or show_settings:
+            raise click.UsageError("--watch only looks: it goes neither with --add-suppressions nor --show-settings")
+        return _watched(options)
+    if add_suppressions:  # what is written is looked at again, for which no earlier run's answer will do
+        options["no_cache"] = True
     run = settings(**options)
     if show_settings:
         return _show_settings(run)
-    if diff_base is None:
-        report = _checked(run)
+    report = _checked(run) if diff_base is None else _introduced(run, diff_base)
+    if report is None:
+        return 2
+    if add_suppressions:
+        from leakfix.cli.allowing import add_suppressions as allowed
+
+        return max(allowed(report, (reason or "").strip()), exit_code(run.paths, report, False))
+    if statistics:
+        _print_statistics(report, output_format)
     else:
-        from leakfix.cli.since import introduced, opened
-        from leakfix.forge.repository import GitFailed
-
-        try:
-            with opened(diff_base) as since:
-                report = introduced(run, _checked(run), since)
-        except GitFailed as error:
-            complain("error", f"--diff-base: {error}")
-            return 2
-    if output_format == "json":
-        from leakfix.report.json import dumped
-
-        sys.stdout.write(dumped(report) + "\n")
-    else:
-        from leakfix.report.text import rendered
-
-        sys.stdout.writelines(rendered(report, has_colour(sys.stdout)))
+        _print_report(report, output_format)
     return exit_code(run.paths, report, bool(report.findings or report.missed) and not exit_zero)
 
 
@@ -75,19 +88,59 @@ def _checked(run: Settings) -> Report:
         return engine.check(run.paths, run.config, registry, run.jobs, run.evidence, kept)
 
 
+def _introduced(run: Settings, revision: str) -> Report | None:
+    """What is new since a revision; None where git cannot tell, which is said."""
+    from leakfix.cli.since import introduced, opened
+    from leakfix.forge.repository import GitFailed
+
+    try:
+        with opened(revision) as since:
+            return introduced(run, _checked(run), since)
+    except GitFailed as error:
+        complain("error", f"--diff-base: {error}")
+        return None
+
+
+def _print_report(report: Report, output_format: str) -> None:
+    if output_format == "json":
+        from leakfix.report.json import dumped
+
+        sys.stdout.write(dumped(report) + "\n")
+    else:
+        from leakfix.report.text import rendered
+
+        sys.stdout.writelines(rendered(report, has_colour(sys.stdout)))
+
+
+def _print_statistics(report: Report, output_format: str) -> None:
+    from leakfix.report.statistics import dumped, rendered
+
+    if output_format == "json":
+        sys.stdout.write(dumped(report.findings) + "\n")
+    else:
+        sys.stdout.writelines(rendered(report.findings))
+
+
+def _watched(options: dict[str, Any]) -> int:
+    from leakfix.cli.watching import watch
+
+    arguments = click.get_current_context().find_root().obj
+    return watch(arguments[1:], options["paths"] or (".",), options["config_file"], options["isolated"])
+
+
 def _show_settings(run: Settings) -> int:
     from leakfix.project.discover import displayed, unusable
     from leakfix.report.settings import shown
 
-    unusable_paths = unusable(run.paths)
-    for path, reason in unusable_paths:
+    missing = dict(unusable(run.paths))
+    for path, reason in missing.items():
         complain("error", f"{path}: {reason}")
     for path in dict.fromkeys(map(displayed, run.paths)):
-        if path not in dict(unusable_paths):
+        if path not in missing:
             config = run.config.governing_folder(path) if os.path.isdir(path) else run.config.governing(path)
             run.registry.require_known(config)
             sys.stdout.writelines(shown(path, config, run.registry))
-    return 2 if unusable_paths else 0
+    return 2 if missing else 0
 
 
 def exit_code(paths: Sequence[str], report: Report, remaining: bool) -> int:

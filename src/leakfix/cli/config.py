@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from leakfix.config import Config, ConfigError, did_you_mean
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+def _complete_keys(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from leakfix.cli.completion import keys
+
+    return keys(context, parameter, incomplete)
+
 
 @click.command("config")
-@click.argument("key", required=False)
+@click.argument("key", required=False, shell_complete=_complete_keys)
 @click.option("--schema", is_flag=True, help="Print the JSON schema of the configuration.")
 def command(key: str | None, schema: bool) -> int:
     """List the keys of the configuration, or tell what KEY means.

@@ -7,14 +7,14 @@ import sys
 
 import click
 
-from leakfix.cli.options import registry_for
+from leakfix.cli.options import complete_rule, registry_for
 from leakfix.cli.terminal import has_colour
 from leakfix.config import ConfigError, load, nearest_rule
 from leakfix.registry import Codemod
 
 
 @click.command("explain")
-@click.argument("rule")
+@click.argument("rule", shell_complete=complete_rule)
 @click.option("--config", "config_file", type=click.Path(), metavar="FILE", help="Read this configuration.")
 def command(rule: str, config_file: str | None) -> int:
     """Tell what RULE is about: what leaks, why it hurts, how it is repaired, when it is left alone."""

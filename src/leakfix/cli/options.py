@@ -14,6 +14,8 @@ from leakfix.cli.terminal import complain
 from leakfix.config import COMMAND_LINE, MOST_JOBS, Config, ConfigError, load
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from leakfix.cache.kept import Kept
     from leakfix.registry import Registry
     from leakfix.runtime.evidence import Evidence
@@ -123,6 +125,20 @@ def _names(context: click.Context, option: click.Parameter, values: tuple[str, .
     return names
 
 
+def complete_rules(context: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What a shell offers for rules."""
+    from leakfix.cli.completion import rules
+
+    return rules(context, option, incomplete)
+
+
+def complete_rule(context: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What a shell offers for one rule."""
+    from leakfix.cli.completion import rule
+
+    return rule(context, option, incomplete)
+
+
 def _resolved(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """Files as they are meant here: some commands do their work in another folder."""
     return tuple(os.path.abspath(value) for value in values)
@@ -134,6 +150,7 @@ _SEARCHING = (
         "--select",
         multiple=True,
         callback=_names,
+        shell_complete=complete_rules,
         metavar="RULES",
         help="Run only these rules or categories.",
     ),
@@ -141,10 +158,18 @@ _SEARCHING = (
         "--extend-select",
         multiple=True,
         callback=_names,
+        shell_complete=complete_rules,
         metavar="RULES",
         help="Run these rules as well.",
     ),
-    click.option("--ignore", multiple=True, callback=_names, metavar="RULES", help="Leave these rules out."),
+    click.option(
+        "--ignore",
+        multiple=True,
+        callback=_names,
+        shell_complete=complete_rules,
+        metavar="RULES",
+        help="Leave these rules out.",
+    ),
     click.option("--jobs", type=click.IntRange(1, MOST_JOBS), metavar="N", help="Use this many processes."),
     click.option("--config", "config_file", type=click.Path(), metavar="FILE", help="Read this configuration."),
     click.option("--isolated", is_flag=True, help="Read no configuration."),

@@ -15,7 +15,7 @@ from leakfix.config import Config
 
 if TYPE_CHECKING:
     from leakfix.cli.branch import Place
-    from leakfix.engine import Report
+    from leakfix.result import Report
     from leakfix.forge.repository import Repository
 
 
