@@ -36,7 +36,7 @@ def test_they_are_valid(schema: str, file: str) -> None:
 def _script(step: str) -> str:
     """The script of a step of the action."""
     text = (ROOT / "action.yml").read_text("utf-8")
-    match = re.search(rf"name: {step}\n.*?run: \|\n((?: {{8}}.*\n|\n)+)", text, re.DOTALL)
+    match = re.search(rf"name: {step}\n.*?run: \|\n((?: {{8}}[^\n]*\n|\n)+)", text, re.DOTALL)
     assert match is not None
     return re.sub(r"^ {8}", "", match[1], flags=re.MULTILINE)
 

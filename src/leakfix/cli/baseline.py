@@ -79,14 +79,13 @@ def prune(**options: Any) -> int:
     report = _checked(run, _without_baseline(run.config))
     baselines, files = _baselines(run)
     broken = {error.path for error in report.errors}
-    total = 0
+    changed = False
     for baseline in baselines:
         pruned = _pruned(run, baseline, report, files - broken)
-        removed = len(baseline.entries) - len(pruned.entries)
-        total += removed
         if pruned.entries != baseline.entries:
-            _write(pruned, f"{removed} removed, {len(pruned.entries)} left")
-    if not total:
+            changed = True
+            _write(pruned, f"{len(baseline.entries) - len(pruned.entries)} removed, {len(pruned.entries)} left")
+    if not changed:
         click.echo("Nothing to remove.")
     return exit_code(run.paths, report, False)
 
