@@ -17,8 +17,8 @@ from leakfix.config import Config
 from leakfix.finding import Finding
 
 if TYPE_CHECKING:
-    from leakfix.result import Report
     from leakfix.project.baseline import Baseline
+    from leakfix.result import Report
 
 
 @click.group("baseline", context_settings={"help_option_names": ["-h", "--help"]})

@@ -15,8 +15,8 @@ from leakfix.config import Config
 
 if TYPE_CHECKING:
     from leakfix.cli.branch import Place
-    from leakfix.result import Report
     from leakfix.forge.repository import Repository
+    from leakfix.result import Report
 
 
 @dataclass(frozen=True)

@@ -211,6 +211,7 @@ def _from_layers(layers: list[Layer]) -> Config:
         cache=_latest(layers, "cache", True),
         root=last.folder,
         file=last.file,
+        files=tuple(layer.file for layer in layers),
         origins={
             key: tuple(layer.file for layer in layers if key in layer.values)
             for key in sorted({key for layer in layers for key in layer.values})

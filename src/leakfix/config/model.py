@@ -83,6 +83,7 @@ class Config:
     resources, types, owners: the user's rows for ``resources.table_from``.
     root: the folder that patterns with a slash are relative to.
     file: where all this came from; None when nothing was found.
+    files: that file, and those it builds upon.
     here: the folder that paths of files are relative to; None for the working directory.
     origins: for each key that was set, by whom.
     nearest: knows the settings of other folders; None where these hold everywhere.
@@ -104,6 +105,7 @@ class Config:
     cache: bool = True
     root: str = "."
     file: str | None = None
+    files: tuple[str, ...] = field(default=(), compare=False)
     here: str | None = field(default=None, compare=False)
     origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
     nearest: Nearest | None = field(default=None, compare=False, repr=False)
@@ -117,12 +119,6 @@ class Config:
         if not self.select:
             return category in DEFAULT_CATEGORIES
         return any(_names(pattern, rule, category) for pattern in self.select)
-
-    @property
-    def files(self) -> list[str]:
-        """The files these settings were made of."""
-        named = [origin for origins in self.origins.values() for origin in origins if origin != COMMAND_LINE]
-        return sorted({*named, *([self.file] if self.file is not None else [])})
 
     @property
     def rows(self) -> tuple[tuple[Mapping[str, Any], ...], ...]:
