@@ -15,6 +15,7 @@ from leakfix.config import Config
 from leakfix.project.imports import Imports
 from leakfix.project.mentions import Mentions, project_root
 from leakfix.project.prefilter import Triggers
+from leakfix.project.words import Words
 from leakfix.registry import Codemod, Registry
 from leakfix.resources import table_from
 from leakfix.result import Report
@@ -118,7 +119,7 @@ def test_files_are_sought_by_imports_words_and_shapes(text: bytes, rules: list[s
     triggers = Triggers(
         {"imported": (["one"], [], ""), "worded": ([], ["word"], ""), "shaped": (["one"], [], "^import")}
     )
-    assert sorted(triggers.of(text, "a.py", Imports.of(text))) == sorted(rules)
+    assert sorted(triggers.of(text, "a.py", Imports.of(text), Words(triggers.words).of(text))) == sorted(rules)
 
 
 def test_words_are_sought_in_the_whole_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +135,10 @@ def test_words_are_sought_in_the_whole_project(tmp_path: Path, monkeypatch: pyte
     assert list(mentions.texts("wordy", "c.py")) == [b"wordy other"]
     listed = Mentions(Config(), together=("word", "other"), read=lambda path: pytest.fail(path))
     files = ("../a.py", "../b.py", "c.py")
-    listed.listed(str(tmp_path), {path: listed.words_in(Path(path).read_bytes()) for path in files})
+    listed.listed(
+        str(tmp_path),
+        {path: listed.words_in(data := Path(path).read_bytes(), Words(listed.words).of(data)) for path in files},
+    )
     assert [listed.of(word, "c.py") for word in ("word", "other")] == [["../a.py"], ["../b.py"]]
     counted: list[int] = []
     for _ in range(2):

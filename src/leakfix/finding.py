@@ -32,6 +32,14 @@ class Safety(StrEnum):
     REVIEW = "review"
 
 
+class Acceptance(StrEnum):
+    """What lets a finding be: a comment beside it, an entry of the baseline, or that it is older than the changes."""
+
+    COMMENT = "comment"
+    BASELINE = "baseline"
+    BEFORE = "before"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One line of a witness: acquired here, this raises, that returns."""
@@ -123,6 +131,7 @@ class Finding:
     refusal: str | None = None
     observed: Observed | None = field(default=None, compare=False)
     suppression_lines: tuple[int, ...] = field(default=(), compare=False)
+    accepted: Acceptance | None = None
 
 
 def fingerprint(rule: str, path: str, function: str, text: str, occurrence: int) -> str:

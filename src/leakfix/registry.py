@@ -11,9 +11,9 @@ import os
 import pkgutil
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -35,6 +35,8 @@ class Codemod:
     examples: str | None = None
     pattern: PatternCodemod | None = None
     go_pattern: GoPatternCodemod | None = None
+    file: str | None = None
+    """Where it is written: its module, or the configuration with its row."""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -180,7 +182,15 @@ def _collect_codemod(found: _Found, name: str, module: ModuleType) -> None:
     pattern = value if isinstance(value, PatternCodemod) else None
     go_pattern = value if isinstance(value, GoPatternCodemod) else None
     found.codemods[name] = Codemod(
-        name, value.category, value.repairs, docstring, resource, _examples_of(module, name), pattern, go_pattern
+        name,
+        value.category,
+        value.repairs,
+        docstring,
+        resource,
+        _examples_of(module, name),
+        pattern,
+        go_pattern,
+        module.__file__,
     )
 
 
@@ -208,10 +218,13 @@ def _checked(table: ResourceTable) -> ResourceTable:
     """The table, if every value of its rows has the type the schema says. Raises BadRow."""
     for row in (*table.types, *table.resources, *table.owners, *table.pools, *table.servers):
         name = getattr(row, "id", getattr(row, "name", f"one {type(row).__name__.removesuffix('Row').lower()} row"))
-        for key, wanted in get_type_hints(type(row)).items():
+        for key, wanted in _hints(type(row)).items():
             if not _fits(getattr(row, key), wanted):
                 raise BadRow(f"{key.rstrip('_')} of {name!r} must be {_described(wanted)}")
     return table
+
+
+_hints: Callable[[Any], Mapping[str, Any]] = cache(get_type_hints)
 
 
 def _fits(value: object, wanted: Any) -> bool:

@@ -35,6 +35,21 @@ class FileRepair:
     remaining: tuple[Finding, ...]
 
 
+class Rule(Protocol):
+    """What a codemod says of itself."""
+
+    @property
+    def category(self) -> str:
+        """Its category."""
+
+    @property
+    def docstring(self) -> str:
+        """All of it."""
+
+    def section(self, heading: str) -> str:
+        """What it says under one of its headings; empty where it has none such."""
+
+
 class Run(Protocol):
     """What was parsed and concluded, with which files can be asked about again as they change."""
 
@@ -55,6 +70,9 @@ class Report:
     sources: every file with findings as it was read.
     kept: what was parsed and concluded, for ``engine.repair``; None where an earlier run had the answer.
     missed: what a run showed to leak and the analysis did not; None where no evidence was given.
+    accepted: what is left out of the findings: by comments, by the baseline, as older than the changes asked about.
+    has_baseline: whether the findings are those that came since something: a baseline, or a commit.
+    rules: loads what is known of every rule, by name.
     """
 
     findings: tuple[Finding, ...]
@@ -65,6 +83,9 @@ class Report:
     sources: Mapping[str, SourceFile]
     kept: Run | None = field(default=None, repr=False)
     missed: tuple[Seen, ...] | None = None
+    accepted: tuple[Finding, ...] = ()
+    has_baseline: bool = False
+    rules: Callable[[], Mapping[str, Rule]] = field(default=dict, repr=False, compare=False)
 
     @property
     def run(self) -> Run:

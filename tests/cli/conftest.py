@@ -39,6 +39,11 @@ class Report:
     sources: Mapping[str, SourceFile]
     run: Run
     missed: tuple[object, ...] | None = None
+    accepted: tuple[Finding, ...] = ()
+    has_baseline: bool = False
+
+    def rules(self) -> Mapping[str, Codemod]:
+        return _load(self.run.config).codemods
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ def _check(
     jobs: int | None = None,
     evidence: object = None,
     kept: object = None,
+    texts: object = None,
 ) -> Report:
     found = discover(paths, config)
     sources = {path: SourceFile.python(path, read_file(path)) for path in found.files}

@@ -111,8 +111,8 @@ def test_a_file_changed_since_it_was_read_is_refused(tree: Path, invoke: Invoke,
     (tree / "a.py").write_text("leak()\n")
     check = engine.check
 
-    def slow(*arguments: Any) -> Any:
-        report = check(*arguments)
+    def slow(*arguments: Any, **named: Any) -> Any:
+        report = check(*arguments, **named)
         (tree / "a.py").write_text("leak()  # edited meanwhile\n")
         return report
 

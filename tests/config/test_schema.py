@@ -56,10 +56,11 @@ def test_it_is_a_schema() -> None:
 
 @pytest.mark.parametrize("text", GOOD)
 def test_good_settings_are_good_to_both(tree: Path, text: str) -> None:
-    (tree / "leakfix.toml").write_text(text)
-    (tree.parent / "leakfix.toml").write_text("")
+    (tree / "leakfix.toml").write_text("")  # what the example of `extend` builds upon
+    (tree / "inside").mkdir()
+    (tree / "inside" / "leakfix.toml").write_text(text)
     jsonschema.validate(tomllib.loads(text), SCHEMA, jsonschema.Draft7Validator)
-    Registry.load(load())
+    Registry.load(load(directory=str(tree / "inside")))
 
 
 @pytest.mark.parametrize("text", BAD)

@@ -71,7 +71,7 @@ class Whole:
 
 
 _USES = re.compile(rb"\bsqlalchemy\b|\bsqlmodel\b|\.query\(")
-_KEPT = re.compile(rb"(\w+) = [^\n]*\.(?:all|fetchall)\(\)")
+_KEPT = re.compile(rb".*?(\w+) = ")
 
 
 def find(view: View) -> Iterator[Match]:
@@ -364,11 +364,14 @@ def _doubt(found: Whole, body: list[ast.AST], model: tuple[Module, ClassInfo] | 
 
 
 def _is_looped(data: bytes, form: bytes) -> bool:
-    """Whether a call stands behind an ``in``, or on a line of its own."""
+    """Whether a call stands behind an ``in``, on a line of its own, or gives its result to a variable that does."""
     at = data.find(form)
     while at >= 0:
         line = data[data.rfind(b"\n", 0, at) + 1 : at]
         if b" in " in line or not line.strip():
+            return True
+        kept = _KEPT.match(line)
+        if kept is not None and (b"in " + kept[1] + b":" in data or b"in " + kept[1] + b")" in data):
             return True
         at = data.find(form, at + 1)
     return False
@@ -379,10 +382,7 @@ def may_loop(data: bytes, path: str) -> bool:
     asks = b"query(" in data or b"select(" in data
     if not asks or _USES.search(data) is None:
         return False
-    looped = any(_is_looped(data, form) for form in (b".all()", b".fetchall()")) or any(
-        b"in " + name + b":" in data or b"in " + name + b")" in data for name in _KEPT.findall(data)
-    )
-    return looped and may_be_batch(data, path)
+    return any(_is_looped(data, form) for form in (b".all()", b".fetchall()")) and may_be_batch(data, path)
 
 
 CODEMOD = PatternCodemod(

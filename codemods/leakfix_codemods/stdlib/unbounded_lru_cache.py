@@ -26,6 +26,7 @@ the program; a function that all of the project calls with constants or without 
 import re
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 
 from leakfix.codemod import Match, PatternCodemod, View
 from leakfix.languages.python.modules import FunctionInfo
@@ -76,13 +77,13 @@ def _is_one(view: View, function: FunctionInfo) -> bool:
     plain = re.compile(rb"(?<!def )\b" + name + _CONSTANTS)
     otherwise = re.compile(rb"(?<!def )\b" + name + rb"\b(?!" + _CONSTANTS + rb")")
     told = re.compile(rb"\s*(?:from\b.*\bimport\b|import\b|#)")
-    lines = [
-        line
-        for text in (view.module.source.data, *view.texts(function.node.name))
-        for line in text.splitlines()
-        if not told.match(line)
-    ]
-    return any(map(plain.search, lines)) and not any(map(otherwise.search, lines))
+    called = False
+    for text in chain([view.module.source.data], view.texts(function.node.name)):
+        lines = [line for line in text.splitlines() if not told.match(line)]
+        if any(map(otherwise.search, lines)):
+            return False
+        called = called or any(map(plain.search, lines))
+    return called
 
 
 CODEMOD = PatternCodemod(

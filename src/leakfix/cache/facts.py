@@ -33,7 +33,13 @@ class Analysed:
     path: str
     source: SourceFile | None = None
     findings: list[Finding] = field(default_factory=list)
+    accepted: list[Finding] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+
+    def add(self, found: Iterable[Finding]) -> None:
+        """Sort what was found into findings and what is accepted."""
+        for finding in found:
+            (self.accepted if finding.accepted else self.findings).append(finding)
 
 
 class FactsChanged(Exception):
@@ -84,7 +90,10 @@ def values(
             ]
             for item in indexed
         ],
-        "analysed": [[item.path, list(map(from_finding, item.findings)), item.errors] for item in analysed],
+        "analysed": [
+            [item.path, [from_finding(each) for each in (*item.findings, *item.accepted)], item.errors]
+            for item in analysed
+        ],
         "released": sorted(released),
         "exported": sorted(exported),
     }
@@ -93,13 +102,15 @@ def values(
 def known(facts: dict[str, Any], redone: frozenset[str]) -> Known:
     """What of it still holds. Raises KeyError, TypeError, ValueError where the values are no facts."""
     indexed = (_to_indexed(*each) for each in facts["indexed"] if each[0] not in redone)
-    analysed = (
-        Analysed(path, None, list(map(to_finding, findings)), errors)
-        for path, findings, errors in facts["analysed"]
-        if path not in redone
-    )
+    analysed = (_to_analysed(*each) for each in facts["analysed"] if each[0] not in redone)
     released, exported = frozenset(facts["released"]), frozenset(facts["exported"])
     return Known(redone, tuple(indexed), tuple(analysed), released, exported)
+
+
+def _to_analysed(path: str, findings: list[dict[str, Any]], errors: list[str]) -> Analysed:
+    result = Analysed(path, errors=errors)
+    result.add(map(to_finding, findings))
+    return result
 
 
 def _to_indexed(

@@ -88,7 +88,10 @@ class Memory:
             findings = tuple(map(to_finding, self.report["findings"]))
             errors = tuple(FileError(path, message) for path, message in self.report["errors"])
             sources = {path: source_of(path) for path in {finding.path for finding in findings}}
-            return Report(findings, errors, self.report["files"], self.report["parsed"], 0.0, sources)
+            counts = self.report["files"], self.report["parsed"]
+            accepted = tuple(map(to_finding, self.report["accepted"]))
+            has_baseline = bool(self.report["baseline"])
+            return Report(findings, errors, *counts, 0.0, sources, accepted=accepted, has_baseline=has_baseline)
         except (KeyError, TypeError, ValueError, OSError):
             return None
 
@@ -283,6 +286,8 @@ def report_values(report: Report) -> dict[str, Any]:
         "errors": [[error.path, error.message] for error in report.errors],
         "files": report.files,
         "parsed": report.parsed,
+        "accepted": [from_finding(finding) for finding in report.accepted],
+        "baseline": report.has_baseline,
     }
 
 

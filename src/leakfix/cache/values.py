@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from leakfix.finding import Category, Finding, Fix, Requirement, Safety, Severity, Step
+from leakfix.finding import Acceptance, Category, Finding, Fix, Requirement, Safety, Severity, Step
 from leakfix.source import Edit, Span
 
 _ENCODING = "latin-1"  # any bytes, and back again
@@ -21,12 +21,13 @@ def from_finding(finding: Finding) -> dict[str, Any]:
         "witness": [[step.line, step.what] for step in finding.witness],
         "suppression_lines": list(finding.suppression_lines),
         "fix": _from_fix(finding.fix) if finding.fix is not None else None,
+        "accepted": str(finding.accepted) if finding.accepted is not None else None,
     }
 
 
 def to_finding(values: dict[str, Any]) -> Finding:
     """The finding again. Raises KeyError, TypeError, ValueError where the values are none of one."""
-    fix = values["fix"]
+    fix, accepted = values["fix"], values["accepted"]
     return Finding(
         **{name: values[name] for name in (*_PLAIN, *_LAST)},
         category=Category(values["category"]),
@@ -35,6 +36,7 @@ def to_finding(values: dict[str, Any]) -> Finding:
         witness=tuple(Step(line, what) for line, what in values["witness"]),
         suppression_lines=tuple(values["suppression_lines"]),
         fix=_to_fix(fix) if fix is not None else None,
+        accepted=Acceptance(accepted) if accepted is not None else None,
     )
 
 

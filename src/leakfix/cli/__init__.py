@@ -18,8 +18,9 @@ from leakfix.config import ConfigError
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 COMMANDS = (
-    *("check", "apply", "review", "baseline", "branch", "pr", "bot", "fleet"),
+    *("check", "report", "apply", "review", "baseline", "branch", "pr", "bot", "fleet"),
     *("run", "prove", "watch", "instrument", "rules", "explain", "config", "completion", "new"),
+    *("server", "mcp"),
 )
 
 

@@ -12,7 +12,7 @@ import click
 
 from leakfix.cli.branch import commit_to
 from leakfix.cli.check import exit_code
-from leakfix.cli.options import Settings, searching, settings
+from leakfix.cli.options import Settings, from_stdin, searching, settings
 from leakfix.cli.outcome import Outcome, in_order, summarise, tidy
 from leakfix.cli.reviewing import carried_out, reviewing
 from leakfix.cli.terminal import Keyboard, can_ask, complain, has_colour, progress
@@ -27,6 +27,7 @@ Decide = Callable[[Finding, SourceFile, SourceFile], bool]
 
 @click.command("apply")
 @searching
+@from_stdin
 @click.option("--yes", is_flag=True, help="Write every safe fix without asking.")
 @click.option("--unsafe-fixes", is_flag=True, help="Offer the fixes that want a review, too.")
 @click.option("--diff", is_flag=True, help="Print one diff for `git apply` and write nothing.")
@@ -44,18 +45,22 @@ def command(
     if branch is not None:
         if yes or diff or again or verify_build:
             raise click.UsageError("--branch goes with --unsafe-fixes alone: it writes no file and asks nothing")
+        if options.pop("stdin_filename") is not None:
+            raise click.UsageError("--stdin-filename goes with --diff: what comes from stdin is in no branch")
         return commit_to(branch, "HEAD", unsafe_fixes, split=False, force=False, options=options)
+    if options["stdin_filename"] is not None and (not diff or verify_build):
+        raise click.UsageError("--stdin-filename goes with --diff: what comes from stdin is no file to be written")
     if verify_build:
         _require_build(yes or diff)
     run = settings(**options)
     from leakfix import engine
 
     with progress("checking"):
-        report = engine.check(run.paths, run.config, run.registry, run.jobs, run.evidence)
+        report = engine.check(run.paths, run.config, run.registry, run.jobs, run.evidence, texts=run.texts)
     if diff:
         repairs = _repairs(run, report, _accepts(unsafe_fixes))
         printed = _print_diff(_building(repairs, lambda path, why: complain("error", f"{path}: {why}"), verify_build))
-        return exit_code(run.paths, report, printed)
+        return exit_code(run.named, report, printed)
     if yes:
         outcome = Outcome()
         repairs = _repairs(run, report, _accepts(unsafe_fixes))
@@ -103,11 +108,10 @@ def _is_offered(finding: Finding, unsafe_fixes: bool) -> bool:
 
 def _repairs(run: Settings, report: Report, decide: Decide) -> list[FileRepair]:
     from leakfix import engine
+    from leakfix.report.diff import changed
 
     with progress("repairing"):
-        repairs = engine.repair(report, decide)
-        changed = [repair for repair in repairs if repair.before.raw != repair.after.raw]
-    return sorted(changed, key=lambda repair: bool(repair.applied))  # first what repaired code will import
+        return changed(engine.repair(report, decide))
 
 
 def _reviewed(run: Settings, report: Report, unsafe_fixes: bool, again: bool) -> Outcome:

@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from leakfix.cli.options import Settings, searching, settings
-from leakfix.cli.terminal import complain, has_colour, progress
+from leakfix.cli.options import Settings, from_stdin, searching, settings
+from leakfix.cli.output import Output, deliver, reporting, settled, written
+from leakfix.cli.terminal import complain, progress
+from leakfix.report.formats import REPAIRING
 
 if TYPE_CHECKING:
     from leakfix.result import Report
 
+_COUNTED = ("text", "json")
+"""Formats that --statistics knows."""
+
 
 @click.command("check")
 @searching
-@click.option(
-    "--output-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to report.",
-)
+@from_stdin
+@reporting
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where something was found.")
 @click.option(
     "--diff-base",
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 @click.option("--reason", metavar="TEXT", help="With --add-suppressions: what these comments say.")
 @click.option("--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
 def command(
-    output_format: str,
+    output_format: tuple[Output, ...],
+    output_file: str | None,
     exit_zero: bool,
     diff_base: str | None,
     statistics: bool,
@@ -50,75 +51,71 @@ def command(
     **options: Any,
 ) -> int:
     """Report leaks in PATHS, by default in the working directory."""
+    outputs = settled(output_format, output_file)
     if reason is not None and not (add_suppressions and reason.strip() and reason.isprintable()):
         raise click.UsageError("--reason goes with --add-suppressions and takes one line of text")
+    if statistics and (len(outputs) > 1 or outputs[0].format not in _COUNTED):
+        raise click.UsageError(f"--statistics goes with one --output-format, {' or '.join(_COUNTED)}")
+    instead = {"--watch": watch, "--add-suppressions": add_suppressions, "--show-settings": show_settings}
+    given = [name for name, is_given in instead.items() if is_given]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)} do not go together")
+    if given and options["stdin_filename"] is not None:
+        raise click.UsageError(f"{given[0]} looks at files, not at what comes from stdin")
     if watch:
-        if add_suppressions or show_settings:
-            raise click.UsageError("--watch only looks: it goes neither with --add-suppressions nor --show-settings")
         return _watched(options)
     if add_suppressions:  # what is written is looked at again, for which no earlier run's answer will do
         options["no_cache"] = True
     run = settings(**options)
     if show_settings:
         return _show_settings(run)
-    report = _checked(run) if diff_base is None else _introduced(run, diff_base)
+    report = checked(run, outputs) if diff_base is None else _introduced(run, outputs, diff_base)
     if report is None:
         return 2
     if add_suppressions:
         from leakfix.cli.allowing import add_suppressions as allowed
 
         return max(allowed(report, (reason or "").strip()), exit_code(run.paths, report, False))
-    if statistics:
-        _print_statistics(report, output_format)
-    else:
-        _print_report(report, output_format)
-    return exit_code(run.paths, report, bool(report.findings or report.missed) and not exit_zero)
+    is_delivered = _deliver_statistics(outputs[0], report) if statistics else deliver(outputs, report)
+    code = exit_code(run.named, report, bool(report.findings or report.missed) and not exit_zero)
+    return code if is_delivered else 2
 
 
-def _checked(run: Settings) -> Report:
-    """What an earlier run found, where that still holds; else what this one finds."""
-    started, kept = time.monotonic(), run.kept()
+def checked(run: Settings, outputs: Sequence[Output]) -> Report:
+    """What an earlier run found, where that still holds and is enough to report; else what this one finds."""
+    started = time.monotonic()
+    kept = None if any(output.format in REPAIRING for output in outputs) else run.kept()
     report = kept.answer() if kept is not None else None
     if report is not None:
-        return replace(report, seconds=time.monotonic() - started)
+        return replace(report, seconds=time.monotonic() - started, rules=lambda: run.registry.codemods)
     registry = run.registry
     from leakfix import engine
 
     with progress("checking"):
-        return engine.check(run.paths, run.config, registry, run.jobs, run.evidence, kept)
+        return engine.check(run.paths, run.config, registry, run.jobs, run.evidence, kept, run.texts)
 
 
-def _introduced(run: Settings, revision: str) -> Report | None:
+def _introduced(run: Settings, outputs: Sequence[Output], revision: str) -> Report | None:
     """What is new since a revision; None where git cannot tell, which is said."""
     from leakfix.cli.since import introduced, opened
     from leakfix.forge.repository import GitFailed
 
     try:
         with opened(revision) as since:
-            return introduced(run, _checked(run), since)
+            return introduced(run, checked(run, outputs), since)
     except GitFailed as error:
         complain("error", f"--diff-base: {error}")
         return None
 
 
-def _print_report(report: Report, output_format: str) -> None:
-    if output_format == "json":
-        from leakfix.report.json import dumped
-
-        sys.stdout.write(dumped(report) + "\n")
-    else:
-        from leakfix.report.text import rendered
-
-        sys.stdout.writelines(rendered(report, has_colour(sys.stdout)))
-
-
-def _print_statistics(report: Report, output_format: str) -> None:
+def _deliver_statistics(output: Output, report: Report) -> bool:
     from leakfix.report.statistics import dumped, rendered
 
-    if output_format == "json":
-        sys.stdout.write(dumped(report.findings) + "\n")
-    else:
-        sys.stdout.writelines(rendered(report.findings))
+    pieces = [dumped(report.findings), "\n"] if output.format == "json" else rendered(report.findings)
+    if output.file is not None:
+        return written(output.file, pieces)
+    sys.stdout.writelines(pieces)
+    return True
 
 
 def _watched(options: dict[str, Any]) -> int:

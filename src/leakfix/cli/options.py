@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +32,13 @@ class Settings:
     config: Config
     jobs: int | None
     evidence: Evidence | None = None
+    texts: Mapping[str, bytes] = field(default_factory=dict)
+    """What counts as the content of some files, whatever the disk says."""
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The paths that have to be on disk."""
+        return tuple(path for path in self.paths if path not in self.texts)
 
     @cached_property
     def registry(self) -> Registry:
@@ -39,12 +47,21 @@ class Settings:
 
     def kept(self) -> Kept | None:
         """What earlier runs of the same question found; None where nothing is to be kept."""
-        if not self.config.cache or self.evidence is not None:
+        if not self.config.cache or self.evidence is not None or self.texts:
             return None
         from leakfix.cache.kept import Kept, key_of
         from leakfix.cache.store import Store
 
         return Kept.of(Store(), key_of(self.paths, repr(self.config)))
+
+
+def from_stdin(command: Command) -> Command:
+    """Add the option of a command that takes one file's text from stdin, for ``settings``."""
+    return click.option(
+        "--stdin-filename",
+        metavar="PATH",
+        help="Take the text of this file from stdin; goes with `-` as the only path.",
+    )(command)
 
 
 def searching(command: Command) -> Command:
@@ -72,8 +89,13 @@ def settings(
     extend_select: tuple[str, ...] | None = None,
     isolated: bool = False,
     force_exclude: bool = False,
+    stdin_filename: str | None = None,
 ) -> Settings:
     """Load configuration, registry and evidence for these options. Raises ConfigError, OSError."""
+    if "-" in paths and stdin_filename is None:
+        raise click.UsageError("`-` needs --stdin-filename: what is read from stdin has to be some file's text")
+    if stdin_filename is not None and paths not in ((), ("-",)):
+        raise click.UsageError("--stdin-filename goes with `-` as the only path")
     if isolated and config_file is not None:
         raise click.UsageError("--isolated reads no configuration, --config reads one")
     config = load(config_file, isolated=isolated).overridden(select, ignore, extend_select)
@@ -82,7 +104,12 @@ def settings(
     if force_exclude:
         config = config.changed(_with_excluded)
     found = _evidence(evidence) if evidence else None
-    return Settings(paths or (".",), config, jobs or config.jobs, found)
+    if stdin_filename is None:
+        return Settings(paths or (".",), config, jobs or config.jobs, found)
+    from leakfix.project.discover import displayed
+
+    path = displayed(stdin_filename)
+    return Settings((path,), config, 1, found, {path: sys.stdin.buffer.read()})
 
 
 def _with_excluded(config: Config) -> Config:

@@ -12,6 +12,7 @@ from leakfix.cli.branch import in_repository, place_in
 from leakfix.cli.options import Settings
 from leakfix.cli.terminal import complain, progress
 from leakfix.config import Config
+from leakfix.finding import Acceptance
 
 if TYPE_CHECKING:
     from leakfix.cli.branch import Place
@@ -42,11 +43,15 @@ def opened(revision: str) -> Iterator[Since]:
 
 
 def introduced(run: Settings, report: Report, since: Since) -> Report:
-    """The report without what was found before. Raises GitFailed where a finding lies outside the repository."""
+    """The report with what was found before among what is accepted.
+
+    Raises GitFailed where a finding lies outside the repository.
+    """
     from leakfix.forge.export import exported
     from leakfix.project.introduced import State
     from leakfix.project.introduced import introduced as new_ones
 
+    report = replace(report, has_baseline=True)
     if not report.findings:
         return report
     place = since.place
@@ -79,7 +84,9 @@ def introduced(run: Settings, report: Report, since: Since) -> Report:
         former,
         {_from(place, path) for path in gone},
     )
-    return replace(report, findings=tuple(left))
+    new = set(map(id, left))
+    old = [replace(finding, accepted=Acceptance.BEFORE) for finding in report.findings if id(finding) not in new]
+    return replace(report, findings=tuple(left), accepted=(*report.accepted, *old))
 
 
 def _bare(config: Config) -> Config:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from leakfix.config.model import (
+    BASELINE,
     CATEGORIES,
     COMMAND_LINE,
     DEFAULT_CATEGORIES,
@@ -26,6 +27,7 @@ from leakfix.config.model import (
 )
 
 __all__ = [
+    "BASELINE",
     "CATEGORIES",
     "COMMAND_LINE",
     "DEFAULT_CATEGORIES",

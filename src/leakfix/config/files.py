@@ -39,6 +39,7 @@ class Nearest:
         self._changes = changes
         self._by_name: dict[str, Config] = {}
         self._by_folder: dict[str, Config] = {}
+        self._looked_into: set[str] = set()
 
     def of(self, folder: str) -> Config:
         """The settings of a folder. Raises ConfigError."""
@@ -51,7 +52,7 @@ class Nearest:
     @property
     def folders(self) -> list[str]:
         """The folders that were looked into, as absolute paths."""
-        return sorted(self._by_folder)
+        return sorted(self._looked_into)
 
     @property
     def files(self) -> list[str]:
@@ -68,6 +69,7 @@ class Nearest:
         passed = []
         while folder not in self._by_folder:
             passed.append(folder)
+            self._looked_into.add(folder)
             above = os.path.dirname(folder)
             layer = _found_in(folder, self._is_above(folder))
             if layer is not None or above == folder:

@@ -10,13 +10,13 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from leakfix import __version__
 from leakfix.finding import Safety
 from leakfix.forge.proposals import Proposal, Repair, severities
 from leakfix.project.display import visible
 from leakfix.report.difference import rows
+from leakfix.report.markdown import code, fenced, plain
 
 LABEL, REBASE, STOP = "leakfix", "leakfix:rebase", "leakfix:stop-updating"
 DASHBOARD = "leakfix:dashboard"
@@ -90,24 +90,24 @@ def _why(why: str) -> Iterator[str]:
 
 def _told(repair: Repair) -> Iterator[str]:
     finding = repair.finding
-    yield f"### {_code(f'{visible(finding.path)}:{finding.line}')} in {_code(visible(finding.function))}"
+    yield f"### {code(f'{visible(finding.path)}:{finding.line}')} in {code(visible(finding.function))}"
     yield ""
-    yield f"{_plain(finding.message)}."
+    yield f"{plain(finding.message)}."
     yield ""
     for step in finding.witness:
-        yield f"1. line {step.line}: {_plain(step.what)}"
+        yield f"1. line {step.line}: {plain(step.what)}"
     yield ""
     if finding.observed is not None and finding.observed.confirms:
-        yield f"Seen at run time, {_plain(str(finding.observed))}:"
+        yield f"Seen at run time, {plain(str(finding.observed))}:"
         yield ""
-        yield from (f"- {_code(visible(line))}" for line in finding.observed.stack[:_STACK])
+        yield from (f"- {code(visible(line))}" for line in finding.observed.stack[:_STACK])
         yield ""
     yield from _difference(repair)
     yield ""
     if finding.fix is not None:
         sure = "safe" if finding.fix.safety is Safety.SAFE else "**please review**"
-        check = f" Check {_plain(finding.fix.check)}." if finding.fix.check else ""
-        yield f"Repair ({sure}): {_plain(finding.fix.title)}.{check}"
+        check = f" Check {plain(finding.fix.check)}." if finding.fix.check else ""
+        yield f"Repair ({sure}): {plain(finding.fix.title)}.{check}"
         yield ""
 
 
@@ -115,11 +115,7 @@ def _difference(repair: Repair) -> Iterator[str]:
     told = []
     for row in rows(repair.before, repair.after):
         told.append(f"@@ line {row.old} @@" if row.sign == "@" else f"{row.sign}{visible(row.text)}")
-    longest = max((len(run) for line in told for run in re.findall(r"`+", line)), default=0)
-    fence = "`" * max(3, longest + 1)
-    yield f"{fence}diff"
-    yield from told
-    yield fence
+    yield fenced("diff", told)
 
 
 def _ending(proposal: Proposal) -> Iterator[str]:
@@ -139,26 +135,13 @@ def _ending(proposal: Proposal) -> Iterator[str]:
     yield f"- Push to the branch: leakfix then leaves it alone. The label `{STOP}` has the same effect."
     yield f"- The label `{REBASE}` has it made anew, whatever was pushed to it."
     yield ""
-    yield f"By hand: {_code(f'leakfix apply --select {proposal.rule}{flag} {visible(paths)}')}"
+    yield f"By hand: {code(f'leakfix apply --select {proposal.rule}{flag} {visible(paths)}')}"
     yield ""
     yield f"leakfix {__version__}"
 
 
 def _wants_review(repair: Repair) -> bool:
     return repair.finding.fix is not None and repair.finding.fix.safety is Safety.REVIEW
-
-
-def _plain(text: str) -> str:
-    """Text that means nothing to Markdown and mentions nobody."""
-    shown = re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", escape(visible(text), quote=False))
-    return shown.replace("@", "&#64;")
-
-
-def _code(text: str) -> str:
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * (longest + 1)
-    space = " " if "`" in text else ""
-    return f"{fence}{space}{text}{space}{fence}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +170,7 @@ def dashboard_of(groups: Sequence[tuple[str, Sequence[Entry]]]) -> str:
 def _entry(entry: Entry) -> str:
     tick = f"[{'x' if entry.ticked else ' '}] <!-- again:{_word(entry.key)} --> " if entry.key else ""
     link = f" ({entry.url})" if entry.url else ""
-    return f"- {tick}{_plain(entry.text)}{link}"
+    return f"- {tick}{plain(entry.text)}{link}"
 
 
 def ticked(body: str) -> set[str]:

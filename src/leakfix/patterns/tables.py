@@ -15,6 +15,7 @@ from leakfix.patterns.view import View
 
 ENOUGH = 2
 _SURE, _HINT = 3, 1
+_MOST_BY_DEFINITION = 2 * _HINT
 _GROWING = frozenset(
     "user account customer client visitor member person people profile contact subscriber patient student employee "
     "author player guest attendee participant speaker voter buyer seller reader follower candidate applicant order "
@@ -67,12 +68,12 @@ def growth(view: View, table: str, conditions: Iterable[tuple[str, ast.expr]], c
     table: the name of the model or table. conditions: what rows must be, as a lookup and a value. columns: what is
     selected of each row, where that is not all.
     """
-    found = _by_name(table)
-    if found < ENOUGH:
-        found += _by_definition(view, table)
-    found -= sum(_narrows(name, value) for name, value in conditions)
     selected = list(columns)
-    return found - (2 * _HINT if len(selected) == 1 and selected[0] in _KEYS else 0)
+    found = _by_name(table) - sum(_narrows(name, value) for name, value in conditions)
+    found -= 2 * _HINT if len(selected) == 1 and selected[0] in _KEYS else 0
+    if ENOUGH - _MOST_BY_DEFINITION <= found < ENOUGH:
+        found += _by_definition(view, table)
+    return found
 
 
 def _by_name(table: str) -> int:

@@ -10,11 +10,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from leakfix.config import Config, ConfigError
-from leakfix.finding import Finding
+from leakfix.finding import Acceptance, Finding
 from leakfix.project.files import create_atomically, read_file, write_atomically
 from leakfix.project.trace import has_one_of
 from leakfix.source import SourceFile
@@ -43,28 +43,26 @@ class Baseline:
     def __contains__(self, fingerprint: str) -> bool:
         return fingerprint in self.entries
 
-    def unaccepted(self, findings: Iterable[Finding], source: SourceFile) -> Iterator[Finding]:
-        """Those of a file's findings that are not in it. They are made as they are asked for, where that can be."""
-        if not self.entries:
-            yield from findings
+    def marked(self, findings: Iterable[Finding], source: SourceFile) -> Iterator[Finding]:
+        """A file's findings, those marked that are in it. They are made as they are asked for, where that can be."""
+        if not self.entries or not self._spare(self.path_of(source.path)):
+            for finding in findings:
+                yield _marked(finding, finding.fingerprint in self.entries)
             return
-        spare = self._spare(self.path_of(source.path))
-        if not spare:
-            yield from (finding for finding in findings if finding.fingerprint not in self.entries)
-            return
-        yield from (finding for finding, accepted in self.matched(list(findings), source) if accepted is None)
+        for finding, name in self.matched(list(findings), source):
+            yield _marked(finding, name is not None)
 
     def matched(self, findings: list[Finding], source: SourceFile) -> Iterator[tuple[Finding, str | None]]:
         """All findings of a file, each with the fingerprint of the entry that stands for it.
 
         Where that is not its own, the function has another name now, or the file that the entry names is gone and the
-        leak stands here, line for line. No entry stands for two findings of a file.
+        leak stands here, line for line. No entry stands for two findings of a file; those a comment accepts need none.
         """
         here = {finding.fingerprint for finding in findings}
         spare = [(name, content) for name, content in self._spare(self.path_of(source.path)) if name not in here]
         for finding in findings:
             accepted = finding.fingerprint if finding.fingerprint in self.entries else None
-            if accepted is None and spare:
+            if accepted is None and spare and not finding.accepted:
                 content = content_of(finding, source)
                 accepted = next((name for name, its in spare if its == content), None)
                 spare = [item for item in spare if item[0] != accepted]
@@ -131,6 +129,11 @@ def by_baseline(config: Config, findings: Iterable[Finding], read: bool = True) 
         baseline = Baseline.of(governing) if read else Baseline(file_of(governing), {})
         found.setdefault(os.path.abspath(baseline.file), (baseline, []))[1].append(finding)
     return [found[file] for file in sorted(found)]
+
+
+def _marked(finding: Finding, is_in_it: bool) -> Finding:
+    """A finding that a comment accepts is accepted by that."""
+    return replace(finding, accepted=Acceptance.BASELINE) if is_in_it and not finding.accepted else finding
 
 
 def _is_there(file: str) -> bool:

@@ -86,6 +86,13 @@ def unusable(paths: Iterable[str]) -> list[Failure]:
     return [(path, reason) for path, reason in checked if reason is not None]
 
 
+def is_left_out(path: str, config: Config) -> bool:
+    """Whether a search of the working directory would leave out a file of this relative path, were it there."""
+    excluded, parts = _exclusion(config), path.split("/")
+    above = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+    return not _NEVER.isdisjoint(parts) or any(map(excluded, above))
+
+
 def displayed(path: str) -> str:
     """A path as outputs show it: relative to the working directory, with ``/``."""
     try:

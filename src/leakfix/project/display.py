@@ -14,6 +14,11 @@ def visible(text: str) -> str:
     return "".join(_escaped(character) for character in text)
 
 
+def encodable(text: str) -> str:
+    """The text as UTF-8 can hold it: a byte that was none becomes an escape, not half a surrogate."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def visible_line(text: str, tab: int = 4) -> str:
     """A source line for display: tabs expanded, the rest as in ``visible``."""
     return visible(text.replace("\t", " " * tab))

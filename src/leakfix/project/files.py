@@ -98,6 +98,14 @@ def create_atomically(path: str, content: bytes) -> None:
     _sync_folder(folder)
 
 
+def replace_atomically(path: str, content: bytes) -> None:
+    """Make a file hold these bytes, whatever it held. Raises OSError, and then it is as it was."""
+    try:
+        create_atomically(path, content)
+    except FileExistsError:
+        write_atomically(path, read_file(path), content)
+
+
 def _give_name(temporary: str, target: str) -> None:
     """Give a whole file its name in one step that fails where the name is taken."""
     try:

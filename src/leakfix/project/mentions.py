@@ -35,15 +35,43 @@ class Mentions:
         self._fact: str | None = None
         self._found: dict[tuple[str, str], list[str]] = {}
 
-    def words_in(self, data: bytes) -> list[str]:
-        """Which of the words that are sought together stand in a file's bytes."""
-        return [word for word, (plain, pattern) in self._together.items() if plain in data and pattern.search(data)]
+    @property
+    def words(self) -> list[bytes]:
+        """The words that are sought together."""
+        return [plain for plain, _ in self._together.values()]
+
+    def words_in(self, data: bytes, words: frozenset[bytes]) -> list[str]:
+        """Which of the words that are sought together stand in a file's bytes by themselves, given those that do."""
+        return [word for word, (plain, pattern) in self._together.items() if plain in words and pattern.search(data)]
 
     def listed(self, root: str, found: Mapping[str, Collection[str]]) -> None:
         """Take over a list of all files of a project with what ``words_in`` said of each."""
         self._files[root] = list(found)
         for word in self._together:
             self._found[root, word] = [path for path, words in found.items() if word in words]
+
+    def renew(self, path: str) -> None:
+        """Look again at a file that is not as it was, or is new, or gone."""
+        root = project_root(path)
+        files = self._files.get(root)
+        if files is None:
+            return
+        try:
+            data = self._read(path)
+        except OSError:
+            data = b""
+        if path not in files:
+            self._files[root] = sorted({*files, path})
+        for (where, word), found in self._found.items():
+            if where == root and _stands(word, data) != (path in found):
+                self._found[where, word] = sorted({*found} ^ {path})
+                self._facts.clear()
+            elif path in found and where == root:
+                self._facts.clear()
+
+    def forget_facts(self) -> None:
+        """Compute facts anew: they leave out the file that asked first, which another one must not."""
+        self._facts.clear()
 
     def once(self, key: str, path: str, compute: Callable[[], Fact]) -> Fact:
         """A fact about the other files of a project, computed when it is first asked for."""
@@ -95,6 +123,10 @@ class Mentions:
             return discover([displayed(root)], self._config).files
         except ConfigError:  # settings of some folder that was not asked for; they govern nothing that was
             return discover([displayed(root)], replace(self._config, nearest=None)).files
+
+
+def _stands(word: str, data: bytes) -> bool:
+    return word.encode() in data and _pattern(word)[1].search(data) is not None
 
 
 def _pattern(word: str) -> _Pattern:

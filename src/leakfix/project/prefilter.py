@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from leakfix.project.imports import Imports, words_of
 from leakfix.resources import ResourceTable
@@ -19,7 +20,10 @@ class _Word:
 
     def __init__(self, word: str) -> None:
         self._plain = word.encode()
-        self._pattern = re.compile(rb"\b" + re.escape(self._plain) + rb"\b")
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[bytes]:
+        return re.compile(rb"\b" + re.escape(self._plain) + rb"\b")
 
     def occurrences(self, data: bytes) -> list[re.Match[bytes]]:
         return list(self._pattern.finditer(data)) if self._plain in data else []
@@ -67,15 +71,15 @@ class Prefilter:
             self._words[root.encode()] = _Words(
                 *([_Word(word) for word in sorted(given)] for given in (words - classes, classes, methods))
             )
-        self._telling = [word.encode() for word in sorted(table.telling_words)]
+        self.telling = frozenset(word.encode() for word in table.telling_words)
 
     def roots(self, imports: Imports) -> frozenset[bytes]:
         """The packages of the tables that a file imports."""
         return imports.roots & self._words.keys()
 
-    def passes(self, data: bytes, imports: Imports, roots: Collection[bytes]) -> bool:
-        """Whether a file that imports these packages can acquire something by itself."""
-        if any(word in data for word in self._telling):
+    def passes(self, data: bytes, imports: Imports, roots: Collection[bytes], words: frozenset[bytes]) -> bool:
+        """Whether a file that imports these packages, and has these words, can acquire something by itself."""
+        if not self.telling.isdisjoint(words):
             return True
         if not roots:
             return False
@@ -108,11 +112,16 @@ class Triggers:
             if shape:
                 self._shapes[rule] = re.compile(shape.encode(), re.MULTILINE) if isinstance(shape, str) else shape
 
-    def of(self, data: bytes, path: str, imports: Imports) -> list[str]:
-        """The rules whose packages or words, and whose shape, a file has."""
+    @property
+    def words(self) -> Collection[bytes]:
+        """The plain words that are sought."""
+        return self._words.keys()
+
+    def of(self, data: bytes, path: str, imports: Imports, words: frozenset[bytes]) -> list[str]:
+        """The rules whose packages or words, and whose shape, a file has. words: which of ``words`` it has."""
         data = data.removeprefix(_BOM)
-        near = {rule: None for package in imports.roots & self._packages.keys() for rule in self._packages[package]}
-        near |= {rule: None for word, rules in self._words.items() if word in data for rule in rules}
+        near = {rule: None for package in self._packages.keys() & imports.roots for rule in self._packages[package]}
+        near |= {rule: None for word in sorted(words & self._words.keys()) for rule in self._words[word]}
         shapes = {self._shapes[rule]: False for rule in near if rule in self._shapes}  # several may ask for the same
         had = {shape for shape in shapes if _has(shape, data, path)}
         return [rule for rule in near if rule not in self._shapes or self._shapes[rule] in had]

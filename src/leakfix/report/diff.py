@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
+from leakfix.finding import Finding, Safety
 from leakfix.project.discover import displayed
-from leakfix.project.files import target_of
+from leakfix.project.display import visible
+from leakfix.project.files import NotWritten, target_of
 from leakfix.source import SourceFile, unified_diff
+
+if TYPE_CHECKING:
+    from leakfix.result import FileRepair, Report
 
 _ESCAPES = {
     7: b"\\a",
@@ -19,6 +26,34 @@ _ESCAPES = {
     34: b'\\"',
     92: b"\\\\",
 }
+
+
+def rendered(report: Report) -> Iterator[str]:
+    """One patch of every safe fix; a file that could not be written is told of between its parts, as git allows."""
+    from leakfix import engine
+
+    accepted = {finding.fingerprint for finding in report.accepted}
+
+    def wanted(finding: Finding, before: SourceFile, after: SourceFile) -> bool:
+        return _is_safe(finding) and finding.fingerprint not in accepted
+
+    for repair in changed(engine.repair(report, wanted)):
+        try:
+            text = patch(repair.path, repair.before, repair.after)
+        except NotWritten as error:
+            yield f"# {visible(repair.path)}: {error.strerror}\n"
+        else:
+            yield text.decode("utf-8", "surrogateescape")
+
+
+def changed(repairs: Iterable[FileRepair]) -> list[FileRepair]:
+    """The files that repairs change; first what repaired code will import."""
+    found = [repair for repair in repairs if repair.before.raw != repair.after.raw]
+    return sorted(found, key=lambda repair: bool(repair.applied))
+
+
+def _is_safe(finding: Finding) -> bool:
+    return finding.fix is not None and finding.fix.safety is Safety.SAFE
 
 
 def patch(path: str, before: SourceFile, after: SourceFile) -> bytes:

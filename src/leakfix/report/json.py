@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from leakfix import __version__
-from leakfix.finding import Finding, Fix, Observed
+from leakfix.finding import Finding, Observed
+from leakfix.project.display import encodable
 
 if TYPE_CHECKING:
     from leakfix.result import Report
@@ -15,9 +17,10 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def dumped(report: Report) -> str:
+def rendered(report: Report) -> Iterator[str]:
     """The report as text."""
-    return json.dumps(document(report), indent=2)
+    yield json.dumps(document(report), indent=2)
+    yield "\n"
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -27,7 +30,7 @@ def document(report: Report) -> dict[str, Any]:
         "schema": SCHEMA,
         "findings": [_finding(finding) for finding in report.findings],
         **({} if report.missed is None else {"missed": [_missed(seen) for seen in report.missed]}),
-        "errors": [{"path": _text(error.path), "message": _text(error.message)} for error in report.errors],
+        "errors": [{"path": encodable(error.path), "message": encodable(error.message)} for error in report.errors],
         "summary": {
             "files": report.files,
             "parsed": report.parsed,
@@ -44,24 +47,24 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "rule": finding.rule,
         "category": str(finding.category),
         "severity": str(finding.severity),
-        "path": _text(finding.path),
+        "path": encodable(finding.path),
         "line": finding.line,
         "column": finding.column,
         "end_line": finding.end_line,
         "end_column": finding.end_column,
-        "function": _text(finding.function),
-        "message": _text(finding.message),
+        "function": encodable(finding.function),
+        "message": encodable(finding.message),
         "resource": finding.resource,
         "held": finding.held,
-        "witness": [{"line": step.line, "what": _text(step.what)} for step in finding.witness],
+        "witness": [{"line": step.line, "what": encodable(step.what)} for step in finding.witness],
         "fingerprint": finding.fingerprint,
         "fix": {
-            "title": _text(f"{fix.title}; check: {fix.check}" if fix.check else fix.title),
+            "title": encodable(f"{fix.title}; check: {fix.check}" if fix.check else fix.title),
             "safety": str(fix.safety),
         }
         if fix
         else None,
-        "refusal": _text(finding.refusal) if finding.refusal else None,
+        "refusal": encodable(finding.refusal) if finding.refusal else None,
         **({"evidence": _observed(finding.observed)} if finding.observed else {}),
     }
 
@@ -70,21 +73,12 @@ def _observed(seen: Observed) -> dict[str, Any]:
     return {
         "acquired": seen.acquired,
         "unreleased": seen.unreleased,
-        "fate": _text(seen.fate),
-        "stack": [_text(line) for line in seen.stack],
-        "tests": [_text(test) for test in seen.tests],
+        "fate": encodable(seen.fate),
+        "stack": [encodable(line) for line in seen.stack],
+        "tests": [encodable(test) for test in seen.tests],
     }
 
 
 def _missed(seen: Seen) -> dict[str, Any]:
-    place = {"path": _text(seen.path), "line": seen.line, "function": _text(seen.function)}
+    place = {"path": encodable(seen.path), "line": seen.line, "function": encodable(seen.function)}
     return {**place, "resource": seen.noun, "acquired": seen.acquired, "unreleased": seen.unreleased, "held": seen.held}
-
-
-def _titled(fix: Fix) -> str:
-    return f"{fix.title}; check: {fix.check}" if fix.check else fix.title
-
-
-def _text(text: str) -> str:
-    """Text every JSON reader takes: a byte that was not UTF-8 becomes an escape, not half a surrogate."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -24,7 +24,7 @@ _HELD = {
 }
 
 
-def rendered(report: Report, colour: bool) -> Iterator[str]:
+def rendered(report: Report, colour: bool = False) -> Iterator[str]:
     """The whole report, piece by piece."""
     for finding in report.findings:
         yield from rendered_finding(finding, report.sources.get(finding.path), colour)
@@ -49,7 +49,7 @@ def rendered_finding(finding: Finding, source: SourceFile | None, colour: bool) 
         yield from drawn
     margin = " " * width
     paint = painter(colour)
-    for label, text in _notes(finding):
+    for label, text in notes(finding):
         yield f"{margin} {paint('=', Style.GUTTER)} {paint(label + ':', Style.STRONG)} {visible(text)}\n"
 
 
@@ -63,12 +63,12 @@ def header(finding: Finding, colour: bool) -> str:
 
 def summary(report: Report) -> str:
     """The last line of a report."""
-    files = f"{_count(report.files, 'file')} in {report.seconds:.1f} s"
+    files = f"{count(report.files, 'file')} in {report.seconds:.1f} s"
     if not report.findings and not report.missed:
         return f"No leaks found: {files}.\n"
     places = len({finding.path for finding in report.findings})
-    found = f"Found {_count(len(report.findings), _noun(report.findings))} in {_count(places, 'file')}"
-    return f"{found} ({_fixable(report.findings)}). Looked at {files}.\n"
+    found = f"Found {count(len(report.findings), noun_for(report.findings))} in {count(places, 'file')}"
+    return f"{found} ({fixable(report.findings)}). Looked at {files}.\n"
 
 
 def fixed_line(finding: Finding, colour: bool) -> str:
@@ -89,7 +89,7 @@ def allowed_line(finding: Finding, colour: bool) -> str:
 def remaining_lines(finding: Finding, colour: bool) -> Iterator[str]:
     """A finding without its excerpt: it was shown before, or the file has changed since."""
     yield header(finding, colour)
-    for label, text in _notes(finding):
+    for label, text in notes(finding):
         if label != "held":
             yield f"  = {label}: {visible(text)}\n"
 
@@ -99,15 +99,16 @@ def repair_summary(fixed: Sequence[Finding], remaining: Sequence[Finding]) -> st
     if not fixed and not remaining:
         return "No leaks found.\n"
     places = len({finding.path for finding in fixed})
-    done = f"Fixed {_count(len(fixed), _noun(fixed))} in {_count(places, 'file')}" if fixed else "Fixed nothing"
+    done = f"Fixed {count(len(fixed), noun_for(fixed))} in {count(places, 'file')}" if fixed else "Fixed nothing"
     return (
-        f"{done}; {_count(len(remaining), _noun(remaining))} left ({_fixable(remaining)}).\n"
+        f"{done}; {count(len(remaining), noun_for(remaining))} left ({fixable(remaining)}).\n"
         if remaining
         else f"{done}.\n"
     )
 
 
-def _notes(finding: Finding) -> Iterator[tuple[str, str]]:
+def notes(finding: Finding) -> Iterator[tuple[str, str]]:
+    """What there is to say of a finding beside its path: a label and a sentence each."""
     if finding.observed is not None:
         yield "run time", str(finding.observed)
     if finding.held is not None:
@@ -121,17 +122,19 @@ def _notes(finding: Finding) -> Iterator[tuple[str, str]]:
             yield "fix (review)", fix.title + (f"; check: {fix.check}" if fix.check else "")
 
 
-def _fixable(findings: Iterable[Finding]) -> str:
-    """``2 with a safe fix, 1 with a fix to review, 3 without``."""
+def fixable(findings: Iterable[Finding]) -> str:
+    """How many have which kind of fix: ``2 with a safe fix, 1 with a fix to review, 3 without``."""
     kinds = {"safe": "with a safe fix", "review": "with a fix to review", "": "without a fix"}
     names = sorted((str(finding.fix.safety) if finding.fix else "") for finding in findings)
     counts = {name: len(list(group)) for name, group in groupby(names)}
     return ", ".join(f"{counts[name]} {text}" for name, text in kinds.items() if name in counts)
 
 
-def _noun(findings: Sequence[Finding]) -> str:
+def noun_for(findings: Sequence[Finding]) -> str:
+    """What to call them all."""
     return "leak" if all(finding.category is Category.LEAK for finding in findings) else "finding"
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """``1 leak``, ``2 leaks``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

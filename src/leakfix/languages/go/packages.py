@@ -123,11 +123,31 @@ class Packages:
         other._packages = {name: package for name, package in self._packages.items() if name != folder}
         return other
 
+    def without(self, paths: Iterable[str], moved: bool) -> Packages:
+        """The same project with some files to be read anew; moved: some came or went."""
+        gone = set(paths)
+        folders = {os.path.dirname(path) for path in gone}
+        other = Packages(self._read, self._replaced)
+        if not moved:
+            other._modules, other._folders = self._modules, self._folders
+        other._kept = {path: file for path, file in self._kept.items() if path not in gone}
+        other._packages = {name: package for name, package in self._packages.items() if name not in folders}
+        return other
+
     def file(self, path: str) -> GoFile | None:
         """A file of the project; None where it cannot be read."""
         package = self.of_folder(os.path.dirname(path))
         found = next((file for file in package.files if file.path == path), None)
-        return found or self._loaded(path)
+        return found or self._beside(package, path)
+
+    def _beside(self, package: Package, path: str) -> GoFile | None:
+        """A file that the folder's listing does not have: a test, or a text that is not on disk yet."""
+        file = self._loaded(path)
+        if file is not None and not path.endswith("_test.go") and not os.path.lexists(path):
+            package.files.append(file)
+            _collect(package, file)
+            package.__dict__.pop("declared", None)
+        return file
 
     def of_folder(self, folder: str) -> Package:
         """The package in a folder."""

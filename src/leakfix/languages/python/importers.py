@@ -25,6 +25,7 @@ class ImportIndex:
     def __init__(self) -> None:
         self._by_module: dict[bytes, list[str]] = {}
         self._by_name: dict[bytes, list[str]] = {}
+        self._added: dict[str, tuple[set[bytes], frozenset[bytes]]] = {}
 
     def add(self, path: str, imports: Imports) -> None:
         """Take in what a file imports."""
@@ -32,6 +33,15 @@ class ImportIndex:
             self._by_module.setdefault(word, []).append(path)
         for word in imports.names:
             self._by_name.setdefault(word, []).append(path)
+        self._added[path] = imports.last_words, imports.names
+
+    def remove(self, path: str) -> None:
+        """Forget what a file imported, if it was added."""
+        modules, names = self._added.pop(path, ((), ()))
+        for word in modules:
+            self._by_module[word].remove(path)
+        for word in names:
+            self._by_name[word].remove(path)
 
     def near(self, exports: Exports) -> list[str]:
         """The paths of files that may import something exported."""

@@ -10,7 +10,7 @@ import re
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 from leakfix.languages.python.modules import Import, Module, read_module
@@ -20,7 +20,7 @@ from leakfix.source import SourceFile, UndecodableSource
 _LAYOUT_FOLDERS = ("", "src", "lib")
 _MAX_ANCESTORS = 10
 _TOP_LEVEL = re.compile(rb"^(?=[A-Za-z_@])(?!(?:else|elif|except|finally)\b)", re.MULTILINE)
-_BYTES_KEPT = 10_000_000
+_BYTES_KEPT = 2_500_000
 
 
 class Unparsable(ValueError):
@@ -105,6 +105,15 @@ class Modules:
         other._kept[module.path] = module
         other._found, other._folders, other._above = self._found, self._folders, self._above
         return other
+
+    def forget(self, paths: Iterable[str], moved: bool) -> None:
+        """Read files anew when they are asked for; moved: some came or went, so that imports may lead elsewhere."""
+        for path in paths:
+            module = self._kept.pop(path, None)
+            self._bytes -= len(module.source.data) if module else 0
+        if moved:
+            self._found.clear()
+            self._folders.clear()
 
     def load(self, path: str) -> Module | None:
         """The module of a path; None where it cannot be read or parsed."""

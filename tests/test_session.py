@@ -1,0 +1,102 @@
+"""A warm session says at every moment what a check of the same texts says."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from leakfix import engine
+from leakfix.config import Config
+from leakfix.registry import Registry
+from leakfix.session import Session
+
+APPS = Path(__file__).parent.parent / "fixtures" / "apps"
+MAKES = "import toydb\n\n\ndef connected():\n    return toydb.connect()\n"
+USES = "from made import connected\n\n\ndef rows():\n    connected().fetchall()\n"
+
+
+def told(path: str, findings: object) -> object:
+    return sorted((f.fingerprint, f.line, f.fix, f.refusal) for f in findings if f.path == path)  # type: ignore[attr-defined]
+
+
+def agree(session: Session, config: Config, registry: Registry) -> None:
+    """Every file of the session has the findings and errors of a check."""
+    report = engine.check(["."], config, registry, jobs=1, texts=session.texts)
+    assert report.files > 1
+    for path in sorted({*report.sources, *(error.path for error in report.errors), *session.texts}):
+        look = session.look(path)
+        assert told(path, look.findings) == told(path, report.findings), path
+        assert list(look.errors) == [error.message for error in report.errors if error.path == path]
+
+
+@pytest.mark.parametrize("app", ["fastapi_orders", "echo_users"])
+def test_edits_at_random(tree: Path, registry: Registry, app: str) -> None:
+    shutil.copytree(APPS / app, tree / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    (tree / "pyproject.toml").write_text("")
+    config = Config()
+    session, chance = Session(config, registry), random.Random(7)
+    paths = sorted(str(p.relative_to(tree)) for p in tree.rglob("*") if p.suffix in (".py", ".go"))
+    agree(session, config, registry)
+    for _ in range(6):
+        path = chance.choice(paths)
+        lines = session.texts.get(path, (tree / path).read_bytes()).splitlines(keepends=True)
+        at = chance.randrange(len(lines) + 1)
+        session.edit(path, b"".join(lines[:at] + lines[at + chance.randrange(3) :]))
+        if chance.random() < 0.3:
+            session.close(chance.choice(paths))
+        agree(session, config, registry)
+
+
+def test_what_other_files_export_is_followed(tree: Path, found: object) -> None:
+    config, registry = found.config, found.registry  # type: ignore[attr-defined]
+    (tree / "made.py").write_text("def nothing():\n    pass\n")
+    (tree / "between.py").write_text("from made import *\n")
+    (tree / "uses.py").write_text(USES.replace("made", "between"))
+    session = Session(config, registry)
+    assert session.look("uses.py").findings == ()
+    session.edit("made.py", MAKES.encode())
+    assert len(session.look("uses.py").findings) == 1
+    session.edit("made.py", MAKES.replace("def ", "def broken(").encode())
+    session.edit("made.py", MAKES.encode())
+    assert len(session.look("uses.py").findings) == 1
+    agree(session, config, registry)
+    session.close("made.py")
+    assert session.look("uses.py").findings == ()
+
+
+def test_files_come_change_and_go(tree: Path, found: object) -> None:
+    config, registry = found.config, found.registry  # type: ignore[attr-defined]
+    (tree / "uses.py").write_text(USES)
+    session = Session(config, registry)
+    assert session.look("uses.py").findings == ()
+    assert not session.refresh()
+    (tree / "made.py").write_text(MAKES)
+    assert session.refresh()
+    assert len(session.look("uses.py").findings) == 1
+    (tree / "made.py").unlink()
+    assert session.refresh()
+    assert session.look("uses.py").findings == ()
+    assert session.look("made.py").source is None
+
+
+def test_a_text_that_is_on_no_disk(tree: Path, found: object) -> None:
+    config, registry = found.config, found.registry  # type: ignore[attr-defined]
+    (tree / "made.py").write_text(MAKES)
+    session = Session(config, registry, ["new.py"])
+    session.edit("new.py", USES.encode())
+    assert len(session.look("new.py").findings) == 1
+    assert session.look("made.py").source is None
+
+
+def test_a_go_file_that_is_on_no_disk(tree: Path, registry: Registry) -> None:
+    text = (APPS / "echo_users" / "store.go").read_bytes()
+    config = Config()
+    (tree / "go.mod").write_text("module example.org/users\n\ngo 1.22\n")
+    report = engine.check(["store.go"], config, registry, jobs=1, texts={"store.go": text})
+    assert report.findings
+    (tree / "store.go").write_bytes(text)
+    written = engine.check(["store.go"], config, registry, jobs=1)
+    assert told("store.go", report.findings) == told("store.go", written.findings)
