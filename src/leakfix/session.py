@@ -122,7 +122,7 @@ class Session:
             return False
         trace.forget()
         if self._paths != (".",):  # what they import may be anywhere
-            self._run, self._known, self._stamps = Run(self.config, self.registry, reading(self._texts)), {}, None
+            self._known, self._stamps = {}, None
             return True
         former, self._stamps = self._stamps, self._listed()
         changed = {
@@ -198,6 +198,7 @@ class Session:
         trace.forget()
         stamps = self._listed()
         files = sorted({*stamps, *(path for path in self._paths if path in self._texts)})
+        self._run = Run(self.config, self.registry, reading(self._texts), files)
         try:
             with Workers(self._run, 1, len(files)) as workers:  # a process with threads is not to be forked
                 indexed = index(workers, self._paths, files)

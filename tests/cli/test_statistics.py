@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Invoke = Callable[..., Any]
 
 
@@ -27,3 +29,17 @@ def test_nothing_to_count(tree: Path, invoke: Invoke) -> None:
     (tree / "a.py").write_text("")
     done = invoke("check", "--statistics")
     assert (done.code, done.out) == (0, "")
+
+
+def test_into_a_file(tree: Path, invoke: Invoke) -> None:
+    (tree / "a.py").write_text("leak()\n")
+    done = invoke("check", "--statistics", "--output-format", "json=counts.json")
+    assert (done.code, done.out) == (1, "")
+    assert [count["rule"] for count in json.loads((tree / "counts.json").read_text())] == ["toy/leak"]
+
+
+@pytest.mark.parametrize("formats", [("sarif",), ("text", "json=counts.json"), ("html=page.html",)])
+def test_other_formats_cannot_hold_them(tree: Path, invoke: Invoke, formats: tuple[str, ...]) -> None:
+    done = invoke("check", "--statistics", *(f"--output-format={name}" for name in formats))
+    assert done.code == 2
+    assert "--statistics goes with one --output-format, text or json" in done.err

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -192,3 +194,60 @@ def test_outside_a_repository(tmp_path_factory: pytest.TempPathFactory, leakfix:
     done = leakfix("check", "--diff-base", "start", str(outside / "a.py"))
     assert done.returncode == 2
     assert b"outside the repository" in done.stderr
+
+
+def _results(leakfix: Program, *options: str) -> list[dict[str, Any]]:
+    done = leakfix("check", "--no-cache", "--output-format", "sarif-all", *options)
+    assert done.returncode in (0, 1), done.stderr
+    results: list[dict[str, Any]] = json.loads(done.stdout)["runs"][0]["results"]
+    return results
+
+
+def test_what_was_there_is_accepted(git: Git, write: Write, leakfix: Program) -> None:
+    write({"a.py": LEAK + MORE, "sub/b.py": LEAK.replace("connect(path)", "connect(path)  # leakfix: allow[leak] so")})
+    states = {
+        result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"]: (
+            result.get("baselineState"),
+            [each["kind"] for each in result.get("suppressions", ())],
+        )
+        for result in _results(leakfix, "--diff-base", "start", "a.py")
+    }
+    assert states == {"rows": ("unchanged", ["external"]), "names": ("new", [])}
+    assert "baselineState" not in _results(leakfix, "a.py")[0]
+
+
+def test_formats_tell_what_is_new_alone(tree: Path, git: Git, write: Write, leakfix: Program) -> None:
+    write({"a.py": LEAK + MORE})
+    names = ("json", "sarif", "github", "gitlab", "junit", "rdjsonl", "markdown", "html")
+    outputs = [f"--output-format={name}=out/{name}" for name in names]
+    (tree / "out").mkdir()
+    done = leakfix("check", "--diff-base", "start", *outputs, "--output-format", "text")
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert b"1 leak in 1 file" in done.stdout
+    texts = {name: (tree / "out" / name).read_text() for name in names}
+    for name, text in texts.items():
+        assert "a.py" in text, name
+        assert "sub/b.py" not in text, name
+    assert len(json.loads(texts["json"])["findings"]) == len(json.loads(texts["gitlab"])) == 1
+    assert len(json.loads(texts["sarif"])["runs"][0]["results"]) == 1
+    assert texts["junit"].count("<failure") == len(texts["rdjsonl"].splitlines()) == 1
+    assert len(re.findall("^::", texts["github"], re.MULTILINE)) == 1
+    assert "there before the changes" in texts["html"]
+
+
+def test_the_diff_repairs_what_is_new_alone(tree: Path, git: Git, write: Write, leakfix: Program) -> None:
+    write({"a.py": LEAK + MORE})
+    done = leakfix("check", "--diff-base", "start", "--output-format", "diff")
+    assert done.returncode == 1
+    (tree / "new.patch").write_bytes(done.stdout)
+    git("apply", "new.patch")
+    once, twice = (tree / "a.py").read_text().split("def names")
+    assert "closing" not in once.partition("def rows")[2]
+    assert "closing(sqlite3.connect(path))" in twice
+
+
+def test_a_text_from_stdin(git: Git, leakfix: Program) -> None:
+    options = ("check", "--diff-base", "start", "--output-format", "json", "--stdin-filename", "a.py", "-")
+    assert json.loads(leakfix(*options, input=LEAK.encode()).stdout)["findings"] == []
+    (new,) = json.loads(leakfix(*options, input=(LEAK + MORE).encode()).stdout)["findings"]
+    assert new["function"] == "names"
