@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from leakfix.codemod import PatternCodemod
@@ -33,7 +34,7 @@ from leakfix.lifetimes.summaries import Summaries
 from leakfix.lifetimes.verdict import Leak, TooManyStates, leaks_of
 from leakfix.patterns.view import Match, View
 from leakfix.project.mentions import Mentions
-from leakfix.project.trace import has_one_of
+from leakfix.project.trace import has_one_of, remembered
 from leakfix.repairs.python.plan import repair
 from leakfix.repairs.python.subject import Refused, Subject
 from leakfix.resources import Resource, ResourceTable
@@ -41,6 +42,9 @@ from leakfix.source import SourceFile, Span
 
 _MOST_SCOPED = 8
 _MOST_CALLERS = 2
+_MOST_SITES = 150
+_MOST_VERIFIED, _FEWEST_REPAIRS = 10_000_000, 4
+"""Bytes of one file that are parsed again to verify its repairs, about ten seconds; and what is verified at least."""
 _ROOT_MARKS = (".git", "pyproject.toml", "leakfix.toml", "setup.py")
 
 
@@ -66,6 +70,8 @@ class Located:
     siblings: tuple[Span, ...]
     acquisitions: int
     """How many the function has."""
+    beside: frozenset[str] = frozenset()
+    """The fingerprints of all leaks of the function."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +101,19 @@ class Analysis:
         self.modules = modules
         self.unanalysed: set[tuple[str, int, str]] = set()
         """Path, line and name of functions that were too large."""
+        self.verified: Counter[str] = Counter()
+        """How many repairs of each file were verified: each takes as long as its file is large."""
         self._last_view: View | None = None
         self.failed: dict[tuple[str, str], str] = {}
         """What codemods raised, by file and rule."""
         self.program = PythonProgram(modules)
         self.summaries = Summaries(self.program, table)
         self.learn(exports)
+
+    def may_verify(self, module: Module) -> bool:
+        """Whether one more repair of a file can be verified in bounded time; it counts as verified then."""
+        self.verified[module.path] += 1
+        return self.verified[module.path] <= max(_FEWEST_REPAIRS, _MOST_VERIFIED // (len(module.source.data) + 1))
 
     def learn(self, exports: Exports) -> None:
         """What files were found to export: calls of these names are worth a look."""
@@ -218,13 +231,16 @@ class Analysis:
     def _leaks_in(self, module: Module, info: FunctionInfo, function: Function | None) -> Iterator[Located]:
         if function is None:
             raise TooManyStates
+        acquired = self.summaries.sites(function)
+        if len(acquired) > _MOST_SITES:
+            raise TooManyStates
         leaks = leaks_of(function, self.summaries)
         if leaks:
-            sites = [(s.resource.id, function.graph.nodes[s.node].span) for s in self.summaries.sites(function)]
-            for leak in _distinct(_without_parts(leaks)):
-                located = self._located(leak, module, info, [(i, s) for i, s in sites if s])
-                if located is not None:
-                    yield located
+            sites = [(s.resource.id, function.graph.nodes[s.node].span) for s in acquired]
+            spans = [(i, s) for i, s in sites if s]
+            found = [self._located(leak, module, info, spans) for leak in _distinct(_without_parts(leaks))]
+            beside = frozenset(located.finding.fingerprint for located in found if located is not None)
+            yield from (replace(located, beside=beside) for located in found if located is not None)
 
     def _located(self, leak: Leak, module: Module, info: FunctionInfo, sites: list[tuple[str, Span]]) -> Located | None:
         rule = self.rules.names.get(leak.resource.id)
@@ -235,7 +251,7 @@ class Analysis:
             return None
         source = module.source
         text = source.text(span)
-        if _is_mocked(info, text) or self._is_owned(module, info, leak.resource, span):
+        if _is_mocked(module, info, text) or self._is_owned(module, info, leak.resource, span):
             return None
         alike = sorted({s for _, s in sites if source.text(s) == text})
         line = source.line_of(span.start)
@@ -436,18 +452,12 @@ def _last_word(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
-def _is_mocked(info: FunctionInfo, acquisition: str) -> bool:
+def _is_mocked(module: Module, info: FunctionInfo, acquisition: str) -> bool:
     """Whether a test replaces what acquires: by a mock in the call, or by ``patch("...connect")`` round it."""
     called = acquisition.partition("(")[0]
     if "mock" in acquisition.lower():
         return True
-    for node in ast.walk(info.node):
-        if isinstance(node, ast.Call) and re.search(r"\bpatch\b", ast.unparse(node.func)):
-            for item in ast.walk(node):
-                if isinstance(item, ast.Constant) and isinstance(item.value, str):
-                    if item.value and item.value.rpartition(".")[2] == called.rpartition(".")[2]:
-                        return True
-    return False
+    return called.rpartition(".")[2] in module.patched_in(info)
 
 
 def _left_on_purpose(info: FunctionInfo, resource: Resource) -> bool:
@@ -496,12 +506,16 @@ def _distinct(leaks: list[Leak]) -> list[Leak]:
 def stable_path(path: str) -> str:
     """A path from the project's root, the same from any working directory."""
     absolute = os.path.abspath(path)
-    folder = os.path.dirname(absolute)
+    root = _root_above(os.path.dirname(absolute))
+    return os.path.relpath(absolute, root).replace(os.sep, "/") if root else os.path.basename(path)
+
+
+@remembered(65536)
+def _root_above(folder: str) -> str | None:
     for _ in range(64):
         if has_one_of(folder, _ROOT_MARKS):
-            return os.path.relpath(absolute, folder).replace(os.sep, "/")
-        above = os.path.dirname(folder)
-        if above == folder:
+            return folder
+        folder, below = os.path.dirname(folder), folder
+        if folder == below:
             break
-        folder = above
-    return os.path.basename(path)
+    return None

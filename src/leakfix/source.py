@@ -7,7 +7,6 @@ to the file's encoding, byte order mark and line ends.
 
 from __future__ import annotations
 
-import difflib
 import io
 import re
 import tokenize
@@ -19,6 +18,10 @@ from itertools import accumulate
 from typing import NamedTuple
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_STRING_PARTS = {
+    tokenize.STRING,
+    *(getattr(tokenize, name) for name in ("FSTRING_MIDDLE", "TSTRING_MIDDLE") if hasattr(tokenize, name)),
+}
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -107,6 +110,18 @@ class SourceFile:
         return [0, *accumulate(map(len, lines))]
 
     @cached_property
+    def string_lines(self) -> frozenset[int]:
+        """Lines of a Python file that begin inside a string: their white space is part of its value."""
+        found: set[int] = set()
+        try:
+            for token in tokenize.tokenize(io.BytesIO(self.data).readline):
+                if token.type in _STRING_PARTS and token.end[0] > token.start[0]:
+                    found.update(range(token.start[0] + 1, token.end[0] + 1))
+        except (tokenize.TokenError, SyntaxError):
+            pass
+        return frozenset(found)
+
+    @cached_property
     def newline(self) -> bytes:
         """The file's own line end: that of its first line."""
         match = _LINE_END.search(self.data)
@@ -162,6 +177,8 @@ def unified_diff(path: str, before: bytes, after: bytes, context: int = 3) -> by
     """A unified diff with plain ``a/`` and ``b/`` headings that ``git apply`` takes; empty when equal."""
     if before == after:
         return b""
+    import difflib
+
     lines = difflib.diff_bytes(
         difflib.unified_diff,
         _split_lines(before),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -20,6 +21,8 @@ from leakfix.resources import Resource
 from leakfix.source import ConflictingEdits, SourceFile, UndecodableSource
 
 _MOST_ACQUISITIONS = 60
+_TOO_MANY = Refusal("the file is too large for so many repairs at once: accept those that are offered and check again")
+_SIMPLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.Return, ast.Raise, ast.Delete, ast.Assert)
 
 
 def verified(analysis: Analysis, located: Located, fix: Fix) -> Fix | Refusal:
@@ -29,18 +32,19 @@ def verified(analysis: Analysis, located: Located, fix: Fix) -> Fix | Refusal:
             f"the function acquires {located.acquisitions} times; a repair is verified against all others only up to "
             f"{_MOST_ACQUISITIONS}: divide the function first"
         )
+    if not analysis.may_verify(located.module):
+        return _TOO_MANY
     module = _edited(analysis, located.module, fix)
     if isinstance(module, Refusal):
         return module
-    lost = _lost_statement(located, module.tree)
+    lost = _lost_statement(located, fix, module)
     if lost:
         return Refusal(f"the repair would change more than it should: {lost}")
-    before = {item.finding.fingerprint for item in analysis.leaks(located.module, located.function.qualname)}
     again = analysis.with_module(module)
     after = {item.finding.fingerprint for item in again.leaks(module, located.function.qualname)}
     if located.finding.fingerprint in after:
         return Refusal("the leak would remain on some path after the repair")
-    if after - before:
+    if after - located.beside:
         return Refusal("the repair would open another leak")
     return fix
 
@@ -98,6 +102,8 @@ def verified_pattern(
     analysis: Analysis, matched: Matched, fix: Fix, patterns: Mapping[str, PatternCodemod]
 ) -> Fix | Refusal:
     """The fix of a pattern, if the edited file passes every check; else the reason as a refusal."""
+    if not analysis.may_verify(matched.module):
+        return _TOO_MANY
     module = _edited(analysis, matched.module, fix)
     if isinstance(module, Refusal):
         return module
@@ -161,22 +167,46 @@ def _first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def _lost_statement(located: Located, after: ast.Module) -> str:
+def _lost_statement(located: Located, fix: Fix, after: Module) -> str:
     """A simple statement that vanished although it is no release, or came although it is none; "" where all is well."""
     resource = located.leak.resource
     span, source = located.finding.span, located.module.source
     line = source.line_of(span.start)
-    old, new = Counter(_simple(located.module.tree, line)), Counter(_simple(after, 0))
+    touched, made = _touched(fix, source, after.source)
+    old, new = Counter(_simple(located.module.tree, line, touched)), Counter(_simple(after.tree, 0, made))
     for text in old - new:
         if not _is_release(text, resource):
             return f"`{text}` would be lost"
     return ""
 
 
-def _simple(tree: ast.Module, skipped_line: int) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr | ast.Assign | ast.AugAssign | ast.Return | ast.Raise | ast.Delete | ast.Assert):
-            if not node.lineno <= skipped_line <= (node.end_lineno or node.lineno):
+def _touched(fix: Fix, before: SourceFile, after: SourceFile) -> tuple[frozenset[int], frozenset[int]]:
+    """The lines an edit changes, before and after: statements on others are what they were."""
+    old, new, shift = set[int](), set[int](), 0
+    for edit in sorted(fix.edits):
+        start = edit.start + shift
+        shift += len(edit.text) - (edit.end - edit.start)
+        old.update(range(before.line_of(edit.start), before.line_of(edit.end) + 1))
+        new.update(range(after.line_of(start), after.line_of(start + len(edit.text)) + 1))
+    return frozenset(old), frozenset(new)
+
+
+def _simple(tree: ast.Module, skipped_line: int, lines: frozenset[int]) -> Iterator[str]:
+    """The simple statements that stand on some of these lines, but for those on one."""
+    wanted = sorted(lines)
+    stack: list[ast.AST] = [tree]
+    while stack:
+        for node in ast.iter_child_nodes(stack.pop()):
+            if not isinstance(node, ast.stmt | ast.excepthandler):
+                if isinstance(node, ast.match_case):
+                    stack.append(node)
+                continue
+            last = node.end_lineno or node.lineno
+            at = bisect_left(wanted, node.lineno)
+            if at == len(wanted) or wanted[at] > last:
+                continue
+            stack.append(node)
+            if isinstance(node, _SIMPLE) and not node.lineno <= skipped_line <= last:
                 yield ast.unparse(node)
 
 

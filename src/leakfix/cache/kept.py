@@ -16,7 +16,7 @@ from leakfix.cache.memory import Memory
 from leakfix.cache.store import Store
 from leakfix.result import Report
 
-_FORMAT = "2"
+_FORMAT = "3"
 
 
 def key_of(paths: Sequence[str], settings: str) -> str:

@@ -72,7 +72,8 @@ class Memory:
                 return None
             if any(_stamp(folder or os.curdir) != stamp for folder, stamp in self.trace.walked.items()):
                 return None
-            if any(_stamp(folder or os.curdir) != stamp for folder, (stamp, _) in self.trace.listings.items()):
+            other = {place for place, (stamp, _) in self.trace.listings.items() if _stamp(place or os.curdir) != stamp}
+            if not all(os.path.isabs(folder) and self._matters_not(folder) for folder in other):
                 if self._names_changed():
                     return None
             if any(started.digest() != self.trace.git[folder] for folder, started in listings):
@@ -127,6 +128,11 @@ class Memory:
                 changed |= set(names or ()) ^ now
                 self.trace.listings[folder] = (settled(status), tuple(sorted(now)))
         return changed
+
+    def _matters_not(self, folder: str) -> bool:
+        """Whether what came or went in a folder above the project is nothing that is looked for there."""
+        names = set(self.trace.listings[folder][1] or ()) ^ listing(folder)
+        return not self._is_asked_for(names)
 
     def _is_asked_for(self, names: Iterable[str]) -> bool:
         """Whether one of these names is one that a project's settings are looked for under."""
@@ -217,12 +223,13 @@ class Memory:
             "git": {folder: content.hex() for folder, content in trace.git.items()},
             "walked": trace.walked,
             "listings": {folder: stamp for folder, (stamp, _) in trace.listings.items()},
+            "above": {folder: names for folder, (_, names) in trace.listings.items() if os.path.isabs(folder)},
+            "asked": sorted(trace.asked),
             "report": self.report,
         }
         later = {
             "found": self.found,
             "listings": {folder: names for folder, (_, names) in trace.listings.items()},
-            "asked": sorted(trace.asked),
             "imports": trace.imports,
             **{name: {key: sorted(found) for key, found in getattr(trace, name).items()} for name in _SETS},
             "facts": self.facts,
@@ -245,6 +252,7 @@ class Memory:
                 parts.append(raw[at : at + length])
                 at += length
             first = json.loads(parts[0])
+            above = {path: names and tuple(names) for path, names in first["above"].items()}
             paths = parts[1].decode("utf-8", "surrogatepass").split("\0") if parts[1] else []
             numbers = array("q")
             numbers.frombytes(parts[2])
@@ -254,7 +262,8 @@ class Memory:
             trace = Trace(
                 files=dict(zip(paths, zip(stamps, contents, strict=True), strict=True)),
                 walked={path: Stamp(*stamp) for path, stamp in first["walked"].items()},
-                listings={path: (Stamp(*stamp), None) for path, stamp in first["listings"].items()},
+                listings={path: (Stamp(*stamp), above.get(path)) for path, stamp in first["listings"].items()},
+                asked=set(first["asked"]),
                 git={folder: bytes.fromhex(text) for folder, text in first["git"].items()},
             )
             return cls(trace, Program.of_values(first["program"]), [], first["report"], _later=parts[4])
@@ -270,7 +279,6 @@ class Memory:
             for folder, names in later["listings"].items():
                 stamp, _ = self.trace.listings[folder]
                 self.trace.listings[folder] = (stamp, names if names is None else tuple(names))
-            self.trace.asked = set(later["asked"])
             self.trace.imports = later["imports"]
             for name in _SETS:
                 setattr(self.trace, name, {key: set(values) for key, values in later[name].items()})

@@ -74,7 +74,7 @@ class Mentions:
         self._facts.clear()
 
     def once(self, key: str, path: str, compute: Callable[[], Fact]) -> Fact:
-        """A fact about the other files of a project, computed when it is first asked for."""
+        """A fact about the files of a project, computed when it is first asked for."""
         place = (project_root(path), key)
         fact = f"fact {key} of {place[0]}"
         if trace.on:
@@ -102,6 +102,8 @@ class Mentions:
                 self._found[root, sought] = files
         if trace.on:
             trace.sought(self._fact or path, root, word, self._found[root, word])
+        if self._fact is not None:  # a fact about the project is the same whichever file asks first
+            return self._found[root, word]
         return [found for found in self._found[root, word] if found != path]
 
     def _seek(self, root: str, words: Mapping[str, _Pattern]) -> dict[str, list[str]]:

@@ -142,6 +142,8 @@ def listing(folder: str) -> frozenset[str]:
     try:
         stamp = Stamp.of(os.stat(folder or os.curdir)) if trace.on else NEVER
         names = os.listdir(folder or os.curdir)
+    except (FileNotFoundError, NotADirectoryError):
+        stamp, names = ABSENT, None
     except (OSError, ValueError):
         stamp, names = NEVER, None
     if trace.on:

@@ -17,6 +17,7 @@ _OLDER_PYTHON = re.compile(
     rb"HTMLParser|__builtin__)\b|(?<![\w.])(?:unicode|xrange|raw_input|unichr)\(|\breload\(sys\)|\.iteritems\(\)",
     re.MULTILINE,
 )
+_PATCH = re.compile(r"\bpatch\b")
 _WORD = re.compile(r"\w+")
 _CALL_OF_CALL = re.compile(rb"\)\s+\(")
 _WITHOUT_CHILDREN = frozenset(
@@ -106,6 +107,8 @@ class Module:
     """What expressions and names of the module were found to mean, by who asked."""
 
     _words: dict[ast.AST, frozenset[str]] = field(default_factory=dict)
+    _all_names: frozenset[str] | None = None
+    _patched: dict[ast.AST, frozenset[str]] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -136,6 +139,39 @@ class Module:
                 words.append("()")
             known = self._words[function.node] = frozenset(words)
         return known
+
+    def patched_in(self, function: FunctionInfo) -> frozenset[str]:
+        """The last words of what a function, or a decorator of it, replaces by ``patch("...")``: a test does."""
+        known = self._patched.get(function.node)
+        if known is None:
+            calls = [node for node in ast.walk(function.node) if isinstance(node, ast.Call)]
+            texts = [
+                item.value
+                for call in calls
+                if _PATCH.search(ast.unparse(call.func))
+                for item in ast.walk(call)
+                if isinstance(item, ast.Constant) and isinstance(item.value, str) and item.value
+            ]
+            known = self._patched[function.node] = frozenset(text.rpartition(".")[2] for text in texts)
+        return known
+
+    @property
+    def all_names(self) -> frozenset[str]:
+        """Every name that is bound or used anywhere in the file."""
+        if self._all_names is None:
+            self._all_names = frozenset(_names_in(self.tree))
+        return self._all_names
+
+
+def _names_in(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.ExceptHandler(name=str() as name):
+                yield name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.alias(name=name, asname=asname):
+                yield asname or name.partition(".")[0]
 
 
 def parameter_parts(node: FunctionNode, name: str) -> tuple[ast.expr | None, ast.expr | None]:

@@ -18,8 +18,8 @@ def imported(module: Module, layout: Layout, package: str, name: str) -> str:
             return bound
     if _bound_at_the_head(module).get(package) == Import(package, None) and len(module.names[package]) == 1:
         return f"{package}.{name}"
-    if name in _all_names(module.tree):
-        if package not in _all_names(module.tree):
+    if name in module.all_names:
+        if package not in module.all_names:
             _add_line(module, layout, f"import {package}", package, plain=True)
             return f"{package}.{name}"
         alias = f"{package}_{name}"
@@ -35,7 +35,7 @@ def imported_module(module: Module, layout: Layout, package: str) -> str:
     for bound, binding in bound_at_the_end(module).items():
         if binding == Import(package, None):
             return bound
-    name = f"{package}_module" if package in _all_names(module.tree) else package
+    name = f"{package}_module" if package in module.all_names else package
     _add_line(module, layout, f"import {package}" + (f" as {name}" if name != package else ""), package, plain=True)
     return name
 
@@ -59,19 +59,6 @@ def _bound_by(nodes: Iterable[ast.Import | ast.ImportFrom]) -> dict[str, Import]
                 found[alias.asname or alias.name] = Import(node.module or "", alias.name, node.level)
             elif alias.asname or "." not in alias.name:
                 found[alias.asname or alias.name] = Import(alias.name, None)
-    return found
-
-
-def _all_names(tree: ast.AST) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        match node:
-            case ast.Name(id=name) | ast.arg(arg=name) | ast.ExceptHandler(name=str() as name):
-                found.add(name)
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                found.add(name)
-            case ast.alias(name=name, asname=asname):
-                found.add(asname or name.partition(".")[0])
     return found
 
 

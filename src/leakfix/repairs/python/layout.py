@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import ast
-import io
-import tokenize
 from functools import cached_property
 
 from leakfix.source import Edit, SourceFile, Span
-
-_STRING_PARTS = {
-    tokenize.STRING,
-    *(getattr(tokenize, name) for name in ("FSTRING_MIDDLE", "TSTRING_MIDDLE") if hasattr(tokenize, name)),
-}
 
 
 class Layout:
@@ -25,18 +18,10 @@ class Layout:
 
     # -- questions --------------------------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def string_lines(self) -> frozenset[int]:
         """Lines that begin inside a string: their white space is part of its value."""
-        found: set[int] = set()
-        text = io.BytesIO(self.source.data)
-        try:
-            for token in tokenize.tokenize(text.readline):
-                if token.type in _STRING_PARTS and token.end[0] > token.start[0]:
-                    found.update(range(token.start[0] + 1, token.end[0] + 1))
-        except (tokenize.TokenError, SyntaxError):
-            pass
-        return frozenset(found)
+        return self.source.string_lines
 
     def span(self, node: ast.expr | ast.stmt) -> Span:
         """Where a node stands."""

@@ -1,0 +1,1 @@
+"""How fast leakfix is beside other tools, on one corpus, in one run."""

@@ -1,0 +1,172 @@
+"""Measure leakfix beside other tools and write down what came of it.
+
+    PYTHONPATH=benchmarks python -m speed [--corpus FOLDER] [--peers FOLDER] [--rounds N] [--output FILE]
+
+The corpus is laid out on first use. Peers are looked for in ``--peers`` (the ``bin`` of an environment) and in PATH;
+those that are not there are left out, and the page says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from speed.corpus import PACKAGES, laid_out, part_of
+from speed.measure import Command, Failed, Taken, measured, once, ratios
+
+ROOT = Path(__file__).parents[2]
+BEGIN, END = "<!-- figures: made by `make bench` -->", "<!-- end of figures -->"
+WORDS = "sqlite3|psycopg|asyncpg|sessionmaker|create_engine|cursor"
+RULES = """rules:
+""" + "".join(
+    f"""- id: rule{number}
+  languages: [python]
+  severity: WARNING
+  message: left open
+  patterns: [{{pattern: "$X = {call}(...)"}}, {{pattern-not-inside: "with ...: ..."}}]
+"""
+    for number, call in enumerate(("sqlite3.connect", "psycopg2.connect", "Session", "pymysql.connect"))
+)
+SUBSET = 200
+
+
+def main() -> int:
+    """Do what the arguments ask for."""
+    parser = argparse.ArgumentParser(description="Measure leakfix beside other tools.")
+    parser.add_argument("--corpus", type=Path, default=ROOT / ".corpus" / "speed")
+    parser.add_argument("--peers", type=Path, help="a folder of programs that is looked at before PATH")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "performance.md")
+    parser.add_argument("--quick", action="store_true", help="leave out the tools that take minutes")
+    options = parser.parse_args()
+    if options.peers is not None:
+        os.environ["PATH"] = f"{options.peers}{os.pathsep}{os.environ['PATH']}"
+    laid_out(options.corpus)
+    with tempfile.TemporaryDirectory() as scratch:
+        lines = list(_figures(options.corpus, Path(scratch), options.rounds, options.quick))
+    text = "\n".join([BEGIN, "", *lines, "", END])
+    if options.output.exists() and BEGIN in (page := options.output.read_text()):
+        before, after = page.partition(BEGIN)[0], page.partition(END)[2]
+        options.output.write_text(before + text + after)
+    print(text)
+    return 0
+
+
+def _figures(corpus: Path, scratch: Path, rounds: int, quick: bool) -> Iterator[str]:
+    leakfix = (sys.executable, "-m", "leakfix", "check", ".", "--exit-zero", "--output-format", "json")
+    cache = {"LEAKFIX_CACHE_DIR": str(scratch / "cache")}
+    yield from _about(corpus)
+    whole = {
+        "leakfix, nothing remembered": Command((*leakfix, "--no-cache"), corpus),
+        "leakfix, one process": Command((*leakfix, "--no-cache", "--jobs", "1"), corpus),
+        "leakfix, nothing changed": Command(leakfix, corpus, environment=cache),
+    }
+    if shutil.which("ruff"):
+        ruff = ("ruff", "check", "--isolated", "--no-cache", "--exit-zero", "--select", "SIM115,B019", ".")
+        whole["ruff, two rules, no cache"] = Command(ruff, corpus)
+    if shutil.which("rg"):
+        whole["rg -l, six words"] = Command(("rg", "-l", "--type", "py", WORDS, "."), corpus)
+    taken = measured(whole, rounds)
+    yield from _table(taken)
+    yield from ("", "| ratio | median | from | to |", "|---|--:|--:|--:|")
+    cold, warm = taken["leakfix, nothing remembered"], taken["leakfix, nothing changed"]
+    for label, one, other in (
+        ("cold, beside ruff's two rules", cold, taken.get("ruff, two rules, no cache")),
+        ("nothing changed, beside `rg -l`", warm, taken.get("rg -l, six words")),
+        ("one process, beside all processors", taken["leakfix, one process"], cold),
+    ):
+        yield _ratio(label, one, other)
+    single = scratch / "single"
+    single.mkdir()
+    (single / "one.py").write_text(
+        "import sqlite3\n\n\ndef f(p):\n    return sqlite3.connect(p).execute('x').fetchone()\n"
+    )
+    starts = measured(
+        {
+            "pass": Command((sys.executable, "-c", "pass"), single),
+            "version": Command((sys.executable, "-m", "leakfix", "--version"), single),
+            "one file": Command((*leakfix, "--no-cache"), single),
+            "one file again": Command(leakfix, single, environment=cache),
+        },
+        rounds * 3,
+    )
+    yield _ratio("`leakfix --version`, beside `python -c pass`", starts["version"], starts["pass"])
+    yield _ratio("check of one small file, beside `python -c pass`", starts["one file"], starts["pass"])
+    yield _ratio("the same once more, unchanged", starts["one file again"], starts["pass"])
+    if not quick:
+        yield from _slow(corpus, scratch, cold)
+
+
+def _slow(corpus: Path, scratch: Path, cold: Taken) -> Iterator[str]:
+    rules = scratch / "rules.yaml"
+    rules.write_text(RULES)
+    part = scratch / "part"
+    part.mkdir()
+    number = part_of(corpus, part, SUBSET)
+    mine = once(Command((sys.executable, "-m", "leakfix", "check", ".", "--exit-zero", "--no-cache"), part))
+    semgrep = ("semgrep", "scan", "--config", str(rules), "--metrics", "off", "--disable-version-check", "--quiet", ".")
+    pylint = ("pylint", "--disable=all", "--enable=R1732", "--score=n", *sorted(file.name for file in part.iterdir()))
+    any_code = tuple(range(64))
+    slow = {
+        "semgrep, four rules, whole corpus": (Command(semgrep, corpus), cold),
+        f"pylint R1732, {number} files": (Command(pylint, part, any_code), mine),
+        f"fixit, {number} files": (Command(("fixit", "lint", "."), part, any_code), mine),
+        f"codemodder, {number} files": (Command(("codemodder", "--dry-run", "."), part, any_code), mine),
+    }
+    yield from ("", "| other tools, once | times as long as leakfix, clock | processors |", "|---|--:|--:|")
+    for label, (command, beside) in slow.items():
+        if shutil.which(command.words[0]) is None:
+            yield f"| {label} | not installed | |"
+            continue
+        try:
+            taken = once(command)
+        except Failed as error:
+            yield f"| {label} | failed: {str(error)[-60:]} | |"
+            continue
+        yield f"| {label} | {taken.median / beside.median:.1f} | {taken.cpu[0] / (sum(beside.cpu) / len(beside.cpu)):.1f} |"
+
+
+def _about(corpus: Path) -> Iterator[str]:
+    files = [file for file in corpus.rglob("*.py") if file.is_file()]
+    size = sum(file.stat().st_size for file in files) / 1e6
+    tools = [f"leakfix {importlib.metadata.version('leakfix')}", f"Python {platform.python_version()}"]
+    for program in ("ruff", "rg", "semgrep"):
+        if shutil.which(program):
+            told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+            tools.append(" ".join(told.split()[:2]) if program != "semgrep" else f"semgrep {told.strip()}")
+    yield f"{len(files):,} files, {size:.0f} MB: {', '.join(PACKAGES)}."
+    yield ""
+    yield f"{', '.join(tools)}; {os.cpu_count()} processors, {platform.system()} {platform.machine()}."
+    yield ""
+
+
+def _table(taken: dict[str, Taken]) -> Iterator[str]:
+    yield from (
+        "| whole corpus | seconds, median | from | to | processor seconds | largest process |",
+        "|---|--:|--:|--:|--:|--:|",
+    )
+    for name, each in taken.items():
+        cpu = sum(each.cpu) / len(each.cpu)
+        yield (
+            f"| {name} | {each.median:.2f} | {min(each.wall):.2f} | {max(each.wall):.2f} | {cpu:.2f} | "
+            f"{each.peak / 1e6:.0f} MB |"
+        )
+
+
+def _ratio(label: str, one: Taken, other: Taken | None) -> str:
+    if other is None:
+        return f"| {label} | not installed | | |"
+    median, least, most = ratios(one.wall, other.wall)
+    return f"| {label} | {median:.2f} | {least:.2f} | {most:.2f} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
