@@ -30,6 +30,7 @@ test: $(READY)
 
 docs: $(READY)
 	$(BIN)/python scripts/readme.py
+	$(BIN)/python scripts/configuration.py
 
 # Leaky services on a PostgreSQL of their own, under load, before and after their repair; writes docs/proof.md.
 PROVE_READY := $(VENV)/.ready-prove

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from leakfix import engine
-from leakfix.config import Config
+from leakfix.config import Config, ConfigError, load
 from leakfix.registry import Registry
 from leakfix.session import Session
 
@@ -100,3 +100,50 @@ def test_a_go_file_that_is_on_no_disk(tree: Path, registry: Registry) -> None:
     (tree / "store.go").write_bytes(text)
     written = engine.check(["store.go"], config, registry, jobs=1)
     assert told("store.go", report.findings) == told("store.go", written.findings)
+
+
+INHOUSE = """[[resource]]
+id = "inhouse/connection"
+noun = "connection"
+acquire = ["inhouse.take"]
+release = ["put_back"]
+"""
+TAKES = "import inhouse\n\n\ndef rows():\n    one = inhouse.take()\n    one.work()\n    return 1\n"
+
+
+def test_settings_of_every_folder_count(tree: Path) -> None:
+    (tree / "pyproject.toml").write_text("")
+    files = {"a.py": USES, "made.py": MAKES.replace("toydb", "sqlite3"), "sub/a.py": TAKES, "quiet/a.py": TAKES}
+    files |= {"sub/leakfix.toml": INHOUSE, "quiet/leakfix.toml": 'ignore = ["all"]\n' + INHOUSE}
+    for name, text in files.items():
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text(text)
+    config = load()
+    session = Session(config, Registry.load(config))
+    session.check_settings()
+    assert [finding.rule for finding in session.look("sub/a.py").findings] == ["inhouse/connection"]
+    assert session.look("quiet/a.py").findings == ()
+    assert [finding.rule for finding in session.look("a.py").findings] == ["sqlite3/unclosed-connection"]
+    session.edit("sub/a.py", TAKES.replace("one.work()", "one.put_back()").encode())
+    assert session.look("sub/a.py").findings == ()
+    (tree / "sub" / "b.py").write_text(TAKES)
+    assert session.refresh()
+    assert len(session.look("sub/b.py").findings) == 1
+    agree(session, config, session.registry)
+
+
+def test_settings_that_cannot_be_used_are_told(tree: Path) -> None:
+    (tree / "a.py").write_text(USES)
+    (tree / "sub").mkdir()
+    (tree / "sub" / "a.py").write_text(USES)
+    (tree / "sub" / "leakfix.toml").write_text('baseline = "known.json"')
+    (tree / "sub" / "known.json").write_text("nothing")
+    config = load()
+    session = Session(config, Registry.load(config))
+    with pytest.raises(ConfigError, match="not a baseline"):
+        session.check_settings()
+    (tree / "sub" / "leakfix.toml").write_text('ignore = ["no/such-rule"]')
+    config = load()
+    session = Session(config, Registry.load(config))
+    with pytest.raises(ConfigError, match="there is no rule 'no/such-rule'"):
+        session.check_settings()

@@ -52,11 +52,11 @@ _ROOT_MARKS = (".git", "pyproject.toml", "leakfix.toml", "setup.py")
 class Rules:
     """Which rule, of which category, reports a resource; only selected ones are there.
 
-    wishes: what repairs may or should do beyond the least.
+    wishes: what the repairs of a rule may or should do beyond the least.
     """
 
     names: Mapping[str, tuple[str, Category]]
-    wishes: Wishes = NO_WISHES
+    wishes: Callable[[str], Wishes] = lambda rule: NO_WISHES
 
 
 @dataclass(frozen=True)
@@ -293,9 +293,9 @@ class Analysis:
 
     def matches(self, module: Module, patterns: Mapping[str, PatternCodemod]) -> Iterator[Matched]:
         """What some patterns report of a file."""
-        view = self._view(module)
         for rule, codemod in patterns.items():
             try:
+                view = self._view(module, self.rules.wishes(rule))
                 for match in codemod.find(view):
                     yield self._matched(view, rule, codemod, match)
             except RecursionError:
@@ -303,10 +303,11 @@ class Analysis:
             except Exception as error:  # a codemod may be anybody's; one that fails must not take the others along
                 self.failed[module.path, rule] = f"{type(error).__name__}: {error}"
 
-    def _view(self, module: Module) -> View:
-        """One view of a file for all who ask one after the other."""
-        if self._last_view is None or self._last_view.module is not module:
-            self._last_view = View(
+    def _view(self, module: Module, wishes: Wishes) -> View:
+        """One view of a file for all who ask one after the other and have the same wishes."""
+        view = self._last_view
+        if view is None or view.module is not module or view.wishes != wishes:
+            view = self._last_view = View(
                 module,
                 self.program.names,
                 self._others,
@@ -314,9 +315,9 @@ class Analysis:
                 self._acquired,
                 self.summaries.fresh,
                 self._scoped,
-                self.rules.wishes,
+                wishes,
             )
-        return self._last_view
+        return view
 
     def _matched(self, view: View, rule: str, codemod: PatternCodemod, match: Match) -> Matched:
         source, node = view.module.source, match.node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -138,7 +138,7 @@ class GoAnalysis:
         """A file as codemods see it."""
         package = self.packages.of_folder(file.folder)
         lowered = partial(self._lowered, file)
-        return GoView(file, package, self.program.resolver, self.table, lowered, self.rules.wishes)
+        return GoView(file, package, self.program.resolver, self.table, lowered)
 
     def _lowered(self, file: GoFile) -> list[tuple[GoFunction, Function]]:
         functions: list[tuple[GoFunction, Function]] = []
@@ -159,6 +159,8 @@ class GoAnalysis:
             return
         view = self.view(file)
         for rule, codemod in wanted.items():
+            wishes = self.rules.wishes(rule)
+            view = view if view.wishes == wishes else replace(view, wishes=wishes)
             try:
                 yield from _matches_of(file, rule, codemod, view)
             except RecursionError:

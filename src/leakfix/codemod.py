@@ -61,6 +61,7 @@ class PatternCodemod:
     requires: libraries that its repairs may bring into the project.
     refines: says of leaks that are found anyway how they are best repaired in some setting: a place counts only where
         a leak is reported, and where the repair holds it is reported instead.
+    options: keys of the settings its repairs look at, beside ``allow-dependencies`` where it has ``requires``.
     """
 
     find: Callable[[View], Iterator[Match]]
@@ -73,6 +74,7 @@ class PatternCodemod:
     asks: tuple[str, ...] = ()
     refines: bool = False
     requires: tuple[Requirement, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class GoPatternCodemod:
     find: yields the places of one file.
     shape: a regular expression that must be found in the file's bytes.
     requires: libraries that its repairs may bring into the project.
+    options: keys of the settings its repairs look at, beside ``allow-dependencies`` where it has ``requires``.
     """
 
     find: Callable[[GoView], Iterator[GoMatch]]
@@ -90,3 +93,4 @@ class GoPatternCodemod:
     shape: str
     category: Category = Category.LEAK
     requires: tuple[Requirement, ...] = ()
+    options: tuple[str, ...] = ()

@@ -33,10 +33,11 @@ class Safety(StrEnum):
 
 
 class Acceptance(StrEnum):
-    """What of the project lets a finding be: a comment beside it, or an entry of its baseline."""
+    """What lets a finding be: a comment beside it, an entry of the baseline, or that it is older than the changes."""
 
     COMMENT = "comment"
     BASELINE = "baseline"
+    BEFORE = "before"
 
 
 @dataclass(frozen=True, slots=True)

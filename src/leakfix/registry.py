@@ -19,9 +19,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from leakfix.codemod import GoPatternCodemod, LeakCodemod, PatternCodemod
 from leakfix.config import Config, ConfigError
+from leakfix.plugins import packages as _plugin_packages
 from leakfix.resources import BadRow, ResourceTable, table_from
-
-GROUP = "leakfix.codemods"
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,14 @@ class Codemod:
     go_pattern: GoPatternCodemod | None = None
     file: str | None = None
     """Where it is written: its module, or the configuration with its row."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The keys its repairs look at, which may be set for it alone."""
+        item = self.pattern or self.go_pattern
+        if item is None:
+            return ()
+        return (*(("allow-dependencies",) if item.requires else ()), *item.options)
 
     def section(self, heading: str) -> str:
         """What the docstring says under one of its headings; empty where it has none such."""
@@ -66,7 +73,13 @@ class Registry:
         for row in table.resources:
             _name_resource(found, row.id, row.noun)
         registry = cls(dict(sorted(found.codemods.items())), table, tuple(found.broken))
-        return registry._with_names_checked(config)
+        try:
+            registry.require_known(config)
+        except ConfigError as error:
+            if not registry.broken:
+                raise
+            return cls(registry.codemods, table, (*registry.broken, str(error)))
+        return registry
 
     def rule_for(self, resource: str) -> str:
         """The rule that reports a resource."""
@@ -87,15 +100,10 @@ class Registry:
         patterns = (pattern for item in self.codemods.values() for pattern in (item.pattern, item.go_pattern))
         return frozenset(each.name for pattern in patterns if pattern is not None for each in pattern.requires)
 
-    def _with_names_checked(self, config: Config) -> Registry:
-        try:
-            config.check_names(self.codemods)
-            config.check_dependencies(self.dependencies)
-        except ConfigError as error:
-            if not self.broken:  # else the rule may be one of those that could not be loaded
-                raise
-            return Registry(self.codemods, self.table, (*self.broken, str(error)))
-        return self
+    def require_known(self, config: Config) -> None:
+        """Raise ConfigError where settings name a rule, an option or a library that is not there."""
+        config.check_names(self.codemods)
+        config.check_options(self.dependencies, {name: item.options for name, item in self.codemods.items()})
 
 
 @dataclass
@@ -105,12 +113,6 @@ class _Found:
     resources: set[str] = field(default_factory=set)
     claimed: set[str] = field(default_factory=set)
     broken: list[str] = field(default_factory=list)
-
-
-def _plugin_packages() -> list[str]:
-    from importlib.metadata import entry_points
-
-    return sorted({point.module for point in entry_points(group=GROUP)})
 
 
 def _collect_package(found: _Found, name: str) -> None:

@@ -70,8 +70,8 @@ class Report:
     sources: every file with findings as it was read.
     kept: what was parsed and concluded, for ``engine.repair``; None where an earlier run had the answer.
     missed: what a run showed to leak and the analysis did not; None where no evidence was given.
-    accepted: what the project's comments and its baseline leave out of the findings.
-    has_baseline: whether the project accepted findings once, so that those reported came since.
+    accepted: what is left out of the findings: by comments, by the baseline, as older than the changes asked about.
+    has_baseline: whether the findings are those that came since something: a baseline, or a commit.
     rules: loads what is known of every rule, by name.
     """
 

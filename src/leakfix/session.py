@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from leakfix.cache.facts import Indexed
 from leakfix.config import Config
@@ -40,9 +41,20 @@ class Look:
 
 
 class Session:
-    """A warm analysis of what lies below some paths: a whole folder (``.``), or single files and what they import."""
+    """A warm analysis of what lies below some paths: a whole folder (``.``), or single files and what they import.
 
-    def __init__(self, config: Config, registry: Registry, paths: Sequence[str] = (".",)) -> None:
+    Files whose settings tell of other in-house resources are analysed by a session of their own, which this one asks.
+    What looks at files raises ConfigError where the settings of some file cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        registry: Registry,
+        paths: Sequence[str] = (".",),
+        rows: tuple[tuple[Mapping[str, Any], ...], ...] | None = None,
+    ) -> None:
+        """rows: what the registry knows of in-house resources; None for what these settings tell."""
         self.config = config
         self.registry = registry
         self._paths = tuple(paths)
@@ -57,9 +69,31 @@ class Session:
         self._changes = 0
         self._indexed_at: dict[str, int] = {}
         """After how many changes of other files a file was indexed."""
+        self._rows = config.rows if rows is None else rows
+        self._others: list[Session] = []
+
+    def _of(self, path: str) -> Session:
+        """The session for a file: the one that knows the resources its settings tell of."""
+        governing = self.config.governing(path)
+        for session in (self, *self._others):
+            if session._rows == governing.rows:
+                session.registry.require_known(governing)
+                return session
+        other = Session(self.config, Registry.load(governing), self._paths, governing.rows)
+        for each, text in self._texts.items():
+            other.edit(each, text)
+        self._others.append(other)
+        return other
+
+    def check_settings(self) -> None:
+        """Raise ConfigError where the settings of some file, or its baseline, cannot be used."""
+        for path in self._listed():
+            self._of(path)._run.chosen(path)
 
     def edit(self, path: str, text: bytes) -> None:
         """Let a text count instead of what is on disk."""
+        for other in self._others:
+            other.edit(path, text)
         if self._texts.get(path) != text:
             self._moved |= path not in self._texts and path not in (self._stamps or {})
             self._texts[path] = text
@@ -67,6 +101,8 @@ class Session:
 
     def close(self, path: str) -> None:
         """Let a file count again as it is on disk."""
+        for other in self._others:
+            other.close(path)
         if self._texts.pop(path, None) is not None:
             if path not in (self._stamps or {}):
                 self._moved = True
@@ -80,11 +116,13 @@ class Session:
 
     def refresh(self) -> bool:
         """Look at the disk for files that came, went or changed; whether there are any."""
+        for other in self._others:
+            other.refresh()
         if self._stamps is None:
             return False
         trace.forget()
         if self._paths != (".",):  # what they import may be anywhere
-            self._run, self._known, self._stamps = Run(self.config, self.registry, reading(self._texts)), {}, None
+            self._known, self._stamps = {}, None
             return True
         former, self._stamps = self._stamps, self._listed()
         changed = {
@@ -107,6 +145,9 @@ class Session:
 
     def look(self, path: str) -> Look:
         """The findings of one file as it is now, each with its repair or the reason why there is none."""
+        session = self._of(path)
+        if session is not self:
+            return session.look(path)
         if not self.includes(path):
             return Look(None)
         self._catch_up(path)
@@ -121,6 +162,9 @@ class Session:
 
     def repaired(self, path: str, decide: Decide) -> FileRepair | None:
         """One file before and after the repairs that are accepted; None where it cannot be read."""
+        session = self._of(path)
+        if session is not self:
+            return session.repaired(path, decide)
         if not self.includes(path):
             return None
         self._catch_up(path)
@@ -154,6 +198,7 @@ class Session:
         trace.forget()
         stamps = self._listed()
         files = sorted({*stamps, *(path for path in self._paths if path in self._texts)})
+        self._run = Run(self.config, self.registry, reading(self._texts), files)
         try:
             with Workers(self._run, 1, len(files)) as workers:  # a process with threads is not to be forked
                 indexed = index(workers, self._paths, files)

@@ -67,3 +67,10 @@ def test_what_makes_no_sense_is_refused(tree: Path, leakfix: Program, arguments:
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"--stdin-filename" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--add-suppressions", "--show-settings", "--watch"])
+def test_what_looks_at_files_takes_no_text(tree: Path, leakfix: Program, option: str) -> None:
+    done = leakfix("check", option, "--stdin-filename", "a.py", "-", input=LEAK)
+    assert done.returncode == 2
+    assert f"{option} looks at files".encode() in done.stderr

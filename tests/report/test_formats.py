@@ -125,7 +125,7 @@ def test_what_is_accepted_is_suppressed_in_the_whole_log_alone(tree: Path, regis
 
     orders = next(found for found in leaky.findings if found.path == "app/orders.py")
     config = Config(root=str(tree))
-    Baseline.of(config).with_findings([orders]).write()
+    Baseline.of(config).with_findings([orders], leaky.sources).write()
     report = engine.check(["."], config, registry, jobs=1)
     assert orders.fingerprint not in {found.fingerprint for found in report.findings}
     (run,) = checked_sarif(text_of("sarif-all", report))["runs"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from leakfix.config import Config, ConfigError
 from leakfix.engine import Report, repair
-from leakfix.project.baseline import NAME, Baseline
 from leakfix.review import files
 from leakfix.review.decisions import Answer, Item, NotPossible, Review
 from leakfix.review.journal import InUse, Journal
@@ -180,7 +180,7 @@ def test_writing_leaves_files_alone_that_changed_meanwhile(review: Review, proje
     orders.write_text("x = 1\n" + orders.read_text())
     (changed,) = files.stale(review)
     assert changed.path == "shop/orders.py"
-    written = files.write(review, Baseline(str(project / NAME), {}))
+    written = files.write(review, Config(root=str(project)))
     assert [path for path, _ in written.refused] == ["shop/orders.py"]
     assert [finding.function for finding in written.fixed] == ["<module>"]
     review.refresh(changed)
@@ -188,20 +188,19 @@ def test_writing_leaves_files_alone_that_changed_meanwhile(review: Review, proje
     assert not list(files.stale(review))
     assert [item.finding.function for item in review.items] == ["count", "names", "forget", "<module>", "shown"]
     review.answer(_item(review, "count"), Answer.ACCEPT)
-    assert not files.write(review, Baseline(str(project / NAME), {})).refused
+    assert not files.write(review, Config(root=str(project))).refused
     assert "x = 1\n" in orders.read_text()
 
 
 def test_a_baseline_is_written_and_kept_out_of_later_checks(review: Review, report: Report, project: Path) -> None:
     from leakfix import engine
-    from leakfix.config import Config, ConfigError
 
     config = Config(root=str(project))
     review.answer(_item(review, "forget"), Answer.BASELINE)
-    written = files.write(review, Baseline.of(config))
+    written = files.write(review, config)
     assert [finding.function for finding in written.baselined] == ["forget"]
     later = engine.check(["."], config, report.run.registry, jobs=1)
     assert [finding.function for finding in later.findings] == ["count", "names", "<module>", "shown"]
-    (project / NAME).write_text("{}")
+    (project / ".leakfix-baseline.json").write_text("{}")
     with pytest.raises(ConfigError, match="not a baseline"):
         engine.check(["."], config, report.run.registry, jobs=1)

@@ -115,7 +115,7 @@ def test_actions_are_about_the_findings_in_the_range(tree: Path, editing: Any) -
         (
             "a.go",
             GO_LEAK,
-            '\trows, err := db.Query("SELECT name FROM users")  // leakfix: allow[database_sql/unclosed-rows]',
+            '\trows, err := db.Query("SELECT name FROM users") // leakfix: allow[database_sql/unclosed-rows]',
         ),
     ],
 )

@@ -223,6 +223,56 @@ def test_the_configuration_is_read_again_when_it_changes(tree: Path, editing: An
     run(work)
 
 
+def test_settings_of_every_folder_count(tree: Path, editing: Any) -> None:
+    (tree / "sub").mkdir()
+    for name in ("a.py", "sub/a.py"):
+        (tree / name).write_text(LEAK)
+
+    async def work() -> None:
+        async with editing(capabilities(pull=True)) as editor:
+            outer, inner = editor.open("a.py"), editor.open("sub/a.py")
+            assert len(await editor.found(outer)) == len(await editor.found(inner)) == 1
+            (tree / "sub" / "leakfix.toml").write_text('ignore = ["psycopg2/*"]')
+            editor.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([]))
+            assert (len(await editor.found(outer)), len(await editor.found(inner))) == (1, 0)
+            (tree / "sub" / "leakfix.toml").write_text("selct = 1")
+            editor.save(inner)
+            assert (len(await editor.found(outer)), len(await editor.found(inner))) == (1, 0)
+            (message,) = editor.client.messages
+            assert "sub/leakfix.toml" in message.message
+            assert "the former configuration is used until then" in message.message
+            (tree / "sub" / "leakfix.toml").write_text("")
+            editor.save(inner)
+            assert len(await editor.found(inner)) == 1
+            (tree / "new").mkdir()
+            (tree / "new" / "leakfix.toml").write_text("selct = 2")
+            (tree / "new" / "a.py").write_text(LEAK)
+            editor.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([]))
+            assert len(await editor.found(outer)) == 1
+            assert "new/leakfix.toml" in editor.client.messages[-1].message
+
+    run(work)
+
+
+def test_settings_that_were_wrong_from_the_start(tree: Path, editing: Any) -> None:
+    (tree / "sub").mkdir()
+    (tree / "sub" / "leakfix.toml").write_text("selct = 1")
+    for name in ("a.py", "sub/a.py"):
+        (tree / name).write_text(LEAK)
+
+    async def work() -> None:
+        async with editing(capabilities(pull=True)) as editor:
+            outer = editor.open("a.py")
+            assert await editor.found(outer) == []
+            (message,) = editor.client.messages
+            assert "did you mean 'select'?; nothing is used until then" in message.message
+            (tree / "sub" / "leakfix.toml").unlink()
+            editor.save(outer)
+            assert len(await editor.found(outer)) == 1
+
+    run(work)
+
+
 def test_the_client_may_set_rules(tree: Path, editing: Any) -> None:
     (tree / "a.py").write_text(LEAK)
 

@@ -171,3 +171,20 @@ def test_rules_and_explain(tree: Path) -> None:
         assert "did you mean 'select'?" in wrong.content[0].text
 
     talk(tree, work)
+
+
+def test_settings_of_every_folder_count(tree: Path) -> None:
+    for name in ("a.py", "sub/a.py"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text(LEAK)
+    (tree / "sub" / "leakfix.toml").write_text('ignore = ["psycopg2/*"]')
+
+    async def work(client: Client) -> None:
+        found = (await client.call_tool("check", {})).structured_content["findings"]
+        assert {finding["path"] for finding in found} == {"a.py"}
+        (tree / "sub" / "leakfix.toml").write_text("selct = 1")
+        wrong = await client.call_tool("check", {})
+        assert wrong.is_error
+        assert "sub/leakfix.toml" in wrong.content[0].text
+
+    talk(tree, work)

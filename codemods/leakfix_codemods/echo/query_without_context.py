@@ -169,4 +169,5 @@ CODEMOD = GoPatternCodemod(
     repairs="QueryContext(c.Request().Context(), ...)",
     shape=r"labstack/echo/v[45]\"",
     category=Category.ADVICE,
+    options=("request-timeout",),
 )

@@ -18,8 +18,8 @@ from leakfix.config import ConfigError
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 COMMANDS = (
-    *("check", "report", "apply", "review", "branch", "pr", "bot", "fleet"),
-    *("run", "prove", "watch", "instrument", "rules", "explain", "new"),
+    *("check", "report", "apply", "review", "baseline", "branch", "pr", "bot", "fleet"),
+    *("run", "prove", "watch", "instrument", "rules", "explain", "config", "completion", "new"),
     *("server", "mcp"),
 )
 
@@ -62,7 +62,11 @@ def run(arguments: Sequence[str]) -> int:
 
 def _invoke(arguments: Sequence[str]) -> int:
     try:
-        with main.make_context("leakfix", list(arguments)) as context:
+        if instruction := os.environ.get("_LEAKFIX_COMPLETE"):
+            from leakfix.cli.completion import answer
+
+            return answer(main, instruction)
+        with main.make_context("leakfix", list(arguments), obj=tuple(arguments)) as context:
             result: Any = main.invoke(context)
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as done:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -53,8 +52,8 @@ def commit_to(name: str, base: str, unsafe_fixes: bool, split: bool, force: bool
         with contextlib.closing(repository):
             commit = repository.commit_of(base)
             branches.require_usable(repository, name)
-            place = _place(repository)
-            named = [_in_repository(path, place) for path in options["paths"]] or [place.prefix]
+            place = place_in(repository)
+            named = [in_repository(path, place) for path in options["paths"]] or [place.prefix]
             with progress("reading the commit"), exported(repository, commit, named) as folder:
                 inside = os.path.join(folder, place.prefix)
                 os.makedirs(inside, exist_ok=True)
@@ -84,7 +83,7 @@ class Place:
     prefix: str
 
 
-def _place(repository: Repository) -> Place:
+def place_in(repository: Repository) -> Place:
     from leakfix.forge.repository import GitFailed
 
     here = os.path.realpath(os.getcwd())
@@ -96,7 +95,7 @@ def _place(repository: Repository) -> Place:
     return place
 
 
-def _in_repository(path: str, place: Place) -> str:
+def in_repository(path: str, place: Place) -> str:
     """A path of the command line, from the top of the repository. Raises GitFailed."""
     from leakfix.forge.repository import GitFailed
 
@@ -116,12 +115,17 @@ def _settings(options: Mapping[str, Any], named: Sequence[str], place: Place, fo
         run = settings(**{**options, "paths": paths, "config_file": file})
         root = os.path.normpath(os.path.join(folder, _relative(os.path.dirname(os.path.realpath(file)), place.top)))
         return replace(run, config=replace(run.config, root=root))
+    if not options["isolated"]:
+        _end_search_for_settings(folder)
+    return settings(**{**options, "paths": paths})
+
+
+def _end_search_for_settings(folder: str) -> None:
+    """A commit without settings has the default ones, not those of a folder above the temporary files."""
     found = load().file
     if found is not None and not is_under(os.path.realpath(found), folder):
-        with tempfile.NamedTemporaryFile(prefix="leakfix-", suffix=".toml") as empty:
-            run = settings(**{**options, "paths": paths, "config_file": empty.name})
-        return replace(run, config=replace(run.config, root=".", file=None))
-    return settings(**{**options, "paths": paths})
+        with open(os.path.join(folder, "leakfix.toml"), "x", encoding="ascii"):
+            pass
 
 
 def _relative(path: str, top: str) -> str:

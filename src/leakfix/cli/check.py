@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from leakfix.cli.options import Settings, from_stdin, searching, settings
-from leakfix.cli.output import Output, deliver, reporting, settled
+from leakfix.cli.output import Output, deliver, reporting, settled, written
 from leakfix.cli.terminal import complain, progress
 from leakfix.report.formats import REPAIRING
 
 if TYPE_CHECKING:
     from leakfix.result import Report
+
+_COUNTED = ("text", "json")
+"""Formats that --statistics knows."""
 
 
 @click.command("check")
@@ -23,12 +28,55 @@ if TYPE_CHECKING:
 @from_stdin
 @reporting
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where something was found.")
-def command(output_format: tuple[Output, ...], output_file: str | None, exit_zero: bool, **options: Any) -> int:
+@click.option(
+    "--diff-base",
+    metavar="REF",
+    help="Report only what the changes since the merge base with REF brought, committed or not.",
+)
+@click.option("--statistics", is_flag=True, help="Tell how often each rule was found, and nothing else.")
+@click.option("--show-settings", is_flag=True, help="Print what is configured for PATHS, and by whom; look at nothing.")
+@click.option("--add-suppressions", is_flag=True, help="Allow all that is found, by comments in the files.")
+@click.option("--reason", metavar="TEXT", help="With --add-suppressions: what these comments say.")
+@click.option("--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
+def command(
+    output_format: tuple[Output, ...],
+    output_file: str | None,
+    exit_zero: bool,
+    diff_base: str | None,
+    statistics: bool,
+    show_settings: bool,
+    add_suppressions: bool,
+    reason: str | None,
+    watch: bool,
+    **options: Any,
+) -> int:
     """Report leaks in PATHS, by default in the working directory."""
     outputs = settled(output_format, output_file)
+    if reason is not None and not (add_suppressions and reason.strip() and reason.isprintable()):
+        raise click.UsageError("--reason goes with --add-suppressions and takes one line of text")
+    if statistics and (len(outputs) > 1 or outputs[0].format not in _COUNTED):
+        raise click.UsageError(f"--statistics goes with one --output-format, {' or '.join(_COUNTED)}")
+    instead = {"--watch": watch, "--add-suppressions": add_suppressions, "--show-settings": show_settings}
+    given = [name for name, is_given in instead.items() if is_given]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)} do not go together")
+    if given and options["stdin_filename"] is not None:
+        raise click.UsageError(f"{given[0]} looks at files, not at what comes from stdin")
+    if watch:
+        return _watched(options)
+    if add_suppressions:  # what is written is looked at again, for which no earlier run's answer will do
+        options["no_cache"] = True
     run = settings(**options)
-    report = checked(run, outputs)
-    is_delivered = deliver(outputs, report)
+    if show_settings:
+        return _show_settings(run)
+    report = checked(run, outputs) if diff_base is None else _introduced(run, outputs, diff_base)
+    if report is None:
+        return 2
+    if add_suppressions:
+        from leakfix.cli.allowing import add_suppressions as allowed
+
+        return max(allowed(report, (reason or "").strip()), exit_code(run.paths, report, False))
+    is_delivered = _deliver_statistics(outputs[0], report) if statistics else deliver(outputs, report)
     code = exit_code(run.named, report, bool(report.findings or report.missed) and not exit_zero)
     return code if is_delivered else 2
 
@@ -45,6 +93,51 @@ def checked(run: Settings, outputs: Sequence[Output]) -> Report:
 
     with progress("checking"):
         return engine.check(run.paths, run.config, registry, run.jobs, run.evidence, kept, run.texts)
+
+
+def _introduced(run: Settings, outputs: Sequence[Output], revision: str) -> Report | None:
+    """What is new since a revision; None where git cannot tell, which is said."""
+    from leakfix.cli.since import introduced, opened
+    from leakfix.forge.repository import GitFailed
+
+    try:
+        with opened(revision) as since:
+            return introduced(run, checked(run, outputs), since)
+    except GitFailed as error:
+        complain("error", f"--diff-base: {error}")
+        return None
+
+
+def _deliver_statistics(output: Output, report: Report) -> bool:
+    from leakfix.report.statistics import dumped, rendered
+
+    pieces = [dumped(report.findings), "\n"] if output.format == "json" else rendered(report.findings)
+    if output.file is not None:
+        return written(output.file, pieces)
+    sys.stdout.writelines(pieces)
+    return True
+
+
+def _watched(options: dict[str, Any]) -> int:
+    from leakfix.cli.watching import watch
+
+    arguments = click.get_current_context().find_root().obj
+    return watch(arguments[1:], options["paths"] or (".",), options["config_file"], options["isolated"])
+
+
+def _show_settings(run: Settings) -> int:
+    from leakfix.project.discover import displayed, unusable
+    from leakfix.report.settings import shown
+
+    missing = dict(unusable(run.paths))
+    for path, reason in missing.items():
+        complain("error", f"{path}: {reason}")
+    for path in dict.fromkeys(map(displayed, run.paths)):
+        if path not in missing:
+            config = run.config.governing_folder(path) if os.path.isdir(path) else run.config.governing(path)
+            run.registry.require_known(config)
+            sys.stdout.writelines(shown(path, config, run.registry))
+    return 2 if missing else 0
 
 
 def exit_code(paths: Sequence[str], report: Report, remaining: bool) -> int:

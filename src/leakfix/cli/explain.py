@@ -7,14 +7,14 @@ import sys
 
 import click
 
-from leakfix.cli.options import registry_for
+from leakfix.cli.options import complete_rule, registry_for
 from leakfix.cli.terminal import has_colour
 from leakfix.config import ConfigError, load, nearest_rule
 from leakfix.registry import Codemod
 
 
 @click.command("explain")
-@click.argument("rule")
+@click.argument("rule", shell_complete=complete_rule)
 @click.option("--config", "config_file", type=click.Path(), metavar="FILE", help="Read this configuration.")
 def command(rule: str, config_file: str | None) -> int:
     """Tell what RULE is about: what leaks, why it hurts, how it is repaired, when it is left alone."""
@@ -31,6 +31,8 @@ def _explained(codemod: Codemod, colour: bool) -> str:
     example = _example(codemod)
     if example:
         pieces.append(f"Example\n-------\n{example}")
+    if codemod.options:
+        pieces.append(f"Options: {', '.join(codemod.options)}; `leakfix config KEY` tells what one means")
     pieces.append(f"Allow it on a line with `# leakfix: allow[{codemod.name}] reason`.")
     return "\n\n".join(piece.rstrip("\n") for piece in pieces) + "\n"
 

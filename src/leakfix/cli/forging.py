@@ -178,7 +178,7 @@ def _checked(job: _Job, options: Mapping[str, Any]) -> Iterator[tuple[Settings, 
     """The base branch's files, checked, as long as they are needed."""
     from leakfix.forge.export import exported
 
-    names = ("select", "ignore", "jobs", "config_file", "no_cache", "evidence")
+    names = ("select", "ignore", "jobs", "config_file", "no_cache", "evidence", "extend_select", "isolated")
     with exported(job.scratch, job.base) as folder, contextlib.chdir(folder):
         run = settings(paths=(), **{name: options[name] for name in names})
         from leakfix import engine

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from leakfix.cli.terminal import complain
-from leakfix.config import MOST_JOBS, Config, ConfigError, load
+from leakfix.config import COMMAND_LINE, MOST_JOBS, Config, ConfigError, load
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from leakfix.cache.kept import Kept
     from leakfix.registry import Registry
     from leakfix.runtime.evidence import Evidence
@@ -84,6 +86,9 @@ def settings(
     config_file: str | None,
     no_cache: bool,
     evidence: tuple[str, ...] = (),
+    extend_select: tuple[str, ...] | None = None,
+    isolated: bool = False,
+    force_exclude: bool = False,
     stdin_filename: str | None = None,
 ) -> Settings:
     """Load configuration, registry and evidence for these options. Raises ConfigError, OSError."""
@@ -91,9 +96,13 @@ def settings(
         raise click.UsageError("`-` needs --stdin-filename: what is read from stdin has to be some file's text")
     if stdin_filename is not None and paths not in ((), ("-",)):
         raise click.UsageError("--stdin-filename goes with `-` as the only path")
-    config = load(config_file).overridden(select, ignore)
+    if isolated and config_file is not None:
+        raise click.UsageError("--isolated reads no configuration, --config reads one")
+    config = load(config_file, isolated=isolated).overridden(select, ignore, extend_select)
     if no_cache:
         config = replace(config, cache=False)
+    if force_exclude:
+        config = config.changed(_with_excluded)
     found = _evidence(evidence) if evidence else None
     if stdin_filename is None:
         return Settings(paths or (".",), config, jobs or config.jobs, found)
@@ -101,6 +110,11 @@ def settings(
 
     path = displayed(stdin_filename)
     return Settings((path,), config, 1, found, {path: sys.stdin.buffer.read()})
+
+
+def _with_excluded(config: Config) -> Config:
+    origins = {**config.origins, "force-exclude": (COMMAND_LINE,)}
+    return replace(config, force_exclude=True, origins=origins)
 
 
 def _evidence(files: tuple[str, ...]) -> Evidence:
@@ -138,6 +152,20 @@ def _names(context: click.Context, option: click.Parameter, values: tuple[str, .
     return names
 
 
+def complete_rules(context: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What a shell offers for rules."""
+    from leakfix.cli.completion import rules
+
+    return rules(context, option, incomplete)
+
+
+def complete_rule(context: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What a shell offers for one rule."""
+    from leakfix.cli.completion import rule
+
+    return rule(context, option, incomplete)
+
+
 def _resolved(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """Files as they are meant here: some commands do their work in another folder."""
     return tuple(os.path.abspath(value) for value in values)
@@ -149,12 +177,30 @@ _SEARCHING = (
         "--select",
         multiple=True,
         callback=_names,
+        shell_complete=complete_rules,
         metavar="RULES",
         help="Run only these rules or categories.",
     ),
-    click.option("--ignore", multiple=True, callback=_names, metavar="RULES", help="Leave these rules out."),
+    click.option(
+        "--extend-select",
+        multiple=True,
+        callback=_names,
+        shell_complete=complete_rules,
+        metavar="RULES",
+        help="Run these rules as well.",
+    ),
+    click.option(
+        "--ignore",
+        multiple=True,
+        callback=_names,
+        shell_complete=complete_rules,
+        metavar="RULES",
+        help="Leave these rules out.",
+    ),
     click.option("--jobs", type=click.IntRange(1, MOST_JOBS), metavar="N", help="Use this many processes."),
     click.option("--config", "config_file", type=click.Path(), metavar="FILE", help="Read this configuration."),
+    click.option("--isolated", is_flag=True, help="Read no configuration."),
+    click.option("--force-exclude", is_flag=True, help="Leave excluded files out even where PATHS name them."),
     click.option(
         "--evidence",
         multiple=True,

@@ -39,7 +39,6 @@ def reviewing(report: Report, offers: Callable[[Finding], bool], again: bool) ->
 
 def carried_out(run: Settings, report: Report, review: Review, journal: Journal, ask: Callable[[], None]) -> Outcome:
     """Ask, then write what was decided; what changed on disk meanwhile is looked at again and asked for again."""
-    from leakfix.project.baseline import Baseline
     from leakfix.review import files
 
     ask()
@@ -48,7 +47,7 @@ def carried_out(run: Settings, report: Report, review: Review, journal: Journal,
             complain("warning", f"{source.path}: changed while it was reviewed; its fixes are asked for again")
             review.refresh(source)
         ask()
-    written = files.write(review, Baseline.of(run.config))
+    written = files.write(review, run.config)
     outcome = Outcome(fixed=written.fixed, allowed=written.suppressed + written.baselined)
     for path, reason in written.refused:
         outcome.refuse(path, reason)

@@ -12,9 +12,8 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from fnmatch import translate
 
-from leakfix.config import Config
+from leakfix.config import Config, globs
 from leakfix.project import git
 from leakfix.project.trace import Stamp, has_one_of, settled, trace
 
@@ -71,7 +70,7 @@ def discover(paths: Sequence[str], config: Config) -> Discovery:
     failed = {path for path, _ in failures}
     search = _Search(_exclusion(config))
     for path in dict.fromkeys(map(displayed, paths)):
-        if path in failed:
+        if path in failed or _is_left_out(search, config, path):
             continue
         if os.path.isdir(path):
             _search_folder(search, path)
@@ -214,19 +213,40 @@ def _join(folder: str, name: str) -> str:
 
 
 def _exclusion(config: Config) -> Callable[[str], bool]:
+    """Decides about a path by the settings of the folder it lies in."""
+    by_settings: dict[int, Callable[[str], bool]] = {}
+    by_folder: dict[str, Callable[[str], bool]] = {}
+
+    def excluded(path: str) -> bool:
+        folder = path.rpartition("/")[0]
+        decides = by_folder.get(folder)
+        if decides is None:
+            governing = config.governing_folder(folder)
+            if id(governing) not in by_settings:
+                by_settings[id(governing)] = _excluded_by(governing)
+            decides = by_folder[folder] = by_settings[id(governing)]
+        return decides(path)
+
+    return excluded
+
+
+def _excluded_by(config: Config) -> Callable[[str], bool]:
     """Decides about a path: patterns without a slash are matched with its name, others with all of it."""
-    plain = {pattern for pattern in config.exclude if not re.search(r"[/*?\[]", pattern)}
-    names = _alternatives(p for p in config.exclude if "/" not in p.rstrip("/") and p not in plain)
-    wholes = _alternatives(_anchored(p) for p in config.exclude if "/" in p.rstrip("/"))
-    prefix = os.path.relpath(os.getcwd(), config.root).replace(os.sep, "/")
+    plain = {pattern for pattern in config.exclude if not re.search(r"[/*?\[{]", pattern)}
+    paths = [pattern for pattern in config.exclude if globs.is_path(pattern)]
+    names = globs.alternatives(p for p in config.exclude if not globs.is_path(p) and p not in plain)
+    inside = globs.alternatives(_anchored(p) for p in paths if not p.startswith("/"))
+    whole = globs.alternatives(p.rstrip("/").removesuffix("/**") for p in paths if p.startswith("/"))
+    here = config.here or os.getcwd()
+    prefix = os.path.relpath(here, config.root).replace(os.sep, "/")
 
     def excluded(path: str) -> bool:
         name = path.rpartition("/")[2]
         if name in plain or (names is not None and names.match(name)):
             return True
-        if wholes is None:
-            return False
-        return wholes.match(os.path.normpath(f"{prefix}/{path}").replace(os.sep, "/")) is not None
+        if inside is not None and inside.match(os.path.normpath(f"{prefix}/{path}").replace(os.sep, "/")):
+            return True
+        return whole is not None and whole.match(os.path.normpath(os.path.join(here, path))) is not None
 
     return excluded
 
@@ -235,7 +255,10 @@ def _anchored(pattern: str) -> str:
     return pattern.removeprefix("./").strip("/").removesuffix("/**")
 
 
-def _alternatives(patterns: Iterable[str]) -> re.Pattern[str] | None:
-    trimmed = [pattern.rstrip("/") for pattern in patterns]
-    both = {form for pattern in trimmed for form in (pattern, pattern.replace("**/", ""))}
-    return re.compile("|".join(map(translate, sorted(both)))) if both else None
+def _is_left_out(search: _Search, config: Config, path: str) -> bool:
+    """Whether a path that is named lies in what is excluded, where that is to count."""
+    if not config.governing_folder(path.rpartition("/")[0]).force_exclude:
+        return False
+    parts = path.split("/")
+    paths = ["/".join(parts[: end + 1]) for end in range(len(parts))]
+    return any(search.excluded(each) for each in paths if each.rpartition("/")[2] not in ("", ".", ".."))

@@ -6,9 +6,10 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar, cast
 
-from leakfix.config import Config
+from leakfix.config import Config, ConfigError
 from leakfix.project.discover import ROOT_MARKS, discover, displayed
 from leakfix.project.files import read_file
 from leakfix.project.trace import has_one_of, remembered, trace
@@ -107,7 +108,7 @@ class Mentions:
 
     def _seek(self, root: str, words: Mapping[str, _Pattern]) -> dict[str, list[str]]:
         if root not in self._files:
-            self._files[root] = discover([displayed(root)], self._config).files
+            self._files[root] = self._listed_in(root)
         found: dict[str, list[str]] = {word: [] for word in words}
         for path in self._files[root]:
             try:
@@ -118,6 +119,12 @@ class Mentions:
                 if plain in data and pattern.search(data):
                     found[word].append(path)
         return found
+
+    def _listed_in(self, root: str) -> Sequence[str]:
+        try:
+            return discover([displayed(root)], self._config).files
+        except ConfigError:  # settings of some folder that was not asked for; they govern nothing that was
+            return discover([displayed(root)], replace(self._config, nearest=None)).files
 
 
 def _stands(word: str, data: bytes) -> bool:

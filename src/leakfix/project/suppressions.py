@@ -12,7 +12,13 @@ from fnmatch import fnmatchcase
 from leakfix.source import Edit, SourceFile
 
 _MARK = b"leakfix:"
-_GO_COMMENT = re.compile(r"(?:[^\"'`/]|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`|/(?!/))*(//.*)")
+_GO_COMMENT = re.compile(
+    r"""
+    "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' | `[^`]*` | /\*.*?\*/   # what may hold the signs of a comment
+    | (?P<comment>//[^\n]*)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 _COMMENT = re.compile(r"(?:#|//)\s*leakfix:\s*(?P<verb>[\w-]*)\s*(?:\[(?P<rules>[^\]#]*)\])?")
 
 
@@ -35,11 +41,11 @@ NONE = Suppressions({}, ())
 
 
 def allowing(source: SourceFile, rule: str, line: int, reason: str) -> SourceFile:
-    """The file with a comment at the end of a line that allows a rule."""
+    """The file with a comment at the end of a line that allows a rule, or several with commas between them."""
     sign = "//" if _is_go(source) else "#"
     start = source.line_starts[line - 1]
     end = start + len(source.data[start:].splitlines()[0]) if start < len(source.data) else start
-    space = b"" if source.data[start:end].endswith(b" ") else b"  "
+    space = b"" if source.data[start:end].endswith(b" ") else b" " if _is_go(source) else b"  "
     return source.edited([Edit(end, end, space + f"{sign} leakfix: allow[{rule}] {reason}".rstrip().encode())])
 
 
@@ -64,9 +70,10 @@ def _is_go(source: SourceFile) -> bool:
 def _comments(source: SourceFile) -> Iterator[tuple[int, str]]:
     """Real comments, not strings that look like one, with their lines."""
     if _is_go(source):
-        for line, code in enumerate(source.data.decode("utf-8", "replace").splitlines(), 1):
-            if (match := _GO_COMMENT.match(code)) is not None:
-                yield line, match[1]
+        code = source.data.decode("utf-8", "replace")
+        for match in _GO_COMMENT.finditer(code):
+            if match["comment"] is not None:
+                yield code.count("\n", 0, match.start()) + 1, match["comment"]
         return
     text = source.data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     try:

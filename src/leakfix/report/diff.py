@@ -32,7 +32,12 @@ def rendered(report: Report) -> Iterator[str]:
     """One patch of every safe fix; a file that could not be written is told of between its parts, as git allows."""
     from leakfix import engine
 
-    for repair in changed(engine.repair(report, lambda finding, *_: _is_safe(finding))):
+    accepted = {finding.fingerprint for finding in report.accepted}
+
+    def wanted(finding: Finding, before: SourceFile, after: SourceFile) -> bool:
+        return _is_safe(finding) and finding.fingerprint not in accepted
+
+    for repair in changed(engine.repair(report, wanted)):
         try:
             text = patch(repair.path, repair.before, repair.after)
         except NotWritten as error:

@@ -1,7 +1,7 @@
 """SARIF 2.1.0, which code scanning and editors read: findings with their paths, fixes and the rules' own words.
 
-``rendered`` holds what is reported. ``rendered_all`` holds what comments and the baseline accept as well, marked as
-suppressed; not every reader knows that mark, and GitHub's opens an alert for each.
+``rendered`` holds what is reported. ``rendered_all`` holds what is accepted as well (by comments, by the baseline, as
+older than the changes), marked as suppressed; not every reader knows that mark, and GitHub's opens an alert for each.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: 
 _SUPPRESSIONS = {
     Acceptance.COMMENT: {"kind": "inSource", "status": "accepted"},
     Acceptance.BASELINE: {"kind": "external", "status": "accepted", "justification": "It is in the baseline."},
+    Acceptance.BEFORE: {"kind": "external", "status": "accepted", "justification": "It was there before the changes."},
 }
 
 
@@ -35,7 +36,7 @@ def rendered(report: Report) -> Iterator[str]:
 
 
 def rendered_all(report: Report) -> Iterator[str]:
-    """What is reported, and what comments and the baseline accept."""
+    """What is reported, and what is accepted."""
     return _dumped(report, [*report.findings, *report.accepted])
 
 

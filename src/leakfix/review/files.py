@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from leakfix.config import Config
 from leakfix.finding import Finding
-from leakfix.project.baseline import Baseline
+from leakfix.project.baseline import by_baseline
 from leakfix.project.files import NotWritten, read_file, write_atomically
 from leakfix.project.manifest import additions
 from leakfix.review.decisions import Answer, Item, Review, Reviewed
@@ -34,7 +35,7 @@ def stale(review: Review) -> Iterator[SourceFile]:
                 yield SourceFile.of(result.read.path, raw)
 
 
-def write(review: Review, baseline: Baseline) -> Written:
+def write(review: Review, config: Config) -> Written:
     """Write what was decided. A file that cannot be written is left as it is, and the others go on."""
     written = Written()
     results = list(review.results())
@@ -54,10 +55,10 @@ def write(review: Review, baseline: Baseline) -> Written:
             written.files[result.read.path] = result
             written.fixed += result.fixed
             written.suppressed += result.suppressed
-    accepted = review.baselined()
-    if accepted:
+    for baseline, accepted in by_baseline(config, review.baselined()):
         try:
-            baseline.with_findings(accepted).write()
+            sources = {finding.path: review.state(finding.path).read for finding in accepted}
+            baseline.with_findings(accepted, sources).write()
             written.baselined += accepted
         except OSError as error:
             written.refused.append((baseline.file, f"not written: {error.strerror or error}"))

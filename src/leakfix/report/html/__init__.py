@@ -73,6 +73,7 @@ def _figures(report: Report) -> Iterator[str]:
         *((f"fix-{name}", number, _FIXES[name]) for name, number in fixes.items()),
         ("", accepted[Acceptance.COMMENT], "allowed by a comment"),
         ("", accepted[Acceptance.BASELINE], "in the baseline"),
+        ("", accepted[Acceptance.BEFORE], "there before the changes"),
         ("", report.files, "files looked at"),
     ]
     for place, (style, number, label) in enumerate(figures):

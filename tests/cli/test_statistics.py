@@ -1,0 +1,45 @@
+"""How often each rule was found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Invoke = Callable[..., Any]
+
+
+def test_rules_are_counted(tree: Path, invoke: Invoke) -> None:
+    (tree / "a.py").write_text("leak()\nstuck()\nleak()\n")
+    (tree / "b.py").write_text("drip()\n")
+    done = invoke("check", "--statistics")
+    assert done.code == 1
+    assert done.out == "     3  toy/leak  fixes: 2 safe\n     1  toy/drip  fixes: 1 to review\n"
+    assert invoke("check", "--statistics", "--exit-zero").code == 0
+    assert json.loads(invoke("check", "--statistics", "--output-format", "json").out) == [
+        {"rule": "toy/leak", "category": "leak", "findings": 3, "safe": 2, "review": 0},
+        {"rule": "toy/drip", "category": "leak", "findings": 1, "safe": 0, "review": 1},
+    ]
+
+
+def test_nothing_to_count(tree: Path, invoke: Invoke) -> None:
+    (tree / "a.py").write_text("")
+    done = invoke("check", "--statistics")
+    assert (done.code, done.out) == (0, "")
+
+
+def test_into_a_file(tree: Path, invoke: Invoke) -> None:
+    (tree / "a.py").write_text("leak()\n")
+    done = invoke("check", "--statistics", "--output-format", "json=counts.json")
+    assert (done.code, done.out) == (1, "")
+    assert [count["rule"] for count in json.loads((tree / "counts.json").read_text())] == ["toy/leak"]
+
+
+@pytest.mark.parametrize("formats", [("sarif",), ("text", "json=counts.json"), ("html=page.html",)])
+def test_other_formats_cannot_hold_them(tree: Path, invoke: Invoke, formats: tuple[str, ...]) -> None:
+    done = invoke("check", "--statistics", *(f"--output-format={name}" for name in formats))
+    assert done.code == 2
+    assert "--statistics goes with one --output-format, text or json" in done.err
