@@ -69,7 +69,7 @@ try:
     main()
 except SystemExit:
     pass
-absent = ["leakfix.engine", "leakfix.registry", "leakfix_codemods", "tree_sitter", "tomlkit", "rich", "git", "difflib"]
+absent = ["leakfix.engine", "leakfix.registry", "leakfix_codemods", "tree_sitter", "tomlkit", "rich", "git"]
 print([name for name in absent if name in sys.modules], file=sys.stderr)
 """
     time.sleep(2.1)  # until no file system's clock can take a later change for the one before
