@@ -49,7 +49,7 @@ CHUNK = 2000
 
 _LISTS = frozenset("list set tuple dict sorted frozenset".split())
 _FILLS = frozenset({*_LISTS, *"len sum bool max min any all enumerate zip map filter iter".split()})
-_SCRIPT = re.compile(rb"django\.setup\(\)|call_command\(|if __name__ == ['\"]__main__['\"]")
+_SCRIPT = re.compile(rb"\A#!|\bsys\.argv\b|django\.setup\(\)|call_command\(|if __name__ == ['\"]__main__['\"]")
 _NOT_A_MODULE = re.compile(r"(?:^|/)migrations/")
 
 

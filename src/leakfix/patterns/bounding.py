@@ -48,6 +48,8 @@ def guarded(view: View, found: Growing, library: Requirement, made: str) -> Fix 
         return Refusal(f"what {container.name} holds is not computed from its key alone: it would be lost")
     if view.may_use(library) and _keeps_together(view, container):
         return _by_library(view, container, library, made)
+    if _is_filled_elsewhere(view, found):
+        return Refusal(f"{container.name} is filled by other statements too: a bound at one of them would not hold")
     layout = view.layout()
     for fill in {fill.statement: fill for fill in found.fills}.values():
         reason = _guard(view, layout, container, fill)
@@ -55,6 +57,23 @@ def guarded(view: View, found: Growing, library: Requirement, made: str) -> Fix 
             return Refusal(reason)
     check = "that the oldest entries may go and be computed again, and that nobody changes what he got from it"
     return Fix(f"keep at most {MOST_ENTRIES:,} entries", Safety.REVIEW, tuple(layout.edits), check)
+
+
+def _is_filled_elsewhere(view: View, found: Growing) -> bool:
+    """Whether a function adds entries in a statement that is not known to let the container grow."""
+    known = {fill.statement for fill in found.fills}
+    for node, function in found.container.references:
+        user = view.parents[node]
+        match user:
+            case ast.Subscript(value=value, ctx=ast.Store()) if value is node:
+                pass
+            case ast.Attribute(attr="setdefault" | "update" | "add") if isinstance(view.parents[user], ast.Call):
+                pass
+            case _:
+                continue
+        if function is not None and view.statement_of(node) not in known:
+            return True
+    return False
 
 
 def _why_read(view: View, found: Growing) -> str:

@@ -32,7 +32,8 @@ _GROWING = frozenset(
 )
 """What a row is where each use of the program may add one."""
 _WEAK = frozenset(
-    "event action line view link version position location task metric profile url translation job issue".split()
+    "event action line view link version position location task metric profile url translation job issue "
+    "entry run".split()
 )
 """Of those, the ones that as often are what a few people set up: they need another sign."""
 _FEW = frozenset(
@@ -44,6 +45,8 @@ _FEW = frozenset(
     "driver scheme definition preset unit brand key license information app application service".split()
 )
 """What a row is where somebody sets it up by hand."""
+_PAGE = "page"
+"""A row of one kind of page is what editors write; of all pages there are as many as a site has."""
 _SET_UP = frozenset("help scheduled periodic recurring default builtin system superuser staff".split())
 """What comes before the name of a row that somebody set up by hand, whatever it is."""
 _ENDINGS = tuple(word for word in _GROWING - _WEAK if len(word) > 3)
@@ -84,7 +87,7 @@ def _by_name(table: str) -> int:
     hints -= sum(_HINT for word in words[:-1] if word in _FEW)
     if words[-1] in _FEW or not _SET_UP.isdisjoint(words[:-1]):
         return hints - _SURE
-    if words[-1] in _WEAK:
+    if words[-1] in _WEAK or (words[-1] == _PAGE and words[:-1]):
         return hints + _HINT
     if words[-1] in _GROWING or words[-1].endswith(_ENDINGS):
         return _SURE

@@ -9,11 +9,11 @@ _TESTING = re.compile(
     r"|(?:^|/)test_[^/]*$|(?:^|/|_)tests?\.py$"
 )
 
-_COPY = re.compile(r"(?:^|/)[^/]*(?<!\d)20\d\d-?[01]\d-?[0-3]\d(?!\d)[^/]*/")
+_COPY = re.compile(r"(?:^|/)[^/]*(?:(?<!\d)20\d\d-?[01]\d-?[0-3]\d(?!\d)[^/]*|_old|_bak|_backup)/")
 
 
 def is_copy(path: str) -> bool:
-    """Whether a file stands in a folder with a date in its name: a copy that was put aside, of what runs elsewhere."""
+    """Whether a file stands in a folder that is called a copy that was put aside, of what runs elsewhere."""
     return _COPY.search(path) is not None
 
 
