@@ -131,7 +131,8 @@ def _slow(corpus: Path, scratch: Path, cold: Taken) -> Iterator[str]:
         except Failed as error:
             yield f"| {label} | failed: {str(error)[-60:]} | |"
             continue
-        yield f"| {label} | {taken.median / beside.median:.1f} | {taken.cpu[0] / (sum(beside.cpu) / len(beside.cpu)):.1f} |"
+        cpu = taken.cpu[0] / (sum(beside.cpu) / len(beside.cpu))
+        yield f"| {label} | {taken.median / beside.median:.1f} | {cpu:.1f} |"
 
 
 def _about(corpus: Path) -> Iterator[str]:

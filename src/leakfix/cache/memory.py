@@ -74,7 +74,8 @@ class Memory:
                 return None
             other = {place for place, (stamp, _) in self.trace.listings.items() if _stamp(place or os.curdir) != stamp}
             if not all(os.path.isabs(folder) and self._matters_not(folder) for folder in other):
-                if self._names_changed():
+                names = self._names_changed()
+                if self._is_asked_for(names) or any(True for _ in self._looking_for(names)):
                     return None
             if any(started.digest() != self.trace.git[folder] for folder, started in listings):
                 return None

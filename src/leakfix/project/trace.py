@@ -17,7 +17,9 @@ from typing import NamedTuple, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-_SETTLES = 2_000_000_000  # nanoseconds; what changed later than that before it was read may change unseen (FAT: 2 s)
+_TICK, _LONGEST_TICK = 50_000_000, 2_000_000_000
+"""Nanoseconds in which a second change may leave a stamp as it is: kernels count in ticks of up to 10 ms, file systems
+that keep whole seconds in steps of up to two (FAT)."""
 _forgetful: list[Callable[[], None]] = []
 
 
@@ -133,7 +135,8 @@ def remembered(size: int) -> Callable[[Function], Function]:
 
 def settled(stamp: Stamp) -> Stamp:
     """The stamp, unless it is so fresh that another change might leave it as it is."""
-    return stamp if max(stamp.modified, stamp.changed) < time.time_ns() - _SETTLES else NEVER
+    tick = _TICK if stamp.changed % 1_000_000_000 else _LONGEST_TICK
+    return stamp if max(stamp.modified, stamp.changed) < time.time_ns() - tick else NEVER
 
 
 def listing(folder: str) -> frozenset[str]:
