@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -75,12 +76,14 @@ def runner(tmp_path: Path) -> Runner:
     return Runner(tmp_path)
 
 
+LEAK = "import sqlite3\n\n\ndef use(path):\n    one = sqlite3.connect(path)\n    one.execute('x')\n    return 3\n"
 INPUTS = {"PATHS": ".", "SELECT": "", "FORMAT": "github", "FAIL_ON": "findings", "DIFF_BASE": ""}
 
 
 def test_the_action_checks(runner: Runner) -> None:
-    runner.program(runner.bin / "leakfix", "exit 1")
     sarif = f"{runner.folder}/temp/leakfix.sarif"
+    runner.program(runner.bin / "leakfix", f"echo '{{}}' > {sarif}\nexit 1")
+    (runner.folder / "temp").mkdir()
     common = ["check", "--output-format=github", f"--output-format=sarif={sarif}"]
     assert runner.run("Check", INPUTS) == [*common, "--", "."]
     assert runner.code == 1
@@ -94,6 +97,33 @@ def test_the_action_checks(runner: Runner) -> None:
     assert "fail-on is findings or never, not sometimes" in runner.told
 
 
+def test_the_action_names_no_report_that_is_not_there(runner: Runner) -> None:
+    runner.program(runner.bin / "leakfix", "exit 2")
+    (runner.folder / "temp").mkdir()
+    (runner.folder / "temp" / "leakfix.sarif").write_text("of an earlier step")
+    assert runner.run("Check", INPUTS)[0] == "check"
+    assert runner.code == 2
+    assert not (runner.folder / "github_output").exists()
+
+
+def test_the_action_with_the_program_itself(runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "temp").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    Path("a.py").write_text(LEAK)
+    (runner.bin / "leakfix").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m leakfix "$@"\n')
+    (runner.bin / "leakfix").chmod(0o755)
+    runner.run("Check", INPUTS)
+    assert runner.code == 1
+    assert runner.told.startswith("::error file=a.py,line=5,")
+    (result,) = json.loads((tmp_path / "temp" / "leakfix.sarif").read_text())["runs"][0]["results"]
+    assert result["ruleId"] == "sqlite3/unclosed-connection"
+    runner.run("Check", INPUTS | {"FAIL_ON": "never", "FORMAT": "text"})
+    assert runner.code == 0
+    runner.run("Check", INPUTS | {"DIFF_BASE": "nowhere", "FAIL_ON": "never"})
+    assert runner.code == 2
+
+
 def test_the_action_installs(runner: Runner) -> None:
     runner.program(runner.bin / "python3")
     runner.program(runner.folder / "temp" / "leakfix" / "bin" / "python")
@@ -102,9 +132,6 @@ def test_the_action_installs(runner: Runner) -> None:
     assert runner.run("Install leakfix", inputs | {"VERSION": "0.1.0"})[-1] == "leakfix==0.1.0"
     assert runner.code == 0
     assert set((runner.folder / "github_path").read_text().split()) == {f"{runner.folder}/temp/leakfix/bin"}
-
-
-LEAK = "import sqlite3\n\n\ndef use(path):\n    one = sqlite3.connect(path)\n    one.execute('x')\n    return 3\n"
 
 
 def test_the_hooks_run(tmp_path: Path) -> None:
