@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-review test docs prove bench corpus format clean
+.PHONY: demo demo-review test docs site prove bench corpus format clean
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
@@ -31,6 +31,12 @@ test: $(READY)
 docs: $(READY)
 	$(BIN)/python scripts/readme.py
 	$(BIN)/python scripts/configuration.py
+	$(BIN)/python scripts/frameworks.py
+
+# The documentation as a site, in build/site; nothing is loaded from elsewhere.
+site: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Leaky services on a PostgreSQL of their own, under load, before and after their repair; writes docs/proof.md.
 PROVE_READY := $(VENV)/.ready-prove

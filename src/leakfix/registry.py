@@ -195,12 +195,13 @@ def _collect_codemod(found: _Found, name: str, module: ModuleType) -> None:
 
 
 def _examples_of(module: ModuleType, name: str) -> str | None:
-    """The folder of a codemod's fixtures, where the plugin is installed from its source tree."""
+    """The folder of a codemod's fixtures, in the source tree; in a wheel that of its example, in ``_examples``."""
     package = module.__name__.partition(".")[0]
     file = module.__file__ or ""
     root = file[: file.rfind(os.sep + package + os.sep)]
     library, _, fault = name.partition("/")
-    places = (os.path.join(root, up, "fixtures", library) for up in ("..", "."))
+    places = [os.path.join(root, up, "fixtures", library) for up in ("..", ".")]
+    places.append(os.path.join(os.path.dirname(file), "_examples"))
     spelled = (os.path.join(place, form) for place in places for form in (fault, fault.replace("-", "_")))
     return next((os.path.normpath(folder) for folder in spelled if os.path.isdir(folder)), None)
 
