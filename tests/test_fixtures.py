@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,10 @@ def test_case(case: Case, registry: Registry, tmp_path: Path, request: pytest.Fi
     assert problems(case, outcome) == []
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+LAYOUTS = list(zip(CASES, cycle(VARIANTS)))  # each in one: all codemods share what reads and writes a layout
+
+
+@pytest.mark.parametrize(("case", "variant"), LAYOUTS, ids=lambda value: getattr(value, "name", value))
 def test_case_in_another_layout(case: Case, variant: str, registry: Registry, tmp_path: Path) -> None:
     changed = case.variant(VARIANTS[variant])
     assert problems(changed, run(changed, registry, tmp_path / "case")) == []
