@@ -42,7 +42,7 @@ from leakfix.source import SourceFile, Span
 
 _MOST_SCOPED = 8
 _MOST_CALLERS = 2
-_MOST_SITES = 150
+_MOST_SITES = 400
 _MOST_VERIFIED, _FEWEST_REPAIRS = 10_000_000, 4
 """Bytes of one file that are parsed again to verify its repairs, about ten seconds; and what is verified at least."""
 _ROOT_MARKS = (".git", "pyproject.toml", "leakfix.toml", "setup.py")

@@ -136,9 +136,14 @@ def _conditions(chain: ast.expr) -> list[tuple[str, ast.expr]]:
 
 
 def asked_of(chain: ast.expr) -> set[str]:
-    """The fields, with their lookups, that the conditions of a chain are about, those of ``exclude`` too."""
+    """The fields, with their lookups, that a chain's conditions want in some state; a number is none."""
     given = [node for call in links(chain) if _method(call) in _NARROWING for node in [*call.args, *call.keywords]]
-    return {word.arg for node in given for word in ast.walk(node) if isinstance(word, ast.keyword) and word.arg}
+    words = [word for node in given for word in ast.walk(node) if isinstance(word, ast.keyword) and word.arg]
+    return {word.arg or "" for word in words if not _is_number(word.value)}
+
+
+def _is_number(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and type(value.value) in (int, float)
 
 
 def _columns(chain: ast.expr) -> list[str]:
