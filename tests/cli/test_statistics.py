@@ -43,3 +43,13 @@ def test_other_formats_cannot_hold_them(tree: Path, invoke: Invoke, formats: tup
     done = invoke("check", "--statistics", *(f"--output-format={name}" for name in formats))
     assert done.code == 2
     assert "--statistics goes with one --output-format, text or json" in done.err
+
+
+@pytest.mark.parametrize("option", ["--add-suppressions", "--show-settings"])
+@pytest.mark.parametrize("report", ["--statistics", "--output-format=json", "--output-file=there"])
+def test_without_a_check_there_is_no_report(tree: Path, invoke: Invoke, option: str, report: str) -> None:
+    (tree / "a.py").write_text("leak()\n")
+    done = invoke("check", option, report)
+    assert done.code == 2
+    assert f"{option} makes no report" in done.err
+    assert (tree / "a.py").read_text() == "leak()\n"

@@ -57,11 +57,8 @@ def command(
     if statistics and (len(outputs) > 1 or outputs[0].format not in _COUNTED):
         raise click.UsageError(f"--statistics goes with one --output-format, {' or '.join(_COUNTED)}")
     instead = {"--watch": watch, "--add-suppressions": add_suppressions, "--show-settings": show_settings}
-    given = [name for name, is_given in instead.items() if is_given]
-    if len(given) > 1:
-        raise click.UsageError(f"{' and '.join(given)} do not go together")
-    if given and options["stdin_filename"] is not None:
-        raise click.UsageError(f"{given[0]} looks at files, not at what comes from stdin")
+    reports = bool(output_format) or output_file is not None or statistics
+    _require_one([name for name, is_given in instead.items() if is_given], options["stdin_filename"], reports)
     if watch:
         return _watched(options)
     if add_suppressions:  # what is written is looked at again, for which no earlier run's answer will do
@@ -79,6 +76,16 @@ def command(
     is_delivered = _deliver_statistics(outputs[0], report) if statistics else deliver(outputs, report)
     code = exit_code(run.named, report, bool(report.findings or report.missed) and not exit_zero)
     return code if is_delivered else 2
+
+
+def _require_one(given: list[str], stdin_filename: str | None, reports: bool) -> None:
+    """Raise UsageError where what is done instead of one check does not go with other options."""
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)} do not go together")
+    if given and stdin_filename is not None:
+        raise click.UsageError(f"{given[0]} looks at files, not at what comes from stdin")
+    if given not in ([], ["--watch"]) and reports:
+        raise click.UsageError(f"{given[0]} makes no report: it goes without --output-format, -file and --statistics")
 
 
 def checked(run: Settings, outputs: Sequence[Output]) -> Report:
