@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from leakfix import analysis, engine
+from leakfix.cache.kept import Kept
+from leakfix.cache.store import Store
 from leakfix.config import Config
+from leakfix.languages.python.modules import Module
 from leakfix.registry import Registry
 from leakfix.result import Report
 
@@ -82,3 +87,38 @@ def test_repairs_of_a_large_file_come_in_parts(tree: Path, registry: Registry, m
         for repaired in engine.repair(checked(registry), lambda *_: True):
             (tree / "many.py").write_bytes(repaired.after.raw)
     assert not checked(registry).findings
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_file_that_takes_too_long_is_said_not_to_be_analysed(
+    tree: Path, registry: Registry, jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):  # enough for a second process
+        (tree / f"m{number:02}.py").write_text("import sqlite3\n\n\ndef f(p):\n    sqlite3.connect(p).execute('x')\n")
+    leaks = analysis.Analysis.leaks
+
+    def endless(self: analysis.Analysis, module: Module, only: str | None = None) -> Iterator[analysis.Located]:
+        while module.path == "m07.py":
+            pass
+        return leaks(self, module, only)
+
+    monkeypatch.setattr(analysis.Analysis, "leaks", endless)
+    report = engine.check(["."], Config(time_limit=1), registry, jobs=jobs)
+    assert [error.path for error in report.errors] == ["m07.py"]
+    assert "not analysed" in report.errors[0].message
+    assert "time-limit" in report.errors[0].message
+    assert len({finding.path for finding in report.findings}) == 39
+
+
+def test_an_answer_that_time_cut_short_is_not_kept(
+    tree: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (tree / "slow.py").write_text("import sqlite3\n\n\ndef f(p):\n    sqlite3.connect(p).execute('x')\n")
+    store = tmp_path_factory.mktemp("store")
+    with monkeypatch.context() as patch:
+        patch.setattr(analysis.Analysis, "exports", lambda self, module: sum(1 for _ in itertools.count()))
+        late = engine.check(["slow.py"], Config(time_limit=1), registry, jobs=1, kept=Kept.of(Store(str(store)), "k"))
+        assert late.errors
+        assert not late.findings
+    again = engine.check(["slow.py"], Config(), registry, jobs=1, kept=Kept.of(Store(str(store)), "k"))
+    assert [finding.line for finding in again.findings] == [5]

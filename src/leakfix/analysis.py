@@ -118,8 +118,8 @@ class Analysis:
     def learn(self, exports: Exports) -> None:
         """What files were found to export: calls of these names are worth a look."""
         self.exported |= exports
-        exported = (name for names in self.exported.values() for name in names)
-        self.program.learn({*self.table.call_words, "()", *exported}, self.exported.keys())
+        exported = {name for names in self.exported.values() for name in names}
+        self.program.learn({*self.table.python_call_words, "()"}, exported, self.exported.keys())
         self.summaries.forget()
 
     def with_module(self, module: Module) -> Analysis:
@@ -293,15 +293,19 @@ class Analysis:
 
     def matches(self, module: Module, patterns: Mapping[str, PatternCodemod]) -> Iterator[Matched]:
         """What some patterns report of a file."""
-        for rule, codemod in patterns.items():
-            try:
-                view = self._view(module, self.rules.wishes(rule))
-                for match in codemod.find(view):
-                    yield self._matched(view, rule, codemod, match)
-            except RecursionError:
-                raise
-            except Exception as error:  # a codemod may be anybody's; one that fails must not take the others along
-                self.failed[module.path, rule] = f"{type(error).__name__}: {error}"
+        outer = self._last_view
+        try:
+            for rule, codemod in patterns.items():
+                try:
+                    view = self._view(module, self.rules.wishes(rule))
+                    for match in codemod.find(view):
+                        yield self._matched(view, rule, codemod, match)
+                except RecursionError:
+                    raise
+                except Exception as error:  # a codemod may be anybody's; one that fails must not take the others along
+                    self.failed[module.path, rule] = f"{type(error).__name__}: {error}"
+        finally:
+            self._last_view = outer  # a view refers to the analysis: kept, neither would be freed without the collector
 
     def _view(self, module: Module, wishes: Wishes) -> View:
         """One view of a file for all who ask one after the other and have the same wishes."""

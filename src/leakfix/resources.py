@@ -321,9 +321,17 @@ class ResourceTable:
     @cached_property
     def call_words(self) -> frozenset[str]:
         """Last words of the calls that acquire, or make what acquires: a function without any cannot leak."""
+        return frozenset(_last_word(name) for name in self._calls)
+
+    @cached_property
+    def python_call_words(self) -> frozenset[str]:
+        """Those of them that a Python package gives; a slash is only in the path of a Go package."""
+        return frozenset(_last_word(name) for name in self._calls if "/" not in name)
+
+    @cached_property
+    def _calls(self) -> list[str]:
         names = [name for row in self.resources for name in (*row.acquire, *row.acquire_any)]
-        made = [name for row in self.types for name in (row.name, *row.names, *row.made_by) if "()" not in name]
-        return frozenset(_last_word(name) for name in (*names, *made))
+        return names + [n for row in self.types for n in (row.name, *row.names, *row.made_by) if "()" not in n]
 
     @cached_property
     def file_words(self) -> dict[str, frozenset[str]]:

@@ -75,6 +75,7 @@ class Fetched:
 
 
 _SELECTS = re.compile(rb"(?i)\bselect\b")
+_FETCHES = re.compile(rb"\.fetchall\(\)")
 
 
 def find(view: View) -> Iterator[Match]:
@@ -239,7 +240,9 @@ def _doubt(found: Fetched) -> str:
 
 def may_loop(data: bytes, path: str) -> bool:
     """Whether a file's text selects something in a function made for many rows."""
-    return _SELECTS.search(data) is not None and may_be_batch(data, path)
+    if _SELECTS.search(data) is None:
+        return False
+    return any(may_be_batch(data, path, found.start()) for found in _FETCHES.finditer(data))
 
 
 CODEMOD = PatternCodemod(

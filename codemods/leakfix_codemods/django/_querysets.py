@@ -11,7 +11,7 @@ from leakfix.languages.python.names import Place
 from leakfix.patterns.tables import ENOUGH, growth
 
 MANAGERS = frozenset({"objects", "_default_manager", "_base_manager", "all_objects"})
-_REFINING = frozenset(
+REFINING = frozenset(
     "all filter exclude order_by select_related prefetch_related values values_list only defer annotate alias distinct "
     "using reverse select_for_update extra".split()
 )
@@ -33,7 +33,7 @@ def links(node: ast.expr) -> list[ast.Call]:
     found: list[ast.Call] = []
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         found.append(node)
-        if node.func.attr not in _REFINING:
+        if node.func.attr not in REFINING:
             return []
         node = node.func.value
     is_manager = isinstance(node, ast.Attribute) and node.attr in MANAGERS
@@ -92,7 +92,7 @@ def _is_wide_word(word: ast.keyword) -> bool:
 
 def is_refined(node: ast.expr, name: str) -> bool:
     """Whether a chain narrows or orders the queryset a variable holds."""
-    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _REFINING:
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in REFINING:
         node = node.func.value
     return isinstance(node, ast.Name) and node.id == name
 

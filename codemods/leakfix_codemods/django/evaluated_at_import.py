@@ -44,6 +44,7 @@ from leakfix_codemods.django._querysets import (
     prefetches,
     why_not_plain,
 )
+from leakfix_codemods.django._text import may_be_kept
 
 CHUNK = 2000
 
@@ -242,9 +243,7 @@ def _streams(view: View, kept: Kept, use: ast.expr) -> bool:
 CODEMOD = PatternCodemod(
     find=find,
     words=(".objects",),
-    shape=r"^(?: {4}|\t)?\w+(?:\s*:[^=\n]+)?\s*=[^=\n]*\.(?:objects|_default_manager)\b|"
-    r"^(?: {4}|\t)?\w+ = [^\n]*[\[({][ \t]*\n(?:[^\n]*\n){0,3}?[^\n]*\.(?:objects|_default_manager)\b|"
-    r"self\.\w+ = .*\.objects\b",
+    shape=may_be_kept,
     noun="queryset",
     repairs="ask again at each use: QUERYSET.all(), .iterator(chunk_size=2000)",
 )

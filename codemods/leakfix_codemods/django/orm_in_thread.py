@@ -42,10 +42,8 @@ from leakfix_codemods.django._orm import closes, first_query, is_generator, node
 from leakfix_codemods.django._threads import HANDING_ON, Start, starts
 
 _COMMANDS = re.compile(r"(?:^|/)management/commands/[^/]+$")
-_WORTH = re.compile(
-    rb"\brepeat\(|scheduled_job|add_job|(?:Thread|Timer)\(|\.submit\(|"
-    rb"def \w*(?:job|task|thread|worker|schedul|periodic|cron|run_|process_|in_background)\w*\("
-)
+_STARTS = (b"repeat(", b"scheduled_job", b"add_job", b"Thread(", b"Timer(", b".submit(")
+_STARTED = re.compile(rb"def \w*(?:job|task|thread|worker|schedul|periodic|cron|run_|process_|in_background)\w*\(")
 _WAITS = frozenset("sleep wait listen poll blpop brpop get_message receive recv accept".split())
 _KEPT_OPEN = re.compile(r"\batomic\b|\bcursor\(|\bset_autocommit\b|\.a?iterator\(")
 
@@ -156,7 +154,7 @@ def may_ask(data: bytes, path: str) -> bool:
     """Whether a file's text names Django or a manager, and has a function for others to start, or starts one."""
     if _COMMANDS.search(path) is not None:
         return b"while" in data
-    return _WORTH.search(data) is not None
+    return any(form in data for form in _STARTS) or _STARTED.search(data) is not None
 
 
 CODEMOD = PatternCodemod(

@@ -28,19 +28,18 @@ by key, conditions on a variable, which mostly select few rows. Tables of which 
 """
 
 import ast
-import re
 from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo
-from leakfix.patterns.batches import is_batch, may_be_batch
+from leakfix.patterns.batches import is_batch
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._querysets import closes_connection, prefetches, why_not_plain
+from leakfix_codemods.django._text import may_loop
 
 CHUNK = 2000
-_USES = re.compile(rb"(?:\bin|=|\()\s*[\w.]+\.(?:objects|_default_manager)\b")
 
 
 def find(view: View) -> Iterator[Match]:
@@ -92,11 +91,6 @@ def _gives_keys(feed: Feed) -> bool:
                 ):
                     return True
     return False
-
-
-def may_loop(data: bytes, path: str) -> bool:
-    """Whether a file's text uses a manager in a function made for many rows."""
-    return _USES.search(data) is not None and may_be_batch(data, path)
 
 
 CODEMOD = PatternCodemod(

@@ -363,18 +363,18 @@ def _doubt(found: Whole, body: list[ast.AST], model: tuple[Module, ClassInfo] | 
     return "" if columns else "relationships that the loop reads"
 
 
-def _is_looped(data: bytes, form: bytes) -> bool:
-    """Whether a call stands behind an ``in``, on a line of its own, or gives its result to a variable that does."""
+def _looped(data: bytes, form: bytes) -> Iterator[int]:
+    """Where a call stands behind an ``in``, on a line of its own, or gives its result to a variable that does."""
     at = data.find(form)
     while at >= 0:
         line = data[data.rfind(b"\n", 0, at) + 1 : at]
-        if b" in " in line or not line.strip():
-            return True
-        kept = _KEPT.match(line)
-        if kept is not None and (b"in " + kept[1] + b":" in data or b"in " + kept[1] + b")" in data):
-            return True
+        if b" in " in line or not line.strip() or _is_gone_through(data, _KEPT.match(line)):
+            yield at
         at = data.find(form, at + 1)
-    return False
+
+
+def _is_gone_through(data: bytes, kept: re.Match[bytes] | None) -> bool:
+    return kept is not None and any(b"in " + kept[1] + end in data for end in (b":", b")"))
 
 
 def may_loop(data: bytes, path: str) -> bool:
@@ -382,7 +382,7 @@ def may_loop(data: bytes, path: str) -> bool:
     asks = b"query(" in data or b"select(" in data
     if not asks or _USES.search(data) is None:
         return False
-    return any(_is_looped(data, form) for form in (b".all()", b".fetchall()")) and may_be_batch(data, path)
+    return any(may_be_batch(data, path, at) for form in (b".all()", b".fetchall()") for at in _looped(data, form))
 
 
 CODEMOD = PatternCodemod(

@@ -24,6 +24,8 @@ class Indexed:
     words: frozenset[str] = frozenset()
     error: str | None = None
     round: int = 0
+    late: bool = False
+    """Whether its time was up: another run may come further."""
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Analysed:
     findings: list[Finding] = field(default_factory=list)
     accepted: list[Finding] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    late: bool = False
 
     def add(self, found: Iterable[Finding]) -> None:
         """Sort what was found into findings and what is accepted."""

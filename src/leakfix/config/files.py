@@ -10,7 +10,17 @@ from typing import Any
 
 from leakfix.config.globs import anchored
 from leakfix.config.keys import KEYS
-from leakfix.config.model import BASELINE, SETTINGS, VENDORED, WISHES, Config, ConfigError, Wishes, did_you_mean
+from leakfix.config.model import (
+    BASELINE,
+    SETTINGS,
+    TIME_LIMIT,
+    VENDORED,
+    WISHES,
+    Config,
+    ConfigError,
+    Wishes,
+    did_you_mean,
+)
 
 LARGEST_CONFIG = 1_000_000
 _OWN, _SHARED = SETTINGS
@@ -209,6 +219,7 @@ def _from_layers(layers: list[Layer]) -> Config:
         resources=_all(layers, "resource"),
         types=_all(layers, "type"),
         owners=_all(layers, "owner"),
+        time_limit=_latest(layers, "time-limit", TIME_LIMIT),
         jobs=_latest(layers, "jobs", None),
         cache=_latest(layers, "cache", True),
         root=last.folder,

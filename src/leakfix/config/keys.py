@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leakfix.config.model import MOST_JOBS, WISHES, ConfigError, did_you_mean
+from leakfix.config.model import MOST_JOBS, TIME_LIMIT, WISHES, ConfigError, did_you_mean
 
 MOST_SECONDS = 3600
 _RESOURCE_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -220,6 +220,13 @@ KEYS: dict[str, Key] = {
         "none",
         "Where repaired handlers of requests get a context, it ends after so many seconds.",
         "request-timeout = 5",
+    ),
+    "time-limit": Key(
+        SECONDS,
+        str(TIME_LIMIT),
+        "How many seconds of processor time the analysis of one file may take; where it would take longer, the file is"
+        " told as not analysed. Of the settings of the working directory alone.",
+        "time-limit = 30",
     ),
     "jobs": Key(
         JOBS,

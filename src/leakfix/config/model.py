@@ -22,6 +22,7 @@ SETTINGS = ("leakfix.toml", "pyproject.toml")
 """The files that settings stand in; in one folder the first goes before the second."""
 BASELINE = ".leakfix-baseline.json"
 MOST_JOBS = 256
+TIME_LIMIT = 60
 
 VENDORED = (
     "node_modules",
@@ -80,6 +81,7 @@ class Config:
     baseline: the file with the findings that were accepted, from the root; None for none at all.
     wishes: what repairs may or should do beyond the least.
     options: the same by rule name or glob, as keys with their values; the last that names a rule counts.
+    time_limit: seconds of processor time that the analysis of one file may take.
     resources, types, owners: the user's rows for ``resources.table_from``.
     root: the folder that patterns with a slash are relative to.
     file: where all this came from; None when nothing was found.
@@ -101,6 +103,7 @@ class Config:
     resources: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     types: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     owners: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    time_limit: int = TIME_LIMIT
     jobs: int | None = None
     cache: bool = True
     root: str = "."

@@ -112,7 +112,8 @@ def _check(
         any(run.has_baseline for run, _ in parts),
         lambda: _rules([run.registry for run, _ in parts]),
     )
-    if kept is not None and not registry.broken:
+    late = any(item.late for each in looks for item in each.indexed) or any(item.late for item in analysed)
+    if kept is not None and not registry.broken and not late:
         kept.keep(_memory(kept, known, looks[0], registry, files, report))
     return report
 

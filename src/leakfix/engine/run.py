@@ -26,6 +26,7 @@ from leakfix.project.kinds import is_test
 from leakfix.project.mentions import Mentions
 from leakfix.project.prefilter import Prefilter
 from leakfix.project.suppressions import Suppressions, suppressions
+from leakfix.project.timelimit import OutOfTime, limited
 from leakfix.project.trace import Trace, trace
 from leakfix.project.words import Words
 from leakfix.registry import Registry
@@ -195,6 +196,27 @@ class Run:
         return self.analysis.modules.find(path, Import(package, None)) is not None
 
     def _open(self, item: Indexed, data: bytes) -> None:
+        if not self._in_time(lambda: self._opened(item, data)):
+            item.late, item.error, item.exports = True, self._too_long, frozenset()
+
+    def _in_time(self, work: Callable[[], None]) -> bool:
+        """Whether a file's work was done within the time it may take; nothing half-done is used any more."""
+        try:
+            with limited(self.config.time_limit):
+                work()
+        except OutOfTime:
+            former = self.analysis
+            former.modules.drop()
+            self.analysis = Analysis(self.table, former.rules, former.modules, former.mentions, former.exported)
+            self.go = GoAnalysis(self.table, self.go.rules, self.go.packages.without((), moved=True))
+            return False
+        return True
+
+    @property
+    def _too_long(self) -> str:
+        return f"not analysed: it would take more than {self.config.time_limit} s of processor time (time-limit)"
+
+    def _opened(self, item: Indexed, data: bytes) -> None:
         module: Module | None
         item.parsed = True
         try:
@@ -217,12 +239,15 @@ class Run:
     def analyse(self, path: str) -> Analysed:
         """Find and repair the leaks of one file."""
         result = Analysed(path)
-        if is_go(path):
-            self._analyse_go(result)
-            return result
+        if not self._in_time(lambda: self._analyse_go(result) if is_go(path) else self._analyse_python(result)):
+            return Analysed(path, errors=[self._too_long], late=True)
+        return result
+
+    def _analyse_python(self, result: Analysed) -> None:
+        path = result.path
         module = self.analysis.modules.load(path)
-        if module is None:
-            return result
+        if module is None or not module.whole:
+            return
         try:
             result.errors += [f"line {line}: {text}" for line, text in self._suppressions(module.source).warnings]
             result.add(self._found(module))
@@ -234,7 +259,6 @@ class Run:
             result.errors.append(f"{rule} failed and said nothing of this file: {what}")
         if result.findings:
             result.source = module.source
-        return result
 
     def _analyse_go(self, result: Analysed) -> None:
         file = self.go.packages.file(result.path)

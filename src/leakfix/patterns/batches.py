@@ -25,12 +25,18 @@ _BATCHES = re.compile(
     rb"def (?:\w+_)?(?:export|dump|backup|backfill|reindex|rebuild|recompute|recalculate|recount|migrate|csv|stream|"
     rb"send|mail|mailing|digest|notify|sync|archive|purge|cleanup|import|populate|forwards?|backwards?|upgrade|report)[_(]"
 )
+_TOP = (b"\ndef ", b"\nasync def ", b"\nclass ")
 _WRITES_ROWS = frozenset({"writerow", "writerows"})
 
 
-def may_be_batch(data: bytes, path: str) -> bool:
-    """Whether a file may hold such a function, by its path and text."""
-    return _COMMANDS.search(path) is not None or _TASKS.search(path) is not None or _BATCHES.search(data) is not None
+def may_be_batch(data: bytes, path: str, at: int) -> bool:
+    """Whether a place in a file's text may be in such a function, by the file's path and what stands round it."""
+    if _COMMANDS.search(path) is not None or _TASKS.search(path) is not None:
+        return True
+    start = max(0, *(data.rfind(form, 0, at) for form in _TOP))
+    above = max(0, data.rfind(b"\n\n", 0, start), data.rfind(b"\n\r\n", 0, start))  # decorators
+    ends = [end for form in _TOP if (end := data.find(form, at)) >= 0]
+    return _BATCHES.search(data, above, min(ends, default=len(data))) is not None
 
 
 def is_batch(view: View, function: FunctionInfo | None) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from leakfix.patterns.domain import words_of
 from leakfix.patterns.view import View
+from leakfix.project.mentions import DEFINITION
 
 ENOUGH = 2
 _SURE, _HINT = 3, 1
@@ -79,6 +80,11 @@ def growth(view: View, table: str, conditions: Iterable[tuple[str, ast.expr]], c
     return found
 
 
+def may_be_large(table: str) -> bool:
+    """Whether a table of that name can be sure to grow, whatever else speaks for it."""
+    return _by_name(table) >= ENOUGH - _MOST_BY_DEFINITION
+
+
 def _by_name(table: str) -> int:
     words = [_singular(word) for word in words_of(table)]
     if not words:
@@ -114,7 +120,7 @@ def _by_definition(view: View, table: str) -> int:
     if not table:
         return 0
     defined = re.compile(rb"^class " + re.escape(table.encode()) + rb"\b.*?(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
-    for text in (view.module.source.data, *view.texts(table)):
+    for text in (view.module.source.data, *view.texts(DEFINITION + table)):
         match = defined.search(text)
         if match is not None:
             body = match[0].decode("utf-8", "replace")

@@ -89,7 +89,7 @@ class View:
     @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
         """The node each node stands in."""
-        return dict(parents_of(self.tree))
+        return parents_of(self.tree)
 
     @cached_property
     def _by_name(self) -> dict[str, list[ast.Name]]:
@@ -158,9 +158,14 @@ class View:
 
     def uses(self, name: str, function: FunctionInfo | None) -> list[ast.Name]:
         """Where a name stands in a function or in what is nested in it, or anywhere in the file."""
-        if function is None:
-            return self._by_name.get(name, [])
-        return [node for node in ast.walk(function.node) if isinstance(node, ast.Name) and node.id == name]
+        found = self._by_name.get(name, [])
+        return found if function is None else [node for node in found if self._stands_in(node, function.node)]
+
+    def _stands_in(self, node: ast.AST, outer: ast.AST) -> bool:
+        at: ast.AST | None = node
+        while at is not None and at is not outer:
+            at = self.parents.get(at)
+        return at is not None
 
     def own(self, function: FunctionInfo) -> list[ast.AST]:
         """The nodes of a function without what is nested in it."""

@@ -40,10 +40,12 @@ def read_file(path: str) -> bytes:
     try:
         status = os.fstat(descriptor)
         _require_regular(path, status)
-        pieces = [os.read(descriptor, status.st_size + 1)]
-        while pieces[-1]:
-            pieces.append(os.read(descriptor, _MOST_AT_ONCE))
-        data = pieces[0] if len(pieces) == 2 else b"".join(pieces)
+        data = os.read(descriptor, status.st_size + 1)
+        if len(data) != status.st_size:  # it grows, or is no file that knows its size
+            pieces = [data]
+            while pieces[-1]:
+                pieces.append(os.read(descriptor, _MOST_AT_ONCE))
+            data = b"".join(pieces)
     finally:
         os.close(descriptor)
     if trace.on:

@@ -38,6 +38,11 @@ class Imports:
         return self.names.union([module.partition(b".")[0] for module, _ in self.statements])
 
     @property
+    def plain_words(self) -> frozenset[bytes]:
+        """The words in plain imports, which bind a module."""
+        return frozenset(_WORD.findall(b"\n".join([names for module, names in self.statements if not module])))
+
+    @property
     def last_words(self) -> set[bytes]:
         """The last words of the modules imported from, a dot for the own package."""
         return {module.rpartition(b".")[2] or b"." for module, _ in self.statements if module}

@@ -16,6 +16,9 @@ from leakfix.project.trace import has_one_of, remembered, trace
 
 Fact = TypeVar("Fact")
 _Pattern = tuple[bytes, re.Pattern[bytes]]  # the plain word, whose search is what makes the other's quick
+DEFINITION = "class "
+"""What stands before a class's name; all that follow it are sought in one pass."""
+_DEFINED = re.compile(rb"class (?<=\bclass )([\w\x80-\xff]+)")
 
 
 class Mentions:
@@ -34,6 +37,8 @@ class Mentions:
         self._facts: dict[tuple[str, str], object] = {}
         self._fact: str | None = None
         self._found: dict[tuple[str, str], list[str]] = {}
+        self._classes: dict[str, dict[str, bytes]] = {}
+        """The classes that each file of a project defines, a space on both sides of each."""
 
     @property
     def words(self) -> list[bytes]:
@@ -62,6 +67,8 @@ class Mentions:
             data = b""
         if path not in files:
             self._files[root] = sorted({*files, path})
+        if root in self._classes:
+            self._classes[root][path] = _classes(data)
         for (where, word), found in self._found.items():
             if where == root and _stands(word, data) != (path in found):
                 self._found[where, word] = sorted({*found} ^ {path})
@@ -107,18 +114,25 @@ class Mentions:
         return [found for found in self._found[root, word] if found != path]
 
     def _seek(self, root: str, words: Mapping[str, _Pattern]) -> dict[str, list[str]]:
-        if root not in self._files:
-            self._files[root] = self._listed_in(root)
+        if all(word.startswith(DEFINITION) for word in words):
+            if root not in self._classes:
+                self._classes[root] = {path: _classes(data) for path, data in self._contents(root)}
+            classes = sorted(self._classes[root].items())
+            named = {word: f" {word.removeprefix(DEFINITION)} ".encode() for word in words}
+            return {word: [path for path, defined in classes if name in defined] for word, name in named.items()}
         found: dict[str, list[str]] = {word: [] for word in words}
-        for path in self._files[root]:
-            try:
-                data = self._read(path)
-            except OSError:
-                continue
+        for path, data in self._contents(root):
             for word, (plain, pattern) in words.items():
                 if plain in data and pattern.search(data):
                     found[word].append(path)
         return found
+
+    def _contents(self, root: str) -> Iterator[tuple[str, bytes]]:
+        if root not in self._files:
+            self._files[root] = self._listed_in(root)
+        for path in self._files[root]:
+            with suppress(OSError):
+                yield path, self._read(path)
 
     def _listed_in(self, root: str) -> Sequence[str]:
         try:
@@ -129,6 +143,10 @@ class Mentions:
 
 def _stands(word: str, data: bytes) -> bool:
     return word.encode() in data and _pattern(word)[1].search(data) is not None
+
+
+def _classes(data: bytes) -> bytes:
+    return b" ".join([b"", *_DEFINED.findall(data), b""])
 
 
 def _pattern(word: str) -> _Pattern:

@@ -42,6 +42,7 @@ def values_of(config: Config) -> dict[str, Any]:
         "rules": {rule: dict(values) for rule, values in config.options},
         "allow-dependencies": list(config.wishes.dependencies),
         "request-timeout": config.wishes.request_timeout,
+        "time-limit": config.time_limit,
         "jobs": config.jobs,
         "cache": config.cache,
         **{key: [dict(row) for row in rows[key]] for key in _ROWS},

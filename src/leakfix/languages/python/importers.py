@@ -23,36 +23,44 @@ class ImportIndex:
     """Which files may import what, by words alone; asked before a file is looked at again."""
 
     def __init__(self) -> None:
-        self._by_module: dict[bytes, list[str]] = {}
-        self._by_name: dict[bytes, list[str]] = {}
-        self._added: dict[str, tuple[set[bytes], frozenset[bytes]]] = {}
+        self._words: dict[tuple[str, bytes], list[str]] = {}
+        """Files by the last word of a module they import from, by a name they import from one, or in a plain import."""
+        self._added: dict[str, list[tuple[str, bytes]]] = {}
 
     def add(self, path: str, imports: Imports) -> None:
         """Take in what a file imports."""
-        for word in imports.last_words:
-            self._by_module.setdefault(word, []).append(path)
-        for word in imports.names:
-            self._by_name.setdefault(word, []).append(path)
-        self._added[path] = imports.last_words, imports.names
+        words = [("from", word) for word in imports.last_words]
+        words += [("name", word) for word in imports.names]
+        words += [("plain", word) for word in imports.plain_words]
+        for word in words:
+            self._words.setdefault(word, []).append(path)
+        self._added[path] = words
 
     def remove(self, path: str) -> None:
         """Forget what a file imported, if it was added."""
-        modules, names = self._added.pop(path, ((), ()))
-        for word in modules:
-            self._by_module[word].remove(path)
-        for word in names:
-            self._by_name[word].remove(path)
+        for word in self._added.pop(path, ()):
+            self._words[word].remove(path)
 
     def near(self, exports: Exports) -> list[str]:
         """The paths of files that may import something exported."""
         found: set[str] = set()
         for path, names in exports.items():
-            words = _words_naming(path)
-            from_it = set[str]().union(*(self._by_module.get(word, ()) for word in words))
-            wanted = [name.encode() for name in names] + [b"*"]
-            found |= from_it & set[str]().union(*(self._by_name.get(name, ()) for name in wanted))
-            found = found.union(*(self._by_name.get(word, ()) for word in words))
+            from_it = self._with("from", _words_naming(path))
+            found |= from_it & self._with("name", {*(name.encode() for name in names), b"*"})
+            for word, above in _places_of(path):
+                found |= self._with("plain", {word}) | (self._with("name", {word}) & self._with("from", {above, b"."}))
         return sorted(found)
+
+    def _with(self, kind: str, words: Iterable[bytes]) -> set[str]:
+        return set[str]().union(*(self._words.get((kind, word), ()) for word in words))
+
+
+def _places_of(path: str) -> list[tuple[bytes, bytes]]:
+    """The words that name a path's module and its package, each with that of the package it can be imported from."""
+    folder, file = os.path.split(path)
+    above, package = os.path.split(folder)
+    words = [(file.removesuffix(".py"), package), (package, os.path.basename(above))]
+    return [(os.fsencode(word), os.fsencode(outer)) for word, outer in words]
 
 
 def _words_naming(path: str) -> set[bytes]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from weakref import ref
 
+from leakfix.project.imports import Imports
 from leakfix.source import SourceFile
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -19,12 +20,15 @@ _OLDER_PYTHON = re.compile(
 )
 _PATCH = re.compile(r"\bpatch\b")
 _WORD = re.compile(r"\w+")
+_BEHIND_DOT = re.compile(rb"\.\s*([\w\x80-\xff]+)")
 _CALL_OF_CALL = re.compile(rb"\)\s+\(")
 _WITHOUT_CHILDREN = frozenset(
     {"ctx", "op", "ops", "id", "attr", "arg", "name", "asname", "module", "level", "n", "s", "kind", "type_comment"}
 )
 _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}
 Scoped = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_LEAVES = frozenset({ast.Name, ast.Constant, ast.alias, ast.Pass, ast.Break, ast.Continue, ast.Global, ast.Nonlocal})
+_ENDS = _LEAVES.union(Scoped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ class Module:
 
     _words: dict[ast.AST, frozenset[str]] = field(default_factory=dict)
     _all_names: frozenset[str] | None = None
+    _given: tuple[frozenset[bytes], frozenset[bytes]] | None = None
     _patched: dict[ast.AST, frozenset[str]] = field(default_factory=dict)
 
     @property
@@ -139,6 +144,14 @@ class Module:
                 words.append("()")
             known = self._words[function.node] = frozenset(words)
         return known
+
+    @property
+    def words_given(self) -> tuple[frozenset[bytes], frozenset[bytes]]:
+        """What the file imports by name, ``*`` included, and all words that stand behind a dot in its text."""
+        if self._given is None:
+            data = self.source.data
+            self._given = Imports.of(data).names, frozenset(_BEHIND_DOT.findall(data))
+        return self._given
 
     def patched_in(self, function: FunctionInfo) -> frozenset[str]:
         """The last words of what a function, or a decorator of it, replaces by ``patch("...")``: a test does."""
@@ -219,13 +232,16 @@ def own_nodes(root: ast.AST) -> list[ast.AST]:
     return kept
 
 
-def parents_of(root: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
+def parents_of(root: ast.AST) -> dict[ast.AST, ast.AST]:
     """Every node below ``root`` with the one it stands in, in the order of the source; contexts left out."""
+    found: dict[ast.AST, ast.AST] = {}
     stack = [(child, root) for child in _children(root)]
     while stack:
-        pair = stack.pop()
-        yield pair
-        stack += [(child, pair[0]) for child in _children(pair[0])]
+        node, parent = stack.pop()
+        found[node] = parent
+        if type(node) not in _LEAVES:
+            stack += [(child, node) for child in _children(node)]
+    return found
 
 
 def _own_nodes(root: ast.AST) -> list[ast.AST]:
@@ -234,7 +250,7 @@ def _own_nodes(root: ast.AST) -> list[ast.AST]:
     while stack:
         node = stack.pop()
         found.append(node)
-        if not isinstance(node, Scoped):
+        if type(node) not in _ENDS:
             stack += _children(node)
     return found
 

@@ -27,6 +27,8 @@ class PythonProgram:
         self.modules = modules
         self.words: frozenset[str] = frozenset()
         """Words of calls worth resolving; others cannot acquire anything."""
+        self.exported: frozenset[str] = frozenset()
+        """Those of them that files of the project give: to files that import one, or name it behind a dot."""
         self.own_words: dict[str, frozenset[str]] = {}
         """The same for calls within one file, by its path."""
         self.names = Names(modules)
@@ -35,9 +37,10 @@ class PythonProgram:
         self._words: dict[tuple[str, int], frozenset[str]] = {}
         self._functions: dict[str, Function | None] = {}
 
-    def learn(self, words: Collection[str], exporters: Collection[str]) -> None:
-        """What words are worth resolving from now on, and through which files."""
+    def learn(self, words: Collection[str], exported: Collection[str], exporters: Collection[str]) -> None:
+        """What words are worth resolving from now on, those that files of the project export, and these files."""
         self.words = frozenset(words)
+        self.exported = frozenset(exported)
         self.sources = Names(self.modules, exporters)
         self._words.clear()
 
@@ -69,8 +72,15 @@ class PythonProgram:
         own = self.own_words.get(module.path, frozenset())
         key = (module.path, len(own))
         if key not in self._words:
-            self._words[key] = frozenset(_with_aliases(module, self.words | own))
+            self._words[key] = frozenset(_with_aliases(module, self.words | own | self._given_to(module)))
         return self._words[key]
+
+    def _given_to(self, module: Module) -> set[str]:
+        """Of what files of the project export, what a module may have got from them."""
+        imported, named = module.words_given
+        if b"*" in imported:
+            return set(self.exported)
+        return {name for name in self.exported if (word := name.encode()) in imported or word in named}
 
     def constructor(self, name: str) -> Function | None:
         """The ``__init__`` of the project's class of that name, inherited ones included."""

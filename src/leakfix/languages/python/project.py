@@ -115,6 +115,11 @@ class Modules:
             self._found.clear()
             self._folders.clear()
 
+    def drop(self) -> None:
+        """Parse everything anew when it is asked for."""
+        self._kept.clear()
+        self._bytes = 0
+
     def load(self, path: str) -> Module | None:
         """The module of a path; None where it cannot be read or parsed."""
         if path in self._kept:

@@ -1,0 +1,91 @@
+"""What a file's text says of its managers: asked of every file that names one, before it is parsed.
+
+Each answer may be yes where a parser says no, never the other way round.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from leakfix.patterns.batches import may_be_batch
+from leakfix.patterns.tables import may_be_large
+from leakfix_codemods.django._querysets import REFINING
+
+_MANAGER = b".objects"
+_FED = re.compile(rb"(?:\bin|=|\()[ \t\\\r\n]*([\w.\x80-\xff]+)\Z")
+_NEXT = re.compile(rb"\b[ \t\\\r\n]*(?:#[^\n]*\n\s*)*\.[ \t]*(\w+)\(\s*(\w*)(\s*=(?!=)\s*)?([\"'\d.\-\[({\w]*)(\(?)")
+_WIDE = re.compile(rb"(?:\A|_)(?:gt|gte|lt|lte|isnull|ne|range)\Z")
+_KEPT = re.compile(
+    rb"(?:\A|\n)(?: {4}|\t)?(\w+)(?:[ \t]*:[^=\n]+)?[ \t]*=[^\n]*"
+    rb"(?:[\[({,\\][ \t]*(?:#[^\n]*)?\r?\n(?:[^\n]*\n){0,3}[^\n]*)?\Z"
+)
+_OF_OBJECT = re.compile(rb"self\.(\w+) = [^\n]*\Z")
+_FILLED = re.compile(rb"=[^=].*(?:\b(?:list|set|tuple|dict|sorted|frozenset)\(|[\[{(])", re.DOTALL)
+_FUNCTIONS = (b"def ", b"async def ")
+_NEAR = 400
+
+
+def may_loop(data: bytes, path: str) -> bool:
+    """Whether a function made for many rows may go through all of a large table."""
+    by_name = b"get_model" not in data  # a variable may stand for any model where it is asked for by its name
+    for at in _places(data):
+        if _is_refined(data, at):
+            line = data[data.rfind(b"\n", 0, at) + 1 : at]
+            fed = _FED.search(line) or _FED.search(data[max(0, at - _NEAR) : at])
+            if fed is not None and (not by_name or may_be_large(fed[1].rpartition(b".")[2].decode("utf-8", "replace"))):
+                if may_be_batch(data, path, at):
+                    return True
+    return False
+
+
+def may_be_kept(data: bytes, path: str) -> bool:
+    """Whether a queryset is evaluated where a module or class is defined, or kept there or on an object and used."""
+    for at in _places(data):
+        before = data[max(0, at - _NEAR) : at]
+        own = _OF_OBJECT.search(before)
+        if own is not None and _is_used(data, rb"self\." + own[1]):
+            return True
+        kept = _KEPT.search(before)
+        if kept is not None and not _is_in_function(data, at):
+            if _FILLED.search(kept[0]) or _is_used(data, rb"(?<!\.)" + kept[1]) or _is_used(data, rb"\." + kept[1]):
+                return True
+    return False
+
+
+def _places(data: bytes) -> Iterator[int]:
+    at = data.find(_MANAGER)
+    while at >= 0:
+        yield at
+        at = data.find(_MANAGER, at + 1)
+
+
+def _is_refined(data: bytes, at: int) -> bool:
+    """Whether what follows a manager may give most rows of its table."""
+    following = _NEXT.match(data, at + len(_MANAGER))
+    if following is None:
+        return True
+    method, name, equals, value, called = following.groups()
+    if method.decode() not in REFINING:
+        return False
+    if method != b"filter" or not name:
+        return True
+    if not equals:
+        return bool(called) or value != b"" or not name.islower()  # Q(...), and what is put together of several
+    constant = value[:1] in (b"'", b'"', b"-", b".") or value[:1].isdigit() or value in (b"True", b"False", b"None")
+    return constant or value.rpartition(b".")[2].isupper() or _WIDE.search(name) is not None
+
+
+def _is_in_function(data: bytes, at: int) -> bool:
+    """Whether a place stands below a ``def`` of the module, rather than in a class, an ``if`` or no block at all."""
+    while at > 0:
+        at = data.rfind(b"\n", 0, at) + 1
+        if data[at : at + 1].isalpha() or data[at : at + 1] in (b"_", b"@"):
+            return data.startswith(_FUNCTIONS, at)
+        at -= 1
+    return False
+
+
+def _is_used(data: bytes, name: bytes) -> bool:
+    """Whether a name stands by itself, and not only where it is set."""
+    return re.search(name + rb"\b(?![ \t]*(?:[.(\[=]|:[^\n]*=))", data) is not None
