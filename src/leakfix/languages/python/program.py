@@ -76,11 +76,12 @@ class PythonProgram:
         return self._words[key]
 
     def _given_to(self, module: Module) -> set[str]:
-        """Of what files of the project export, what a module may have got from them."""
+        """Of what files of the project export, what a module may have got from them, or exports itself."""
         imported, named = module.words_given
         if b"*" in imported:
             return set(self.exported)
-        return {name for name in self.exported if (word := name.encode()) in imported or word in named}
+        own = self.exported & module.names.keys()
+        return own | {name for name in self.exported if (word := name.encode()) in imported or word in named}
 
     def constructor(self, name: str) -> Function | None:
         """The ``__init__`` of the project's class of that name, inherited ones included."""
