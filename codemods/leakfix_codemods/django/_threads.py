@@ -22,6 +22,8 @@ _ELSEWHERE = {
     "schedule": rb"\.do\(\s*([\w.]+)",
 }
 HANDING_ON = tuple(_ELSEWHERE)
+STARTING = tuple(b"Thread Timer submit( map( add_job do( scheduled_job repeat".split())
+"""What a file's text has one of, if it starts functions elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Start:
 def starts(view: View) -> dict[str, list[Start]]:
     """The functions of a file that the project runs in other threads, by their qualified names."""
     found: dict[str, list[Start]] = {}
-    for start in (*_starts_in(view), *_starts_elsewhere(view)):
+    here = _starts_in(view) if any(word in view.module.source.data for word in STARTING) else ()
+    for start in (*here, *_starts_elsewhere(view)):
         if start.module is view.module and isinstance(start.function.node, ast.FunctionDef):
             found.setdefault(start.function.qualname, []).append(start)
     return found

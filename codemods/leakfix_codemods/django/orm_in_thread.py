@@ -53,7 +53,7 @@ def find(view: View) -> Iterator[Match]:
     if is_test(view.module.path):
         return
     started = starts(view)
-    for function in view.functions:
+    for function in view.functions if started or _COMMANDS.search(view.module.path) else ():
         place = Place(view.module, function)
         begun = started.get(function.qualname, [])
         if (not begun and not _COMMANDS.search(view.module.path)) or not isinstance(function.node, ast.FunctionDef):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import tempfile
 from contextlib import suppress
 
 _MAGIC = b"leakfix cache 1\n"
@@ -60,6 +59,8 @@ class Store:
 
     def save(self, key: str, content: bytes) -> bool:
         """Keep an entry; readers see the former or the new one, whoever writes at the same time."""
+        import tempfile
+
         path = self._path(key)
         try:
             os.makedirs(self.folder, mode=0o700, exist_ok=True)

@@ -66,6 +66,7 @@ class Run:
         self.shared_releases = {word: b"." + word.encode() + b"()" for word in shared}
         self.released: frozenset[str] = frozenset()
         self._chosen: dict[int, Chosen] = {}
+        self._methods = sorted(set[str]().union(*self.table.method_words.values()))
         self._literals = {*self.prefilter.telling, *self.shared_releases.values()}
         self._words: Words | None = None
         for path in files:
@@ -160,7 +161,7 @@ class Run:
     def importing(self, exports: Exports) -> list[Indexed]:
         """What of the indexed files uses what others export, and what they export themselves."""
         self.analysis.learn(exports)
-        importers = Importers(self.analysis.modules, exports)
+        importers = Importers(self.analysis.modules, exports, self._methods)
         found = []
         for path in self.imports.near(exports):
             with suppress(OSError):
@@ -183,7 +184,7 @@ class Run:
         self.analysis = Analysis(self.table, former.rules, former.modules, former.mentions, former.exported)
         self.go = GoAnalysis(self.table, self.go.rules, self.go.packages.without(every, moved))
         found = {item.path: item for item in self.index([path for path in paths if not is_go(path)])}
-        importers = Importers(former.modules, former.exported)
+        importers = Importers(former.modules, former.exported, self._methods)
         for path in paths:
             item = found.setdefault(path, Indexed(path))
             if not is_go(path) and not item.parsed and item.error is None:

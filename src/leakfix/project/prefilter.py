@@ -51,9 +51,7 @@ class _Words:
             return True
         for word in self.classes:
             used = word.occurrences(rest)
-            if any(not _is_annotation(rest, match) for match in used):
-                return True
-            if used and any(method.stands_in(rest) for method in self.methods):
+            if used and (not _only_annotate(rest, used) or any(method.stands_in(rest) for method in self.methods)):
                 return True
             if not used and word.stands_in(data):  # imported for others to import
                 return True
@@ -129,6 +127,16 @@ class Triggers:
 
 def _has(shape: _Shape, data: bytes, path: str) -> bool:
     return shape.search(data) is not None if isinstance(shape, re.Pattern) else shape(data, path)
+
+
+def only_annotates(name: bytes, data: bytes) -> bool:
+    """Whether all that a file's text, its imports left out, does with a class is to annotate."""
+    used = _Word(name.decode()).occurrences(data)
+    return bool(used) and name[:1].isupper() and _only_annotate(data, used)
+
+
+def _only_annotate(data: bytes, used: list[re.Match[bytes]]) -> bool:
+    return all(_is_annotation(data, match) for match in used)
 
 
 def _is_annotation(data: bytes, match: re.Match[bytes]) -> bool:

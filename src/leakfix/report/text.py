@@ -10,7 +10,6 @@ from leakfix.finding import Category, Finding, Safety, Severity
 from leakfix.project.display import visible
 from leakfix.report.excerpt import excerpt
 from leakfix.report.style import Style, painter
-from leakfix.runtime.evidence import fate
 from leakfix.source import SourceFile
 
 if TYPE_CHECKING:
@@ -34,10 +33,13 @@ def rendered(report: Report, colour: bool = False) -> Iterator[str]:
 
 
 def _missed(report: Report) -> Iterator[str]:
-    for seen in report.missed or ():
+    if not report.missed:
+        return
+    from leakfix.runtime.evidence import fate
+
+    for seen in report.missed:
         yield f"{visible(seen.path)}:{seen.line} seen at run time, not found by analysis: {fate(seen)}\n"
-    if report.missed:
-        yield "\n"
+    yield "\n"
 
 
 def rendered_finding(finding: Finding, source: SourceFile | None, colour: bool) -> Iterator[str]:

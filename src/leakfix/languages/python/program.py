@@ -75,11 +75,11 @@ class PythonProgram:
             self._words[key] = frozenset(_with_aliases(module, self.words | own | self._given_to(module)))
         return self._words[key]
 
-    def _given_to(self, module: Module) -> set[str]:
+    def _given_to(self, module: Module) -> frozenset[str]:
         """Of what files of the project export, what a module may have got from them, or exports itself."""
         imported, named = module.words_given
         if b"*" in imported:
-            return set(self.exported)
+            return self.exported
         own = self.exported & module.names.keys()
         return own | {name for name in self.exported if (word := name.encode()) in imported or word in named}
 
