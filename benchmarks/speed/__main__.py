@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -20,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from speed.corpus import PACKAGES, laid_out, part_of
-from speed.measure import Command, Failed, Taken, measured, once, ratios
+from speed.measure import Command, Failed, Taken, answer, measured, once, ratios
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- figures: made by `make bench` -->", "<!-- end of figures -->"
@@ -76,6 +77,7 @@ def _figures(corpus: Path, scratch: Path, rounds: int, quick: bool) -> Iterator[
         whole["rg -l, six words"] = Command(("rg", "-l", "--type", "py", WORDS, "."), corpus)
     taken = measured(whole, rounds)
     yield from _table(taken)
+    yield from ("", _same_answers(whole, leakfix, corpus))
     yield from ("", "| ratio | median | from | to |", "|---|--:|--:|--:|")
     cold, warm = taken["leakfix, nothing remembered"], taken["leakfix, nothing changed"]
     for label, one, other in (
@@ -103,6 +105,23 @@ def _figures(corpus: Path, scratch: Path, rounds: int, quick: bool) -> Iterator[
     yield _ratio("the same once more, unchanged", starts["one file again"], starts["pass"])
     if not quick:
         yield from _slow(corpus, scratch, cold)
+
+
+def _same_answers(whole: dict[str, Command], leakfix: tuple[str, ...], corpus: Path) -> str:
+    """What is said where the findings are the same however they came about. Raises Failed where they are not."""
+    folders = sorted((path.name for path in corpus.iterdir() if path.is_dir() and path.name[0] != "."), reverse=True)
+    at = leakfix.index(".")
+    backwards = Command((*leakfix[:at], *folders, *leakfix[at + 1 :], "--no-cache"), corpus)
+    ways = {
+        **{name: command for name, command in whole.items() if name.startswith("leakfix")},
+        "leakfix, folders named from the last to the first": backwards,
+    }
+    answers = {name: json.loads(answer(command))["findings"] for name, command in ways.items()}
+    first = next(iter(answers.values()))
+    for name, findings in answers.items():
+        if findings != first:
+            raise Failed(f"{name}: other findings than without a memory")
+    return f"The {len(first)} findings were the same, to the byte: {'; '.join(ways)}."
 
 
 def _slow(corpus: Path, scratch: Path, cold: Taken) -> Iterator[str]:

@@ -58,6 +58,21 @@ def once(command: Command) -> Taken:
     return Taken([wall], [cpu], peak)
 
 
+def answer(command: Command) -> bytes:
+    """What a command prints. Raises Failed."""
+    done = subprocess.run(
+        command.words,
+        cwd=command.folder,
+        env=os.environ | dict(command.environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode not in command.codes:
+        raise Failed(f"{' '.join(command.words)} ended with {done.returncode}")
+    return done.stdout
+
+
 def _run(command: Command) -> tuple[float, float, int]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()

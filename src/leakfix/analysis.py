@@ -156,6 +156,10 @@ class Analysis:
             if any(self._may_be_source(module, binding, words) for binding in bindings):
                 if any(self._is_source(symbol) for symbol in names.module_name(module, name)):
                     found.add(name)
+        for name, entries in module.set_later.items():
+            if any(self._may_be_source(module, binding, words, function) for binding, function in entries):
+                if any(self._is_source(symbol) for symbol in names.module_name(module, name)):
+                    found.add(name)
         for info in module.classes.values():
             bases = [name for base in info.node.bases for name in names.of(base, Place(module, None))]
             if any(self._is_source(base) for base in (*bases, *names.outside_bases(module, info))):

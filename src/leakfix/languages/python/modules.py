@@ -104,6 +104,8 @@ class Module:
     whole: bool = True
     """False where only parts of the file could be parsed."""
     names: dict[str, list[Binding]] = field(default_factory=dict)
+    set_later: dict[str, list[tuple[Binding, FunctionInfo]]] = field(default_factory=dict)
+    """What functions set a name of the module to, which they declare ``global``."""
     stars: list[Import] = field(default_factory=list)
     functions: dict[str, FunctionInfo] = field(default_factory=dict)
     classes: dict[str, ClassInfo] = field(default_factory=dict)
@@ -358,6 +360,10 @@ class _Reader:
     def plain(self, item: ast.stmt, owner: ClassInfo | None, parent: FunctionInfo | None) -> None:
         if parent is None:
             self.bind(owner, _bindings(item))
+        elif isinstance(item, ast.Global):
+            for name, binding in (found for node in own_nodes(parent.node) for found in _bindings(node)):
+                if name in item.names:
+                    self.module.set_later.setdefault(name, []).append((binding, parent))
         if parent is not None and parent.owner is not None:
             self.attributes(item, parent)
 

@@ -277,10 +277,12 @@ class Names:
         return found
 
     def _module_name(self, module: Module, name: str) -> Iterator[str]:
-        bindings = module.names.get(name)
-        if bindings is not None:
-            for binding in bindings:
-                yield from self.binding(binding, Place(module, None))
+        bindings, later = module.names.get(name), module.set_later.get(name, ())
+        for binding in bindings or ():
+            yield from self.binding(binding, Place(module, None))
+        for binding, function in later:
+            yield from self.binding(binding, Place(module, function))
+        if bindings or later:
             return
         for star in module.stars:
             path = self.modules.find(module.path, star)
