@@ -42,7 +42,11 @@ def project(write: Write) -> None:
 
 def test_created_extended_shown_and_pruned(tree: Path, write: Write, leakfix: Program, found: Found) -> None:
     done = leakfix("baseline", "create")
-    assert (done.returncode, done.stdout) == (0, b".leakfix-baseline.json: 1 finding.\n")
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines() == [
+        ".leakfix-baseline.json: 1 finding accepted.",
+        "Commit this file, so that CI and others know of it.",
+    ]
     assert found() == []
     write({"a.py": LEAK + MORE, "sub/b.py": LEAK})
     assert found() == ["a.py names", "sub/b.py rows"]
@@ -65,6 +69,24 @@ def test_created_extended_shown_and_pruned(tree: Path, write: Write, leakfix: Pr
     write({"a.py": LEAK})
     assert leakfix("baseline", "create", "--force").returncode == 0
     assert _entries(tree) == ["a.py rows"]
+
+
+def test_what_is_accepted_is_counted_not_shown(write: Write, leakfix: Program) -> None:
+    leakfix("baseline", "create")
+    done = leakfix("check")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"No new leaks found; 1 accepted by the baseline. Looked at 1 file in ")
+    assert leakfix("check").stdout.startswith(b"No new leaks found; 1 accepted by the baseline.")  # as it was kept
+    write({"a.py": LEAK + MORE})
+    last = leakfix("check").stdout.decode().splitlines()[-1]
+    assert last.startswith(
+        "Found 1 leak in 1 file (1 with a safe fix); 1 accepted by the baseline. Looked at 1 file in "
+    )
+    assert set(json.loads(leakfix("check", "--output-format=json").stdout)["summary"]) == {
+        *("files", "parsed", "findings", "fixable", "seconds")
+    }
+    write({"a.py": LEAK.replace("connect(path)", "connect(path)  # leakfix: allow[sqlite3/*] for now")})
+    assert leakfix("check").stdout.startswith(b"No leaks found: 1 file in ")
 
 
 def test_there_is_none_where_there_is_nothing_to_accept(tree: Path, write: Write, leakfix: Program) -> None:
@@ -152,6 +174,7 @@ def test_each_folder_has_its_own(tree: Path, write: Write, leakfix: Program, fou
     write({"sub/b.py": LEAK, "sub/leakfix.toml": "", "other/c.py": LEAK, "other/leakfix.toml": 'baseline = "ci/known"'})
     done = leakfix("baseline", "create")
     assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.endswith(b"\nCommit these files, so that CI and others know of it.\n")
     assert _entries(tree) == ["a.py rows"]
     assert _entries(tree, f"sub/{NAME}") == ["b.py rows"]
     assert _entries(tree, "other/ci/known") == ["../c.py rows"]

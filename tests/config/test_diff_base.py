@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from leakfix.report.formats import FORMATS
+
 LEAK = """import sqlite3
 
 
@@ -218,7 +220,7 @@ def test_what_was_there_is_accepted(git: Git, write: Write, leakfix: Program) ->
 
 def test_formats_tell_what_is_new_alone(tree: Path, git: Git, write: Write, leakfix: Program) -> None:
     write({"a.py": LEAK + MORE})
-    names = ("json", "sarif", "github", "gitlab", "junit", "rdjsonl", "markdown", "html")
+    names = FORMATS.keys() - {"text", "sarif-all"}
     outputs = [f"--output-format={name}=out/{name}" for name in names]
     (tree / "out").mkdir()
     done = leakfix("check", "--diff-base", "start", *outputs, "--output-format", "text")
@@ -232,7 +234,31 @@ def test_formats_tell_what_is_new_alone(tree: Path, git: Git, write: Write, leak
     assert len(json.loads(texts["sarif"])["runs"][0]["results"]) == 1
     assert texts["junit"].count("<failure") == len(texts["rdjsonl"].splitlines()) == 1
     assert len(re.findall("^::", texts["github"], re.MULTILINE)) == 1
-    assert "there before the changes" in texts["html"]
+    assert texts["diff"].count("\n+    with closing(") == 1
+    for told in (done.stdout.decode(), texts["markdown"], texts["html"]):
+        assert "; 2 there before the changes. Looked at 2 files" in told
+
+
+NOTHING_NEW = {
+    "text": lambda text: text.startswith("No new leaks found; 2 there before the changes. Looked at 2 files in "),
+    "json": lambda text: json.loads(text)["findings"] == [],
+    "sarif": lambda text: json.loads(text)["runs"][0]["results"] == [],
+    "sarif-all": lambda text: {r["baselineState"] for r in json.loads(text)["runs"][0]["results"]} == {"unchanged"},
+    "github": lambda text: "::warning" not in text and "::error" not in text,
+    "gitlab": lambda text: json.loads(text) == [],
+    "junit": lambda text: 'tests="1" failures="0" errors="0"' in text,
+    "rdjsonl": lambda text: text == "",
+    "markdown": lambda text: "No new leaks found; 2 there before the changes." in text,
+    "html": lambda text: '<p class="clean">No new leaks found; 2 there before the changes.</p>' in text,
+    "diff": lambda text: text == "",
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_format_where_nothing_is_new(leakfix: Program, name: str) -> None:
+    done = leakfix("check", "--diff-base", "start", "--output-format", name)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert NOTHING_NEW[name](done.stdout.decode()), done.stdout
 
 
 def test_the_diff_repairs_what_is_new_alone(tree: Path, git: Git, write: Write, leakfix: Program) -> None:
