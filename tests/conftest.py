@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,13 @@ Program = Callable[..., subprocess.CompletedProcess[bytes]]
 def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What runs remember is this test's alone."""
     monkeypatch.setenv("LEAKFIX_CACHE_DIR", str(tmp_path_factory.getbasetemp() / f"cache-{uuid.uuid4().hex}"))
+
+
+@pytest.fixture(autouse=True)
+def _collector() -> Iterator[None]:
+    """What a session hides from the garbage collector is shown to it again: others ask it who refers to what."""
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

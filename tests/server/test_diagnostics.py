@@ -254,6 +254,42 @@ def test_settings_of_every_folder_count(tree: Path, editing: Any) -> None:
     run(work)
 
 
+INHOUSE = """[[resource]]
+id = "inhouse/connection"
+noun = "connection"
+acquire = ["inhouse.take"]
+release = ["put_back"]
+"""
+TAKES = "import inhouse\n\n\ndef rows():\n    one = inhouse.take()\n    one.work()\n    return 1\n"
+
+
+def test_a_folder_may_have_resources_of_its_own(tree: Path, editing: Any) -> None:
+    (tree / "sub").mkdir()
+    for name in ("a.py", "sub/a.py"):
+        (tree / name).write_text(TAKES)
+    (tree / "b.py").write_text(LEAK)
+    (tree / "sub" / "leakfix.toml").write_text(INHOUSE)
+
+    async def work() -> None:
+        async with editing(capabilities(pull=True)) as editor:
+            outer, inner, other = editor.open("a.py"), editor.open("sub/a.py"), editor.open("b.py")
+            assert await editor.found(outer) == []
+            assert [found.code for found in await editor.found(inner)] == ["inhouse/connection"]
+            assert [found.code for found in await editor.found(other)] == ["psycopg2/unclosed-connection"]
+            editor.change(inner, TAKES.replace("one.work()", "one.put_back()"))
+            assert await editor.found(inner) == []
+            editor.change(inner, TAKES)
+            assert len(await editor.found(inner)) == 1
+            (tree / "sub" / "leakfix.toml").write_text(INHOUSE.replace("put_back", "work"))
+            editor.save(inner)
+            assert await editor.found(inner) == []
+            (tree / "leakfix.toml").write_text(INHOUSE)
+            editor.save(inner)
+            assert (len(await editor.found(outer)), len(await editor.found(inner))) == (1, 0)
+
+    run(work)
+
+
 def test_settings_that_were_wrong_from_the_start(tree: Path, editing: Any) -> None:
     (tree / "sub").mkdir()
     (tree / "sub" / "leakfix.toml").write_text("selct = 1")
