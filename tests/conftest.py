@@ -21,6 +21,10 @@ from leakfix.result import FileRepair, Report
 
 Program = Callable[..., subprocess.CompletedProcess[bytes]]
 
+# Hundreds of tests start the program, and without bytecode each start compiles all of it.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -286,16 +286,16 @@ def _reviewed(world: World, chance: random.Random, command: str, progress: Calla
 
 def _require_kept(world: World, right: Expected, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """A next review, ended at once, does what was answered before the kill, and nothing else."""
-    monkeypatch.setattr("leakfix.cli.apply.can_ask", lambda: True)
-    monkeypatch.setattr("leakfix.cli.apply.Keyboard", Nobody)
-    code, said = world.run("apply")
+    with monkeypatch.context() as patched:
+        patched.setattr("leakfix.cli.apply.can_ask", lambda: True)
+        patched.setattr("leakfix.cli.apply.Keyboard", Nobody)
+        code, said = world.run("apply")
     assert code == 1, said
     found, names = world.contents(), sorted(right.old)
     for name, key in zip(names, session.taken, strict=False):
         assert found[name] == (right.new if key == "y" else right.old)[name], (name, session, said)
     assert [name for name in names[len(session.given) :] if found[name] != right.old[name]] == []
     assert world.left_over() == []
-    monkeypatch.undo()
 
 
 class Nobody:
