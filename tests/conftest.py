@@ -19,6 +19,8 @@ from leakfix.config import Config
 from leakfix.registry import Registry
 from leakfix.result import FileRepair, Report
 
+from .postgresql import PostgreSQL, running
+
 Program = Callable[..., subprocess.CompletedProcess[bytes]]
 
 # Hundreds of tests start the program, and without bytecode each start compiles all of it.
@@ -99,6 +101,13 @@ def registry() -> Registry:
     loaded = Registry.load(Config())
     assert not loaded.broken, loaded.broken
     return loaded
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server for all tests of a process."""
+    with running() as server:
+        yield server
 
 
 class Checker:
