@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from leakfix import engine
 from leakfix.cli import run
 from leakfix.config import Config
+from leakfix.project.trace import forget
 from leakfix.registry import Registry
 from leakfix.result import FileRepair, Report
 
@@ -70,6 +72,21 @@ def leakfix(tree: Path) -> Program:
         return subprocess.run(command, **{"cwd": tree, "capture_output": True, "timeout": 60, **options})  # type: ignore[call-overload,no-any-return]
 
     return run
+
+
+@pytest.fixture
+def called(tree: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> Program:
+    """Run the program as ``leakfix`` does, but in this process, which saves its start."""
+
+    def call(*arguments: str, cwd: Path = tree, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        forget()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(cwd)
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(input)))
+            code = run(arguments)
+        return subprocess.CompletedProcess(arguments, code, *capfdbinary.readouterr())
+
+    return call
 
 
 @dataclass(frozen=True)
