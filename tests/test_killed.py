@@ -22,7 +22,7 @@ from leakfix.cli import run as run_program
 
 pexpect = pytest.importorskip("pexpect", reason="pseudo-terminals need pexpect and a POSIX system")
 
-FILES, KILLS = 30, 10
+FILES, KILLS = 20, 6
 CHUNKS = {"apply": 6, "branch": 6, "line": 5, "screen": 3}  # of that many kills
 WRITING = 0.12  # seconds that writing the files of a review takes at most
 LEAK = """\
@@ -166,8 +166,8 @@ def _chunks(command: str) -> list[Any]:
 
 
 def _moment(chance: random.Random, seconds: float) -> float:
-    """Some moment of a run, more often one of its last third, where it writes."""
-    return chance.uniform(0.62 if chance.random() < 0.6 else 0.0, 1.03) * seconds
+    """Some moment of a run, mostly one of its last third, where it writes."""
+    return chance.uniform(0.62 if chance.random() < 0.85 else 0.0, 1.03) * seconds
 
 
 def _killed(world: World, seconds: float, whole_group: bool, *arguments: str) -> None:
@@ -272,7 +272,7 @@ def _reviewed(world: World, chance: random.Random, command: str, progress: Calla
             child.expect([progress(0), pexpect.TIMEOUT], timeout=chance.uniform(0.05, 0.6))
             return session
         child.expect(progress(0))
-        writes = phase > 0.55
+        writes = phase > 0.45
         session.answer(keys, time.monotonic() + (30 if writes else chance.uniform(0, 0.3)))
         if writes:
             child.send("q")
