@@ -17,6 +17,7 @@ import pytest
 from leakfix import engine
 from leakfix.cli import run
 from leakfix.config import Config
+from leakfix.project.discover import ROOT_MARKS
 from leakfix.project.trace import forget
 from leakfix.registry import Registry
 from leakfix.result import FileRepair, Report
@@ -34,6 +35,17 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What runs remember is this test's alone."""
     monkeypatch.setenv("LEAKFIX_CACHE_DIR", str(tmp_path_factory.getbasetemp() / f"cache-{uuid.uuid4().hex}"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_above(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A test leaves nothing above its own folder that other tests would take for their settings or their project."""
+    yield
+    base = tmp_path_factory.getbasetemp()
+    left = [path for name in ("leakfix.toml", *ROOT_MARKS) if (path := base / name).exists()]
+    for path in left:
+        path.rename(path.with_name(f"left-{path.name}"))  # none but this test fails for it
+    assert left == []
 
 
 @pytest.fixture(autouse=True)
