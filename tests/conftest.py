@@ -32,9 +32,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What runs remember is this test's alone."""
-    monkeypatch.setenv("LEAKFIX_CACHE_DIR", str(tmp_path_factory.getbasetemp() / f"cache-{uuid.uuid4().hex}"))
+def _remembered(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs remember, and answers of reviews that were broken off, are this test's alone."""
+    own = tmp_path_factory.getbasetemp() / f"own-{uuid.uuid4().hex}"
+    monkeypatch.setenv("LEAKFIX_CACHE_DIR", str(own / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(own / "state"))
 
 
 @pytest.fixture(autouse=True)
