@@ -22,7 +22,7 @@ demo-review: $(READY)
 	@$(BIN)/python scripts/review_screens.py
 
 test: $(READY)
-	$(BIN)/pytest -q -n auto
+	$(BIN)/pytest -q -n auto --dist loadgroup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,16 +17,44 @@ import pytest
 from leakfix import engine
 from leakfix.cli import run
 from leakfix.config import Config
+from leakfix.project.discover import ROOT_MARKS
+from leakfix.project.trace import forget
 from leakfix.registry import Registry
 from leakfix.result import FileRepair, Report
 
+from .postgresql import PostgreSQL, running
+
 Program = Callable[..., subprocess.CompletedProcess[bytes]]
+
+# Hundreds of tests start the program, and without bytecode each start compiles all of it.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What runs remember is this test's alone."""
-    monkeypatch.setenv("LEAKFIX_CACHE_DIR", str(tmp_path_factory.getbasetemp() / f"cache-{uuid.uuid4().hex}"))
+def _remembered(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs remember, and answers of reviews that were broken off, are this test's alone."""
+    own = tmp_path_factory.getbasetemp() / f"own-{uuid.uuid4().hex}"
+    monkeypatch.setenv("LEAKFIX_CACHE_DIR", str(own / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(own / "state"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_above(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A test leaves nothing above its own folder that other tests would take for their settings or their project."""
+    yield
+    base = tmp_path_factory.getbasetemp()
+    left = [path for name in ("leakfix.toml", *ROOT_MARKS) if (path := base / name).exists()]
+    for path in left:
+        path.rename(path.with_name(f"left-{path.name}"))  # none but this test fails for it
+    assert left == []
+
+
+@pytest.fixture(autouse=True)
+def _collector() -> Iterator[None]:
+    """What a session hides from the garbage collector is shown to it again: others ask it who refers to what."""
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
@@ -58,6 +88,21 @@ def leakfix(tree: Path) -> Program:
     return run
 
 
+@pytest.fixture
+def called(tree: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> Program:
+    """Run the program as ``leakfix`` does, but in this process, which saves its start."""
+
+    def call(*arguments: str, cwd: Path = tree, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        forget()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(cwd)
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(input)))
+            code = run(arguments)
+        return subprocess.CompletedProcess(arguments, code, *capfdbinary.readouterr())
+
+    return call
+
+
 @dataclass(frozen=True)
 class Result:
     code: int
@@ -87,6 +132,13 @@ def registry() -> Registry:
     loaded = Registry.load(Config())
     assert not loaded.broken, loaded.broken
     return loaded
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server for all tests of a process."""
+    with running() as server:
+        yield server
 
 
 class Checker:

@@ -25,6 +25,7 @@ def names(path):
     return db.execute("select name from people").fetchall()
 """
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+pytestmark = pytest.mark.xdist_group("packaging")
 
 
 def built(kind: str, source: Path, folder: Path) -> Path:

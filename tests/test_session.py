@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,15 @@ from leakfix.session import Session
 APPS = Path(__file__).parent.parent / "fixtures" / "apps"
 MAKES = "import toydb\n\n\ndef connected():\n    return toydb.connect()\n"
 USES = "from made import connected\n\n\ndef rows():\n    connected().fetchall()\n"
+CACHED = """from functools import lru_cache
+
+
+@lru_cache(maxsize=None)
+def price(customer_id: str) -> str:
+    return customer_id.upper()
+
+
+"""
 
 
 def told(path: str, findings: object) -> object:
@@ -82,6 +93,20 @@ def test_files_come_change_and_go(tree: Path, found: object) -> None:
     assert session.look("made.py").source is None
 
 
+def test_what_one_file_says_of_another_counts_whoever_is_asked_first(tree: Path, registry: Registry) -> None:
+    (tree / "pyproject.toml").write_text("")
+    clears = "import cached\n\n\ndef forget():\n    cached.price.cache_clear()\n"
+    (tree / "cached.py").write_text(CACHED)
+    (tree / "asks.py").write_text(CACHED.replace("price", "weight") + clears)
+    config = Config(select=("stdlib/unbounded-lru-cache",))
+    session = Session(config, registry)
+    assert len(session.look("asks.py").findings) == 1  # it is the first to need what all files clear
+    assert session.look("cached.py").findings == ()
+    session.edit("asks.py", CACHED.replace("price", "weight").encode())
+    assert len(session.look("cached.py").findings) == 1
+    agree(session, config, registry)
+
+
 def test_a_text_that_is_on_no_disk(tree: Path, found: object) -> None:
     config, registry = found.config, found.registry  # type: ignore[attr-defined]
     (tree / "made.py").write_text(MAKES)
@@ -129,6 +154,32 @@ def test_settings_of_every_folder_count(tree: Path) -> None:
     (tree / "sub" / "b.py").write_text(TAKES)
     assert session.refresh()
     assert len(session.look("sub/b.py").findings) == 1
+    agree(session, config, session.registry)
+
+
+def test_rules_exclusions_and_baselines_of_every_folder_count(tree: Path, invoke: Callable[..., Any]) -> None:
+    leak = MAKES.replace("toydb", "sqlite3").replace("return ", "one = ") + "    return one.total_changes\n"
+    files = {f"{folder}/{name}.py": leak + CACHED for folder in ("grows", "known", "mixed") for name in "ab"}
+    files |= {"pyproject.toml": "", "grows/leakfix.toml": 'select = ["growth"]', "known/leakfix.toml": ""}
+    files["mixed/leakfix.toml"] = 'exclude = ["b.py"]\n[per-file-ignores]\n"a.py" = ["growth"]'
+    for name, text in files.items():
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text(text)
+    assert invoke("baseline", "create", "--select=leak", "known").code == 0
+    config = load()
+    session = Session(config, Registry.load(config))
+    session.check_settings()
+    growth, leaks = {"stdlib/unbounded-lru-cache"}, {"sqlite3/unclosed-connection"}
+    expected = {"grows": growth, "known": growth, "mixed": leaks}
+    for folder, rules in expected.items():
+        assert {finding.rule for finding in session.look(f"{folder}/a.py").findings} == rules, folder
+    assert session.look("mixed/b.py").source is None
+    agree(session, config, session.registry)
+    session.edit("known/a.py", (leak + CACHED + leak.replace("connected", "again")).encode())
+    assert [finding.function for finding in session.look("known/a.py").findings] == ["<module>", "again"]
+    repair = session.repaired("known/a.py", lambda *_: True)
+    assert repair is not None
+    assert sorted(finding.function for finding in repair.applied) == ["<module>", "again"]
     agree(session, config, session.registry)
 
 

@@ -65,7 +65,6 @@ class Session:
         self._stale: set[str] = set()
         self._gone: set[str] = set()
         self._moved = False
-        self._last_asked = ""
         self._changes = 0
         self._indexed_at: dict[str, int] = {}
         """After how many changes of other files a file was indexed."""
@@ -216,9 +215,6 @@ class Session:
         if self._indexed_at.get(asked, 0) != self._changes:
             self._stale.add(asked)
             self._indexed_at[asked] = self._changes
-        if asked != self._last_asked:
-            self._last_asked = asked
-            self._run.analysis.mentions.forget_facts()
         if not self._stale:
             return
         there = [path for path in self._stale if path in self._texts or os.path.isfile(path)]

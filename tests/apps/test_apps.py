@@ -119,9 +119,17 @@ ECHO = App(
     programs=("go",),
 )
 APPS = (FASTAPI, FLASK, DJANGO, ECHO)
-CASES = [pytest.param(app, database, id=f"{app.name}-{database}") for app in APPS for database in app.databases]
+
+
+def _case(app: App, database: str, *more: str) -> Any:
+    """Parameters of a test; all of an application and a database run in one process, which drives it once."""
+    together = pytest.mark.xdist_group(f"{app.name}-{database}")
+    return pytest.param(app, database, *more, id="-".join([app.name, database, *more[1:]]), marks=together)
+
+
+CASES = [_case(app, database) for app in APPS for database in app.databases]
 KINDS = [
-    pytest.param(app, database, part, kind, id=f"{app.name}-{database}-{kind}")
+    _case(app, database, part, kind)
     for app in APPS
     for database in app.databases
     for part in ("open", "held")

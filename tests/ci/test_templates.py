@@ -138,8 +138,9 @@ def test_the_hooks_run(tmp_path: Path) -> None:
     pytest.importorskip("pre_commit", reason="needs pre-commit")
     if not (ROOT / ".git").exists():
         pytest.skip("needs a clone: pre-commit installs hooks from git")
-    home, project = tmp_path / "home", tmp_path / "project"
+    home, project, hooks = tmp_path / "home", tmp_path / "project", tmp_path / "hooks"
     project.mkdir()
+    _copy(ROOT, hooks)
     (project / "a.py").write_text(LEAK)
     (project / "vendor").mkdir()
     (project / "vendor" / "b.py").write_text(LEAK)
@@ -148,26 +149,44 @@ def test_the_hooks_run(tmp_path: Path) -> None:
     for number, (key, value) in enumerate({"user.name": "test", "user.email": "test@example.org"}.items()):
         environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
 
-    def run(*command: str) -> subprocess.CompletedProcess[str]:
+    def run(*command: str, cwd: Path = project) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=500
+            command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=500
         )
 
-    assert run("git", "init", "-q").returncode == 0
+    for folder in (hooks, project):
+        assert run("git", "init", "-q", cwd=folder).returncode == 0
+        assert run("git", "add", "-A", cwd=folder).returncode == 0
+    assert run("git", "commit", "-q", "-m", "hooks", cwd=hooks).returncode == 0
+    revision = run("git", "rev-parse", "HEAD", cwd=hooks).stdout.strip()
+    chosen = [{"id": "leakfix"}, {"id": "leakfix-fix"}]
+    used = {"repos": [{"repo": str(hooks), "rev": revision, "hooks": chosen}]}
+    (project / ".pre-commit-config.yaml").write_text(json.dumps(used))  # which YAML includes
     assert run("git", "add", "-A").returncode == 0
     manifest = run(sys.executable, "-m", "pre_commit", "validate-manifest", str(ROOT / ".pre-commit-hooks.yaml"))
     assert manifest.returncode == 0, manifest.stdout
-    attempt = (sys.executable, "-m", "pre_commit", "try-repo", str(ROOT))
-    done = run(*attempt, "leakfix", "--all-files")
+    attempt = (sys.executable, "-m", "pre_commit", "run", "--all-files")
+    done = run(*attempt, "leakfix")
     if "Could not find a version" in done.stdout or "Failed to establish" in done.stdout:
         pytest.skip("needs a package index")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "a.py:5:11 error[sqlite3/unclosed-connection]" in done.stdout
     assert "vendor" not in done.stdout
-    done = run(*attempt, "leakfix-fix", "--all-files")
+    done = run(*attempt, "leakfix-fix")
     assert "files were modified by this hook" in done.stdout
     assert "closing(sqlite3.connect(path))" in (project / "a.py").read_text()
     assert (project / "vendor" / "b.py").read_text() == LEAK
     assert run("git", "add", "-A").returncode == 0
-    done = run(*attempt, "leakfix", "--all-files")
+    done = run(*attempt, "leakfix")
     assert done.returncode == 0, done.stdout
+
+
+def _copy(checkout: Path, folder: Path) -> None:
+    """Copy what git knows of, and what it does not ignore, as it is now: hooks are installed from a commit."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=checkout, capture_output=True, check=True).stdout.split(b"\0")
+    for name in filter(None, names):
+        source, target = checkout / os.fsdecode(name), folder / os.fsdecode(name)
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)

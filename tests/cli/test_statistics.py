@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from leakfix.report.formats import FORMATS
 
 Invoke = Callable[..., Any]
 
@@ -38,11 +41,38 @@ def test_into_a_file(tree: Path, invoke: Invoke) -> None:
     assert [count["rule"] for count in json.loads((tree / "counts.json").read_text())] == ["toy/leak"]
 
 
-@pytest.mark.parametrize("formats", [("sarif",), ("text", "json=counts.json"), ("html=page.html",)])
-def test_other_formats_cannot_hold_them(tree: Path, invoke: Invoke, formats: tuple[str, ...]) -> None:
-    done = invoke("check", "--statistics", *(f"--output-format={name}" for name in formats))
-    assert done.code == 2
+WRONG = [
+    *([f"--output-format={name}"] for name in FORMATS.keys() - {"text", "json"}),
+    ["--output-format=html=page.html"],
+    ["--output-format=text", "--output-format=json=counts.json"],
+    ["--output-format=json=counts.json", "--output-format=json=again.json"],
+    ["--output-format=sarif", "--output-file=counts"],
+]
+
+
+@pytest.mark.parametrize("options", sorted(WRONG), ids=" ".join)
+def test_other_formats_cannot_hold_them(tree: Path, invoke: Invoke, options: list[str]) -> None:
+    (tree / "a.py").write_text("leak()\n")
+    done = invoke("check", "--statistics", *options)
+    assert (done.code, done.out) == (2, "")
     assert "--statistics goes with one --output-format, text or json" in done.err
+    assert os.listdir(tree) == ["a.py"]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--reason", "it ends"], "--reason goes with --add-suppressions"),
+        (["-"], "`-` needs --stdin-filename"),
+        (["--output-format=text", "--output-format=json"], "only one format can go to stdout"),
+        (["--statistics=json"], "does not take a value"),
+    ],
+)
+def test_what_is_wrong_of_every_check(tree: Path, invoke: Invoke, options: list[str], why: str) -> None:
+    (tree / "a.py").write_text("leak()\n")
+    done = invoke("check", "--statistics", *options)
+    assert (done.code, done.out) == (2, "")
+    assert why in done.err
 
 
 @pytest.mark.parametrize("option", ["--add-suppressions", "--show-settings"])

@@ -32,11 +32,11 @@ def write(tree: Path) -> Callable[[dict[str, str]], None]:
 
 
 @pytest.fixture
-def found(leakfix: Callable[..., Any]) -> Callable[..., list[str]]:
+def found(called: Callable[..., Any]) -> Callable[..., list[str]]:
     """``path function`` of what the program finds."""
 
     def run(*options: str, **others: Any) -> list[str]:
-        done = leakfix("check", "--no-cache", "--output-format", "json", *options, **others)
+        done = called("check", "--no-cache", "--output-format", "json", *options, **others)
         assert done.returncode in (0, 1), done.stderr
         report = json.loads(done.stdout)
         assert done.returncode == bool(report["findings"])

@@ -40,47 +40,69 @@ def project(write: Write) -> None:
     write({"leakfix.toml": "", "a.py": LEAK})
 
 
-def test_created_extended_shown_and_pruned(tree: Path, write: Write, leakfix: Program, found: Found) -> None:
-    done = leakfix("baseline", "create")
-    assert (done.returncode, done.stdout) == (0, b".leakfix-baseline.json: 1 finding.\n")
+def test_created_extended_shown_and_pruned(tree: Path, write: Write, called: Program, found: Found) -> None:
+    done = called("baseline", "create")
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines() == [
+        ".leakfix-baseline.json: 1 finding accepted.",
+        "Commit this file, so that CI and others know of it.",
+    ]
     assert found() == []
     write({"a.py": LEAK + MORE, "sub/b.py": LEAK})
     assert found() == ["a.py names", "sub/b.py rows"]
-    again = leakfix("baseline", "create")
+    again = called("baseline", "create")
     assert again.returncode == 2
     assert b"`leakfix baseline add` adds to it" in again.stderr
-    assert leakfix("baseline", "add", "sub").stdout == b".leakfix-baseline.json: 1 finding added.\n"
+    assert called("baseline", "add", "sub").stdout == b".leakfix-baseline.json: 1 finding added.\n"
     assert found() == ["a.py names"]
     assert _entries(tree) == ["a.py rows", "sub/b.py rows"]
-    shown = leakfix("baseline", "show", "sub").stdout.decode()
+    shown = called("baseline", "show", "sub").stdout.decode()
     assert shown == "sub/b.py: sqlite3/unclosed-connection in rows\n"
     write({"a.py": "", "sub/b.py": ""})
-    assert b"1 removed, 1 left" in leakfix("baseline", "prune", "a.py").stdout
+    assert b"1 removed, 1 left" in called("baseline", "prune", "a.py").stdout
     assert _entries(tree) == ["sub/b.py rows"]
     (tree / "sub" / "b.py").unlink()
-    assert b"(the file is gone)" in leakfix("baseline", "show").stdout
-    assert b"1 removed, 0 left" in leakfix("baseline", "prune").stdout
-    assert leakfix("baseline", "prune").stdout == b"Nothing to remove.\n"
-    assert leakfix("baseline", "add").stdout.startswith(b"Nothing to add")
+    assert b"(the file is gone)" in called("baseline", "show").stdout
+    assert b"1 removed, 0 left" in called("baseline", "prune").stdout
+    assert called("baseline", "prune").stdout == b"Nothing to remove.\n"
+    assert called("baseline", "add").stdout.startswith(b"Nothing to add")
     write({"a.py": LEAK})
-    assert leakfix("baseline", "create", "--force").returncode == 0
+    assert called("baseline", "create", "--force").returncode == 0
     assert _entries(tree) == ["a.py rows"]
 
 
-def test_there_is_none_where_there_is_nothing_to_accept(tree: Path, write: Write, leakfix: Program) -> None:
+def test_what_is_accepted_is_counted_not_shown(write: Write, called: Program) -> None:
+    called("baseline", "create")
+    done = called("check")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"No new leaks found; 1 accepted by the baseline. Looked at 1 file in ")
+    assert called("check").stdout.startswith(b"No new leaks found; 1 accepted by the baseline.")  # as it was kept
+    write({"a.py": LEAK + MORE})
+    last = called("check").stdout.decode().splitlines()[-1]
+    assert last.startswith(
+        "Found 1 leak in 1 file (1 with a safe fix); 1 accepted by the baseline. Looked at 1 file in "
+    )
+    assert set(json.loads(called("check", "--output-format=json").stdout)["summary"]) == {
+        *("files", "parsed", "findings", "fixable", "seconds")
+    }
+    write({"a.py": LEAK.replace("connect(path)", "connect(path)  # leakfix: allow[sqlite3/*] for now")})
+    assert called("check").stdout.startswith(b"No leaks found: 1 file in ")
+
+
+def test_there_is_none_where_there_is_nothing_to_accept(tree: Path, write: Write, called: Program) -> None:
     write({"a.py": ""})
-    assert leakfix("baseline", "create").stdout.startswith(b"No leaks found")
+    assert called("baseline", "create").stdout.startswith(b"No leaks found")
     assert not (tree / NAME).exists()
 
 
-def test_what_does_not_run_or_cannot_be_read_is_not_pruned(tree: Path, write: Write, leakfix: Program) -> None:
-    leakfix("baseline", "create")
+def test_what_does_not_run_or_cannot_be_read_is_not_pruned(tree: Path, write: Write, called: Program) -> None:
+    called("baseline", "create")
     before = (tree / NAME).read_bytes()
     write({"a.py": LEAK + "x ="})
-    assert leakfix("baseline", "prune").stdout == b"Nothing to remove.\n"
+    assert called("baseline", "prune").stdout == b"Nothing to remove.\n"
     write({"a.py": ""})
-    assert leakfix("baseline", "prune", "--select", "growth").stdout == b"Nothing to remove.\n"
-    assert leakfix("baseline", "prune", "--ignore", "leak").stdout == b"Nothing to remove.\n"
+    assert called("baseline", "prune", "--select", "growth").stdout == b"Nothing to remove.\n"
+    assert called("baseline", "prune", "--ignore", "leak").stdout == b"Nothing to remove.\n"
     assert (tree / NAME).read_bytes() == before
 
 
@@ -98,9 +120,9 @@ def test_what_does_not_run_or_cannot_be_read_is_not_pruned(tree: Path, write: Wr
     ],
 )
 def test_moved_code_is_known_as_far_as_that_is_sure(
-    tree: Path, write: Write, leakfix: Program, found: Found, moved: dict[str, str | None], expected: list[str]
+    tree: Path, write: Write, called: Program, found: Found, moved: dict[str, str | None], expected: list[str]
 ) -> None:
-    leakfix("baseline", "create")
+    called("baseline", "create")
     for path, text in moved.items():
         if text is None:
             (tree / path).unlink()
@@ -110,18 +132,18 @@ def test_moved_code_is_known_as_far_as_that_is_sure(
     assert found(*paths) == expected
 
 
-def test_pruning_learns_new_names(tree: Path, write: Write, leakfix: Program, found: Found) -> None:
-    leakfix("baseline", "create")
+def test_pruning_learns_new_names(tree: Path, write: Write, called: Program, found: Found) -> None:
+    called("baseline", "create")
     (tree / "a.py").unlink()
     write({"b.py": LEAK.replace("rows", "lines")})
-    done = leakfix("baseline", "prune")
+    done = called("baseline", "prune")
     assert b"0 removed, 1 left" in done.stdout
     assert _entries(tree) == ["b.py lines"]
     write({"a.py": LEAK})
     assert found() == ["a.py rows"]
 
 
-def test_go_too(tree: Path, write: Write, leakfix: Program, found: Found) -> None:
+def test_go_too(tree: Path, write: Write, called: Program, found: Found) -> None:
     code = """package main
 
 import "database/sql"
@@ -140,7 +162,7 @@ func names(db *sql.DB) error {
     write({"go.mod": "module example.com/x\n\ngo 1.22\n", "main.go": code, "a.py": ""})
     before = found()
     assert "main.go names" in before
-    leakfix("baseline", "create")
+    called("baseline", "create")
     assert found() == []
     write({"main.go": code.replace("names(", "others(")})
     assert found() == []
@@ -148,10 +170,11 @@ func names(db *sql.DB) error {
     assert set(found()) == {path.replace("names", "others") for path in before}
 
 
-def test_each_folder_has_its_own(tree: Path, write: Write, leakfix: Program, found: Found) -> None:
+def test_each_folder_has_its_own(tree: Path, write: Write, called: Program, found: Found) -> None:
     write({"sub/b.py": LEAK, "sub/leakfix.toml": "", "other/c.py": LEAK, "other/leakfix.toml": 'baseline = "ci/known"'})
-    done = leakfix("baseline", "create")
+    done = called("baseline", "create")
     assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.endswith(b"\nCommit these files, so that CI and others know of it.\n")
     assert _entries(tree) == ["a.py rows"]
     assert _entries(tree, f"sub/{NAME}") == ["b.py rows"]
     assert _entries(tree, "other/ci/known") == ["../c.py rows"]
@@ -162,10 +185,10 @@ def test_each_folder_has_its_own(tree: Path, write: Write, leakfix: Program, fou
     assert found("b.py", cwd=tree / "sub") == ["b.py rows"]
 
 
-def test_one_that_is_none_is_told(tree: Path, leakfix: Program) -> None:
+def test_one_that_is_none_is_told(tree: Path, called: Program) -> None:
     (tree / NAME).write_text("[]")
     for command in (("check",), ("baseline", "show"), ("baseline", "add")):
-        done = leakfix(*command)
+        done = called(*command)
         assert done.returncode == 2
         assert b"not a baseline of leakfix" in done.stderr
-    assert leakfix("baseline", "create", "--force").returncode == 0
+    assert called("baseline", "create", "--force").returncode == 0

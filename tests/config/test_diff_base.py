@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from leakfix.report.formats import FORMATS
+
 LEAK = """import sqlite3
 
 
@@ -157,71 +159,71 @@ def test_nothing_of_the_repository_is_run(tree: Path, git: Git, write: Write, fo
     ("revision", "expected"),
     [("gone", "gone: there is no such commit here"), ("--all", "--all: not a revision")],
 )
-def test_a_revision_that_is_none(leakfix: Program, revision: str, expected: str) -> None:
-    done = leakfix("check", f"--diff-base={revision}")
+def test_a_revision_that_is_none(called: Program, revision: str, expected: str) -> None:
+    done = called("check", f"--diff-base={revision}")
     assert (done.returncode, done.stdout) == (2, b"")
     assert f"error: --diff-base: {expected}" in done.stderr.decode()
 
 
-def test_unrelated_histories(git: Git, write: Write, leakfix: Program) -> None:
+def test_unrelated_histories(git: Git, write: Write, called: Program) -> None:
     git("checkout", "-q", "--orphan", "other")
     git("commit", "-qm", "unrelated")
-    done = leakfix("check", "--diff-base", "start")
+    done = called("check", "--diff-base", "start")
     assert done.returncode == 2
     assert b"no commit in common here: their histories are unrelated" in done.stderr
 
 
-def test_a_clone_that_is_too_shallow(tree: Path, git: Git, write: Write, leakfix: Program) -> None:
+def test_a_clone_that_is_too_shallow(tree: Path, git: Git, write: Write, called: Program) -> None:
     write({"a.py": LEAK + MORE})
     git("commit", "-qam", "two")
     shallow = tree.parent / f"{tree.name}-shallow"
     command = ["git", "clone", "-q", "--depth=1", "--no-single-branch", f"file://{tree}", str(shallow)]
     subprocess.run(command, check=True, capture_output=True)
-    done = leakfix("check", "--diff-base", "origin/start", cwd=shallow)
+    done = called("check", "--diff-base", "origin/start", cwd=shallow)
     assert done.returncode == 2
     assert b"this clone is shallow; fetch more of the history" in done.stderr
-    done = leakfix("check", "--diff-base", "HEAD~1", cwd=shallow)
+    done = called("check", "--diff-base", "HEAD~1", cwd=shallow)
     assert done.returncode == 2
     assert b"there is no such commit here; fetch more of the history" in done.stderr
 
 
-def test_outside_a_repository(tmp_path_factory: pytest.TempPathFactory, leakfix: Program) -> None:
+def test_outside_a_repository(tmp_path_factory: pytest.TempPathFactory, called: Program) -> None:
     outside = tmp_path_factory.mktemp("outside")
     (outside / "a.py").write_text(LEAK)
-    done = leakfix("check", "--diff-base", "start", cwd=outside)
+    done = called("check", "--diff-base", "start", cwd=outside)
     assert done.returncode == 2
     assert b"not in a git repository" in done.stderr
-    done = leakfix("check", "--diff-base", "start", str(outside / "a.py"))
+    done = called("check", "--diff-base", "start", str(outside / "a.py"))
     assert done.returncode == 2
     assert b"outside the repository" in done.stderr
 
 
-def _results(leakfix: Program, *options: str) -> list[dict[str, Any]]:
-    done = leakfix("check", "--no-cache", "--output-format", "sarif-all", *options)
+def _results(called: Program, *options: str) -> list[dict[str, Any]]:
+    done = called("check", "--no-cache", "--output-format", "sarif-all", *options)
     assert done.returncode in (0, 1), done.stderr
     results: list[dict[str, Any]] = json.loads(done.stdout)["runs"][0]["results"]
     return results
 
 
-def test_what_was_there_is_accepted(git: Git, write: Write, leakfix: Program) -> None:
+def test_what_was_there_is_accepted(git: Git, write: Write, called: Program) -> None:
     write({"a.py": LEAK + MORE, "sub/b.py": LEAK.replace("connect(path)", "connect(path)  # leakfix: allow[leak] so")})
     states = {
         result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"]: (
             result.get("baselineState"),
             [each["kind"] for each in result.get("suppressions", ())],
         )
-        for result in _results(leakfix, "--diff-base", "start", "a.py")
+        for result in _results(called, "--diff-base", "start", "a.py")
     }
     assert states == {"rows": ("unchanged", ["external"]), "names": ("new", [])}
-    assert "baselineState" not in _results(leakfix, "a.py")[0]
+    assert "baselineState" not in _results(called, "a.py")[0]
 
 
-def test_formats_tell_what_is_new_alone(tree: Path, git: Git, write: Write, leakfix: Program) -> None:
+def test_formats_tell_what_is_new_alone(tree: Path, git: Git, write: Write, called: Program) -> None:
     write({"a.py": LEAK + MORE})
-    names = ("json", "sarif", "github", "gitlab", "junit", "rdjsonl", "markdown", "html")
+    names = FORMATS.keys() - {"text", "sarif-all"}
     outputs = [f"--output-format={name}=out/{name}" for name in names]
     (tree / "out").mkdir()
-    done = leakfix("check", "--diff-base", "start", *outputs, "--output-format", "text")
+    done = called("check", "--diff-base", "start", *outputs, "--output-format", "text")
     assert (done.returncode, done.stderr) == (1, b"")
     assert b"1 leak in 1 file" in done.stdout
     texts = {name: (tree / "out" / name).read_text() for name in names}
@@ -232,12 +234,36 @@ def test_formats_tell_what_is_new_alone(tree: Path, git: Git, write: Write, leak
     assert len(json.loads(texts["sarif"])["runs"][0]["results"]) == 1
     assert texts["junit"].count("<failure") == len(texts["rdjsonl"].splitlines()) == 1
     assert len(re.findall("^::", texts["github"], re.MULTILINE)) == 1
-    assert "there before the changes" in texts["html"]
+    assert texts["diff"].count("\n+    with closing(") == 1
+    for told in (done.stdout.decode(), texts["markdown"], texts["html"]):
+        assert "; 2 there before the changes. Looked at 2 files" in told
 
 
-def test_the_diff_repairs_what_is_new_alone(tree: Path, git: Git, write: Write, leakfix: Program) -> None:
+NOTHING_NEW = {
+    "text": lambda text: text.startswith("No new leaks found; 2 there before the changes. Looked at 2 files in "),
+    "json": lambda text: json.loads(text)["findings"] == [],
+    "sarif": lambda text: json.loads(text)["runs"][0]["results"] == [],
+    "sarif-all": lambda text: {r["baselineState"] for r in json.loads(text)["runs"][0]["results"]} == {"unchanged"},
+    "github": lambda text: "::warning" not in text and "::error" not in text,
+    "gitlab": lambda text: json.loads(text) == [],
+    "junit": lambda text: 'tests="1" failures="0" errors="0"' in text,
+    "rdjsonl": lambda text: text == "",
+    "markdown": lambda text: "No new leaks found; 2 there before the changes." in text,
+    "html": lambda text: '<p class="clean">No new leaks found; 2 there before the changes.</p>' in text,
+    "diff": lambda text: text == "",
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_format_where_nothing_is_new(called: Program, name: str) -> None:
+    done = called("check", "--diff-base", "start", "--output-format", name)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert NOTHING_NEW[name](done.stdout.decode()), done.stdout
+
+
+def test_the_diff_repairs_what_is_new_alone(tree: Path, git: Git, write: Write, called: Program) -> None:
     write({"a.py": LEAK + MORE})
-    done = leakfix("check", "--diff-base", "start", "--output-format", "diff")
+    done = called("check", "--diff-base", "start", "--output-format", "diff")
     assert done.returncode == 1
     (tree / "new.patch").write_bytes(done.stdout)
     git("apply", "new.patch")
@@ -246,8 +272,8 @@ def test_the_diff_repairs_what_is_new_alone(tree: Path, git: Git, write: Write, 
     assert "closing(sqlite3.connect(path))" in twice
 
 
-def test_a_text_from_stdin(git: Git, leakfix: Program) -> None:
+def test_a_text_from_stdin(git: Git, called: Program) -> None:
     options = ("check", "--diff-base", "start", "--output-format", "json", "--stdin-filename", "a.py", "-")
-    assert json.loads(leakfix(*options, input=LEAK.encode()).stdout)["findings"] == []
-    (new,) = json.loads(leakfix(*options, input=(LEAK + MORE).encode()).stdout)["findings"]
+    assert json.loads(called(*options, input=LEAK.encode()).stdout)["findings"] == []
+    (new,) = json.loads(called(*options, input=(LEAK + MORE).encode()).stdout)["findings"]
     assert new["function"] == "names"

@@ -228,9 +228,9 @@ def test_what_a_folder_has_that_is_not_for_us_is_no_matter(tree: Path) -> None:
     assert _found() == ["a/x.py", "b/x.py", "x.py"]
 
 
-def test_broken_settings_of_a_folder_end_the_run(tree: Path, leakfix: Callable[..., Any]) -> None:
+def test_broken_settings_of_a_folder_end_the_run(tree: Path, called: Callable[..., Any]) -> None:
     _write(tree, {"x.py": LEAK, "a/x.py": LEAK, "a/leakfix.toml": "selct = 1"})
-    done = leakfix("check")
+    done = called("check")
     assert done.returncode == 2
     assert b"a/leakfix.toml: unknown key 'selct'; did you mean 'select'?" in done.stderr
 
@@ -267,12 +267,12 @@ func (h *handler) count(c echo.Context) error {
     }
 
 
-def test_excluded_files_are_left_out_where_that_is_forced(tree: Path, leakfix: Callable[..., Any]) -> None:
+def test_excluded_files_are_left_out_where_that_is_forced(tree: Path, called: Callable[..., Any]) -> None:
     _write(tree, {"gen/x.py": LEAK, "vendor/deep/x.py": LEAK, "x.py": LEAK, "leakfix.toml": 'extend-exclude = ["gen"]'})
     named = ("gen/x.py", "vendor/deep/x.py", "x.py")
 
     def paths(*options: str) -> list[str]:
-        report = json.loads(leakfix("check", "--output-format", "json", *options, *named).stdout)
+        report = json.loads(called("check", "--output-format", "json", *options, *named).stdout)
         return [finding["path"] for finding in report["findings"]]
 
     assert paths() == sorted(named)
@@ -281,19 +281,19 @@ def test_excluded_files_are_left_out_where_that_is_forced(tree: Path, leakfix: C
     assert paths() == ["x.py"]
 
 
-def test_isolated_reads_nothing(tree: Path, leakfix: Callable[..., Any]) -> None:
+def test_isolated_reads_nothing(tree: Path, called: Callable[..., Any]) -> None:
     _write(tree, {"x.py": LEAK, "leakfix.toml": "this is not TOML"})
-    assert leakfix("check").returncode == 2
-    assert leakfix("check", "--isolated").returncode == 1
-    done = leakfix("check", "--isolated", "--config", "leakfix.toml")
+    assert called("check").returncode == 2
+    assert called("check", "--isolated").returncode == 1
+    done = called("check", "--isolated", "--config", "leakfix.toml")
     assert done.returncode == 2
     assert b"--isolated reads no configuration" in done.stderr
 
 
-def test_what_holds_is_shown_with_its_origin(tree: Path, leakfix: Callable[..., Any]) -> None:
+def test_what_holds_is_shown_with_its_origin(tree: Path, called: Callable[..., Any]) -> None:
     _write(tree, {"base.toml": f'ignore = ["{RULE}"]', "a/x.py": "", "x.py": ""})
     _write(tree, {"a/leakfix.toml": 'extend = "../base.toml"\nextend-exclude = ["gen"]'})
-    shown = leakfix("check", "--show-settings", "a/x.py", "--extend-select", "advice").stdout.decode()
+    shown = called("check", "--show-settings", "a/x.py", "--extend-select", "advice").stdout.decode()
     assert shown.startswith("# a/x.py: a/leakfix.toml\n")
     assert f'ignore = ["{RULE}"]  # base.toml\n' in shown
     assert 'extend-select = ["advice"]  # the command line\n' in shown
@@ -302,10 +302,10 @@ def test_what_holds_is_shown_with_its_origin(tree: Path, leakfix: Callable[..., 
     assert exclude.endswith('"gen"]  # a/leakfix.toml')
     assert f"#   {RULE}\n" not in shown
     assert "#   sqlalchemy/n-plus-one\n" in shown
-    both = leakfix("check", "--show-settings", ".", "a").stdout.decode()
+    both = called("check", "--show-settings", ".", "a").stdout.decode()
     assert both.startswith("# .: no configuration; the defaults\n")
     assert "# a: a/leakfix.toml\n" in both
-    missing = leakfix("check", "--show-settings", "gone")
+    missing = called("check", "--show-settings", "gone")
     assert (missing.returncode, missing.stdout) == (2, b"")
 
 

@@ -94,15 +94,15 @@ def test_the_schema_and_the_list_of_keys_are_current() -> None:
     assert script.with_keys(text) == text, "run `make docs`"
 
 
-def test_the_command_prints_it(leakfix: Callable[..., Any]) -> None:
-    assert json.loads(leakfix("config", "--schema").stdout) == SCHEMA
-    assert leakfix("config", "select", "--schema").returncode == 2
+def test_the_command_prints_it(called: Callable[..., Any]) -> None:
+    assert json.loads(called("config", "--schema").stdout) == SCHEMA
+    assert called("config", "select", "--schema").returncode == 2
 
 
-def test_the_command_tells_about_keys(leakfix: Callable[..., Any]) -> None:
-    assert [line.split()[0] for line in leakfix("config").stdout.decode().splitlines()] == list(KEYS)
-    told = leakfix("config", "per-file-ignores").stdout.decode()
+def test_the_command_tells_about_keys(called: Callable[..., Any]) -> None:
+    assert [line.split()[0] for line in called("config").stdout.decode().splitlines()] == list(KEYS)
+    told = called("config", "per-file-ignores").stdout.decode()
     assert "[tool.leakfix.per-file-ignores]" in told
-    wrong = leakfix("config", "per-file-ignore")
+    wrong = called("config", "per-file-ignore")
     assert wrong.returncode == 2
     assert b"did you mean 'per-file-ignores'?" in wrong.stderr

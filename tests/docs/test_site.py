@@ -26,6 +26,7 @@ from . import pages
 for package in ("mkdocs", "material"):
     pytest.importorskip(package, reason="mkdocs-material is not installed: pip install --group docs")
 
+pytestmark = pytest.mark.xdist_group("site")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 LISTENED = """() => {
     const input = document.querySelector(".md-search__input");

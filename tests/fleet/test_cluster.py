@@ -1,10 +1,12 @@
-"""Two hundred repositories on a cluster whose workers are killed: every one is reported once."""
+"""A hundred repositories on a cluster whose workers are killed: every one is reported once."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,7 +27,7 @@ from leakfix.fleet.results import Results
 from leakfix.fleet.run import run
 from leakfix.fleet.task import Task
 
-from .conftest import LEAKY, TIDY, shell, stream
+from .conftest import LEAKY, REPORT, TIDY, shell, stream
 
 pytestmark = [
     pytest.mark.cluster,
@@ -35,8 +37,8 @@ pytestmark = [
     ),
 ]
 
-REPOSITORIES = 200
-KILLED_AFTER = (10, 40, 80, 120, 160)
+REPOSITORIES = 100
+KILLED_AFTER = (5, 20, 40, 60, 80)
 CONTENTS: tuple[dict[str, str | bytes], ...] = (
     {"a.py": LEAKY},
     {"a.py": TIDY},
@@ -45,22 +47,28 @@ CONTENTS: tuple[dict[str, str | bytes], ...] = (
     {"README": "no code"},
 )
 FINDINGS = (1, 0, 2, 0, 0)
+CHECKED = 15
+"""How many of the repositories leakfix checks; each of the others holds what it would say of it."""
 
 
-@pytest.fixture
-def urls(tmp_path: Path) -> list[str]:
+@pytest.fixture(scope="module")
+def urls(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Repositories that share a handful of contents."""
-    made = []
+    folder = tmp_path_factory.mktemp("repositories")
+    originals = []
+    for number, content in enumerate(CONTENTS):
+        original = folder / f"content{number}"
+        (original / "refs").mkdir(parents=True)
+        (original / "objects").mkdir()
+        (original / "HEAD").write_text("ref: refs/heads/main\n")
+        (original / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
+        told = {**json.loads(REPORT), "findings": [{}] * FINDINGS[number]}
+        data = stream({**content, "report.json": json.dumps(told)})
+        subprocess.run(["git", "fast-import", "--quiet"], cwd=original, input=data, check=True, capture_output=True)
+        originals.append(original)
     for number in range(REPOSITORIES):
-        folder = tmp_path / "repositories" / str(number)
-        (folder / "refs").mkdir(parents=True)
-        (folder / "objects").mkdir()
-        (folder / "HEAD").write_text("ref: refs/heads/main\n")
-        (folder / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
-        content = stream(CONTENTS[number % len(CONTENTS)])
-        subprocess.run(["git", "fast-import", "--quiet"], cwd=folder, input=content, check=True, capture_output=True)
-        made.append(str(folder))
-    return made
+        shutil.copytree(originals[number % len(CONTENTS)], folder / str(number))
+    return [str(folder / str(number)) for number in range(REPOSITORIES)]
 
 
 @contextmanager
@@ -123,14 +131,16 @@ def test_every_repository_is_reported_once(
         if len(killed) < len(KILLED_AFTER) and len(told) >= KILLED_AFTER[len(killed)]:
             killed.update(filter(None, [kill_one(cluster)]))
 
-    path = tmp_path / "results.jsonl"
+    path, numbered = tmp_path / "results.jsonl", list(enumerate(urls))
     with connected(f"dask://{cluster.scheduler_address.partition('://')[2]}") as found, Results(str(path)) as results:
         assert found.threads == 2
-        run([Task(url) for url in urls], found.executor, results, progress, at_once=8, alive=found.alive)
+        tasks = [Task(url, command=() if number < CHECKED else shell("cat report.json")) for number, url in numbered]
+        random.Random(1).shuffle(tasks)
+        run(tasks, found.executor, results, progress, at_once=8, alive=found.alive)
     lines = [Result.from_line(line) for line in path.read_bytes().splitlines()]
     assert Counter(told) == Counter(line.repository for line in lines) == dict.fromkeys(urls, 1)
     assert {line.status for line in lines} == {"checked"}
-    expected = {url: FINDINGS[number % len(FINDINGS)] for number, url in enumerate(urls)}
+    expected = {url: FINDINGS[number % len(FINDINGS)] for number, url in numbered}
     assert {line.repository: len(line.findings) for line in lines} == expected
     assert len(killed) == len(KILLED_AFTER)
     assert _left_for_good(private_temporary) == []

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from leakfix.forge import github, gitlab
+from leakfix.forge.patience import Patience
 
+from .fakes import prism as description
 from .fakes.git_http import GitHttp
 from .fakes.repository import clean_environment
 from .worlds import BOT, CACHE, LEAK, TOKEN, World, github_world, gitlab_world
@@ -19,7 +21,7 @@ from .worlds import BOT, CACHE, LEAK, TOKEN, World, github_world, gitlab_world
 UP_TO_DATE = "leave: is up to date"
 
 
-@pytest.fixture(params=["github", pytest.param("prism", marks=pytest.mark.npm), "gitlab"])
+@pytest.fixture(params=["github", "gitlab"])
 def world(
     request: pytest.FixtureRequest,
     git_http: GitHttp,
@@ -27,7 +29,10 @@ def world(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> World:
-    """A project with one leak in each of its two packages, seen by a job that has no clone of it."""
+    """A project with one leak in each of its two packages, seen by a job that has no clone of it.
+
+    GitHub is asked through its published description, where that is at hand.
+    """
     monkeypatch.setattr(github, "BETWEEN_WRITES", 0)
     monkeypatch.setattr(gitlab, "BETWEEN_WRITES", 0)
     for name in ("GITHUB_TOKEN", "GH_TOKEN", "GITLAB_TOKEN", "GITHUB_STEP_SUMMARY", "GITHUB_REPOSITORY"):
@@ -40,7 +45,7 @@ def world(
     if request.param == "gitlab":
         return gitlab_world(request.getfixturevalue("fake_gitlab"), git_http, capfd)
     forge = request.getfixturevalue("fake_github")
-    api_url = request.getfixturevalue("prism") if request.param == "prism" else forge.url
+    api_url = forge.url if description.missing() else request.getfixturevalue("prism")
     return github_world(forge, git_http, api_url, capfd)
 
 
@@ -266,9 +271,18 @@ def test_a_lost_answer_opens_nothing_twice(world: World) -> None:
     assert len(world.seen()) == 2
 
 
-def test_throttling_is_waited_for(world: World) -> None:
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that a forge was given, which pass at once."""
+    passed: list[float] = []
+    monkeypatch.setattr(Patience, "sleep", lambda self, seconds: passed.append(seconds))
+    return passed
+
+
+def test_throttling_is_waited_for(world: World, waited: list[float]) -> None:
     world.forge.throttle(retry_after=1, times=2)
     _opened(world)
+    assert waited == ([1.0, 1.0] if world.kind == "github" else [])  # python-gitlab waits by itself
 
 
 def test_but_not_for_ever(world: World) -> None:
@@ -283,11 +297,11 @@ def test_but_not_for_ever(world: World) -> None:
     _opened(world)
 
 
-def test_a_server_that_is_ill_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+def test_a_server_that_is_ill_is_asked_again(world: World, waited: list[float]) -> None:
     world.forge.fail(503, times=2)
     world.git_http.fail(503, times=1)
     _opened(world)
+    assert waited == [1.0, 2.0, 1.0]
 
 
 def test_a_server_that_stays_ill_ends_the_run(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -56,10 +57,14 @@ def project(tree: Path, registry: Registry) -> Callable[[], Project]:
 
 @pytest.fixture
 def run_tests(tree: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the project's own tests in a process of their own."""
+    """Run the project's own tests in a process of their own, with leakfix's plugin or as if that were not installed."""
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # what else is installed takes long to load
 
-    def running(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rA", *options]
-        return subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=120, check=False)
+    def running(with_plugin: bool = True) -> subprocess.CompletedProcess[str]:
+        plugin = ["-p", "leakfix.pytest_plugin"] if with_plugin else []
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, "-q", "-rA"]
+        return subprocess.run(
+            command, cwd=tree, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
 
     return running

@@ -65,7 +65,7 @@ def test_a_test_that_keeps_a_connection_fails_and_a_clean_one_passes(
 def test_it_needs_no_leakfix(shop: Write, instrument: Instrument, run_tests: Tests, tree: Path) -> None:
     instrument("conftest", "--yes")
     assert "leakfix" not in (tree / "tests/conftest.py").read_text()
-    assert ("ERROR", "test_leaks") in outcomes(run_tests("-p", "no:leakfix"))
+    assert ("ERROR", "test_leaks") in outcomes(run_tests(with_plugin=False))
 
 
 def test_it_looks_after_other_autouse_fixtures_have_let_go(
@@ -335,10 +335,10 @@ def test_the_diff_is_what_git_applies(
     shop({"tests/conftest.py": "import os\n"})
     code, diff, _ = instrument("--diff")
     assert code == 1
-    (tree.parent / "change.patch").write_text(diff)
-    git("apply", str(tree.parent / "change.patch"))
+    (tree / ".git" / "change.patch").write_text(diff)
+    git("apply", ".git/change.patch")
     applied = contents(tree)
-    git("apply", "-R", str(tree.parent / "change.patch"))
+    git("apply", "-R", ".git/change.patch")
     instrument("conftest", "alerts", "--yes")
     assert {name: data for name, data in contents(tree).items() if ".git/" not in name} == {
         name: data for name, data in applied.items() if ".git/" not in name

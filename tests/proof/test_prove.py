@@ -76,6 +76,13 @@ def test_other_results_are_told_and_exit_with_one(project: Path, leakfix: Any) -
     assert (code, told["differing"]) == (1, ["standard output"])
 
 
+@pytest.fixture
+def pytest_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What else is installed takes long to load."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
+@pytest.mark.usefixtures("pytest_alone")
 def test_each_test_is_compared(project: Path, leakfix: Any) -> None:
     (project / "test_service.py").write_text(TESTS % "after")
     code, told = proved(leakfix, "--", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
@@ -83,6 +90,7 @@ def test_each_test_is_compared(project: Path, leakfix: Any) -> None:
     assert told["differing"] == ["exit code", "test_service::test_fails"]
 
 
+@pytest.mark.usefixtures("pytest_alone")
 def test_equal_tests_are_equal_whatever_pytest_prints(project: Path, leakfix: Any) -> None:
     (project / "test_service.py").write_text(TESTS % "never")
     code, told = proved(leakfix, "--", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
@@ -97,7 +105,7 @@ def test_a_command_that_is_not_there_is_told(project: Path, leakfix: Any) -> Non
 
 def test_a_run_that_takes_too_long_is_ended(project: Path, leakfix: Any) -> None:
     (project / "load.py").write_text("import service, time\nservice.answer()\ntime.sleep(60)\n")
-    _, told = proved(leakfix, "--timeout", "3", "--", sys.executable, "load.py")
+    _, told = proved(leakfix, "--timeout", "1", "--", sys.executable, "load.py")
     assert told["before"]["exit_code"] == 128 + 9
 
 

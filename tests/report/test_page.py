@@ -18,7 +18,7 @@ from leakfix.source import SourceFile
 from . import reports
 
 Made = Callable[[str], Path]
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("page")]
 AXE = Path("axe-core", "axe.min.js")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}

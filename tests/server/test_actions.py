@@ -61,27 +61,28 @@ FORMS = {
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8"])
-@pytest.mark.parametrize("form", FORMS)
-def test_all_fixes_are_what_apply_writes(tree: Path, editing: Any, form: str, encoding: str) -> None:
-    text = FORMS[form]
-    (tree / "a.py").write_bytes(text.encode())
-    result: list[str] = []
+def test_all_fixes_are_what_apply_writes(tree: Path, editing: Any, encoding: str) -> None:
+    names = {form: f"{form.replace(' ', '_')}.py" for form in FORMS}
+    results: dict[str, str] = {}
+    for form, name in names.items():
+        (tree / name).write_bytes(FORMS[form].encode())
 
     async def work() -> None:
         async with editing(capabilities(pull=True, encodings=[encoding])) as editor:
-            uri = editor.open("a.py", text)
-            (action,) = await editor.actions(uri, EVERYWHERE, ["source.fixAll"])
-            assert action.kind == "source.fixAll.leakfix"
-            result.append(applied(text, edits_of(action, uri), encoding))
-            fixes = [each for each in await editor.actions(uri, EVERYWHERE, ["quickfix"]) if each.is_preferred]
-            if form in ("plain", "emoji", "no final newline"):
-                assert [applied(text, edits_of(each, uri), encoding) for each in fixes] == result
-            else:
-                assert len(fixes) == 2
+            for form, text in FORMS.items():
+                uri = editor.open(names[form], text)
+                (action,) = await editor.actions(uri, EVERYWHERE, ["source.fixAll"])
+                assert action.kind == "source.fixAll.leakfix", form
+                results[form] = applied(text, edits_of(action, uri), encoding)
+                fixes = [each for each in await editor.actions(uri, EVERYWHERE, ["quickfix"]) if each.is_preferred]
+                if form in ("plain", "emoji", "no final newline"):
+                    assert [applied(text, edits_of(each, uri), encoding) for each in fixes] == [results[form]], form
+                else:
+                    assert len(fixes) == 2, form
 
     run(work)
-    assert run_command(["apply", "--yes", "a.py"]) == 0
-    assert result[0].encode() == (tree / "a.py").read_bytes()
+    assert run_command(["apply", "--yes", "."]) == 0
+    assert {form: (tree / name).read_bytes().decode() for form, name in names.items()} == results
 
 
 def test_actions_are_about_the_findings_in_the_range(tree: Path, editing: Any) -> None:

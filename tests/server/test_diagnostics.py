@@ -138,21 +138,21 @@ def test_who_says_nothing_counts_in_utf_16(tree: Path, editing: Any) -> None:
     run(work)
 
 
-@pytest.mark.parametrize("form", ["crlf", "cr", "bom", "form feed", "line separator", "latin-1"])
-def test_forms_of_text(tree: Path, editing: Any, form: str) -> None:
-    text = {
+def test_forms_of_text(tree: Path, editing: Any) -> None:
+    forms = {
         "crlf": LEAK.replace("\n", "\r\n"),
         "cr": LEAK.replace("\n", "\r"),
         "bom": "\ufeff" + LEAK,
         "form feed": LEAK.replace("\n\n\ndef", "\n\x0c\n\ndef"),
         "line separator": LEAK.replace("import psycopg2\n", 'import psycopg2; x = "\u2028\x85"\n'),
         "latin-1": "# -*- coding: latin-1 -*-\n" + LEAK.replace("SELECT 1", "SELECT 'é'"),
-    }[form]
+    }
 
     async def work() -> None:
         async with editing(capabilities(pull=True)) as editor:
-            (found,) = await editor.found(editor.open("a.py", text))
-            assert found.range.start == types.Position(5 if form == "latin-1" else 4, 17)
+            for number, (form, text) in enumerate(forms.items()):
+                (found,) = await editor.found(editor.open(f"a{number}.py", text))
+                assert found.range.start == types.Position(5 if form == "latin-1" else 4, 17), form
 
     run(work)
 
@@ -250,6 +250,42 @@ def test_settings_of_every_folder_count(tree: Path, editing: Any) -> None:
             editor.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([]))
             assert len(await editor.found(outer)) == 1
             assert "new/leakfix.toml" in editor.client.messages[-1].message
+
+    run(work)
+
+
+INHOUSE = """[[resource]]
+id = "inhouse/connection"
+noun = "connection"
+acquire = ["inhouse.take"]
+release = ["put_back"]
+"""
+TAKES = "import inhouse\n\n\ndef rows():\n    one = inhouse.take()\n    one.work()\n    return 1\n"
+
+
+def test_a_folder_may_have_resources_of_its_own(tree: Path, editing: Any) -> None:
+    (tree / "sub").mkdir()
+    for name in ("a.py", "sub/a.py"):
+        (tree / name).write_text(TAKES)
+    (tree / "b.py").write_text(LEAK)
+    (tree / "sub" / "leakfix.toml").write_text(INHOUSE)
+
+    async def work() -> None:
+        async with editing(capabilities(pull=True)) as editor:
+            outer, inner, other = editor.open("a.py"), editor.open("sub/a.py"), editor.open("b.py")
+            assert await editor.found(outer) == []
+            assert [found.code for found in await editor.found(inner)] == ["inhouse/connection"]
+            assert [found.code for found in await editor.found(other)] == ["psycopg2/unclosed-connection"]
+            editor.change(inner, TAKES.replace("one.work()", "one.put_back()"))
+            assert await editor.found(inner) == []
+            editor.change(inner, TAKES)
+            assert len(await editor.found(inner)) == 1
+            (tree / "sub" / "leakfix.toml").write_text(INHOUSE.replace("put_back", "work"))
+            editor.save(inner)
+            assert await editor.found(inner) == []
+            (tree / "leakfix.toml").write_text(INHOUSE)
+            editor.save(inner)
+            assert (len(await editor.found(outer)), len(await editor.found(inner))) == (1, 0)
 
     run(work)
 

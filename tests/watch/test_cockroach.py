@@ -15,7 +15,7 @@ from leakfix.watch import Unreachable
 from leakfix.watch.cockroach import NOW, SESSIONS, TRANSACTIONS, Cockroach
 from leakfix.watch.snapshot import Session, Snapshot, State
 
-from .conftest import PostgreSQLServer
+from ..postgresql import PostgreSQL
 
 Invoke = Callable[..., Any]
 VERSION = "CockroachDB CCL v24.1.0 (x86_64-pc-linux-gnu, built 2024/05/15 21:28:29, go1.22.2)"
@@ -46,7 +46,7 @@ TABLES = """
 
 
 @pytest.fixture(scope="module")
-def standin(postgresql: PostgreSQLServer) -> Iterator[str]:
+def standin(postgresql: PostgreSQL) -> Iterator[str]:
     """The address of a database that takes itself for CockroachDB."""
     postgresql.execute("create database cockroach")
     postgresql.execute(TABLES.format(version=VERSION), "cockroach")

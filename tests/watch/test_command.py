@@ -16,13 +16,14 @@ pytest.importorskip("psycopg", reason="PostgreSQL is watched through psycopg")
 
 from leakfix.watch.watching import Watch
 
-from .conftest import LIMIT, SETTINGS, PostgreSQLServer, until
+from ..postgresql import PostgreSQL
+from .conftest import LIMIT, SETTINGS, until
 
 Invoke = Callable[..., Any]
 Client = Callable[..., Any]
 
 
-def test_one_picture(watch: Watch, client: Client, invoke: Invoke, postgresql: PostgreSQLServer) -> None:
+def test_one_picture(watch: Watch, client: Client, invoke: Invoke, postgresql: PostgreSQL) -> None:
     holder = client("orders", "begin", "select 'private'")
     until(watch, lambda seen: bool(seen.idle_in_transaction))
     result = invoke("watch", "--once", postgresql.uri())
@@ -36,9 +37,7 @@ def test_one_picture(watch: Watch, client: Client, invoke: Invoke, postgresql: P
     assert "\x1b" not in result.out
 
 
-def test_names_cannot_steer_the_terminal(
-    watch: Watch, client: Client, invoke: Invoke, postgresql: PostgreSQLServer
-) -> None:
+def test_names_cannot_steer_the_terminal(watch: Watch, client: Client, invoke: Invoke, postgresql: PostgreSQL) -> None:
     client("[red]web[/red]", 'select 1 as "\x1b[2J\u202e"')
     until(watch, lambda seen: bool(seen.queries))
     for options in (["--once"], ["--once", "--output-format", "json"]):
@@ -49,7 +48,7 @@ def test_names_cannot_steer_the_terminal(
 
 
 def test_json_has_exactly_the_promised_keys(
-    watch: Watch, client: Client, invoke: Invoke, postgresql: PostgreSQLServer
+    watch: Watch, client: Client, invoke: Invoke, postgresql: PostgreSQL
 ) -> None:
     client("orders", "begin", "select 1")
     client("report", "begin", "select 1/0")
@@ -83,13 +82,13 @@ def test_json_has_exactly_the_promised_keys(
 
 
 def test_the_address_may_come_from_the_environment(
-    invoke: Invoke, postgresql: PostgreSQLServer, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke, postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LEAKFIX_DSN", postgresql.uri())
     assert invoke("watch", "--once").code == 0
 
 
-def test_a_wrong_database_or_user(invoke: Invoke, postgresql: PostgreSQLServer) -> None:
+def test_a_wrong_database_or_user(invoke: Invoke, postgresql: PostgreSQL) -> None:
     result = invoke("watch", "--once", postgresql.uri("nowhere").replace("postgres:@", "postgres:hunter2@"))
     assert result.code == 2
     assert 'database "nowhere" does not exist' in result.err
@@ -100,7 +99,7 @@ def test_a_wrong_database_or_user(invoke: Invoke, postgresql: PostgreSQLServer) 
 
 
 @pytest.fixture
-def follow(postgresql: PostgreSQLServer) -> Any:
+def follow(postgresql: PostgreSQL) -> Any:
     """Start the command without a terminal."""
 
     def start(*options: str) -> subprocess.Popen[str]:
@@ -144,7 +143,7 @@ def test_a_closed_pipe_ends_it_quietly(follow: Any) -> None:
     process.stderr.close()
 
 
-def test_a_server_that_goes_away_is_told_of_and_waited_for(follow: Any, postgresql: PostgreSQLServer) -> None:
+def test_a_server_that_goes_away_is_told_of_and_waited_for(follow: Any, postgresql: PostgreSQL) -> None:
     process = follow()
     _line(process)
     postgresql.stop()

@@ -23,7 +23,8 @@ from leakfix.watch.metrics import MOST_APPLICATIONS, OTHERS, metrics
 from leakfix.watch.snapshot import Session, Snapshot, State
 from leakfix.watch.watching import Watch
 
-from .conftest import LIMIT, PostgreSQLServer, until
+from ..postgresql import PostgreSQL
+from .conftest import LIMIT, until
 
 Client = Callable[..., Any]
 Values = dict[tuple[str, tuple[str, ...]], float]
@@ -72,7 +73,7 @@ def export() -> Iterator[Callable[[str], Exporter]]:
 
 
 def test_a_scrape_asks_at_that_moment(
-    watch: Watch, client: Client, postgresql: PostgreSQLServer, export: Callable[[str], Exporter]
+    watch: Watch, client: Client, postgresql: PostgreSQL, export: Callable[[str], Exporter]
 ) -> None:
     exporter = export(postgresql.uri().replace("postgres:@", "postgres:hunter2@"))
     assert "hunter2" not in exporter.said
@@ -96,7 +97,7 @@ def test_a_scrape_asks_at_that_moment(
     until(watch, lambda seen: {one.application for one in seen.sessions} == {"web", "orders"})
 
 
-def test_a_database_that_is_away_is_a_figure(postgresql: PostgreSQLServer, export: Callable[[str], Exporter]) -> None:
+def test_a_database_that_is_away_is_a_figure(postgresql: PostgreSQL, export: Callable[[str], Exporter]) -> None:
     exporter = export(postgresql.uri())
     assert exporter.scrape()["leakfix_db_up", ()] == 1
     postgresql.stop()

@@ -17,7 +17,8 @@ from leakfix.watch.logins import login_for
 from leakfix.watch.snapshot import Snapshot, State
 from leakfix.watch.watching import Silence, Watch, answers
 
-from .conftest import LIMIT, SETTINGS, PostgreSQLServer, until
+from ..postgresql import PostgreSQL
+from .conftest import LIMIT, SETTINGS, until
 
 Client = Callable[..., Any]
 
@@ -66,7 +67,7 @@ def test_the_oldest_idle_in_transaction_is_named(watch: Watch, client: Client) -
     assert len(snapshot.queries[0].sessions) == 2
 
 
-def test_who_waits_for_a_lock_and_for_whom(watch: Watch, client: Client, postgresql: PostgreSQLServer) -> None:
+def test_who_waits_for_a_lock_and_for_whom(watch: Watch, client: Client, postgresql: PostgreSQL) -> None:
     postgresql.execute("create table if not exists held (id int)")
     holder = client("holder", "begin", "lock table held")
     waiter = client("waiter", sent="select * from held")
@@ -87,7 +88,7 @@ def test_applications_and_users_are_counted(watch: Watch, client: Client) -> Non
     assert (worker.key, len(worker.sessions)) == (("worker", "postgres"), 1)
 
 
-def test_rights_that_are_missing(watch: Watch, client: Client, postgresql: PostgreSQLServer) -> None:
+def test_rights_that_are_missing(watch: Watch, client: Client, postgresql: PostgreSQL) -> None:
     postgresql.execute("drop role if exists looker")
     postgresql.execute("create role looker login")
     try:
@@ -106,7 +107,7 @@ def test_rights_that_are_missing(watch: Watch, client: Client, postgresql: Postg
         postgresql.execute("drop role looker")
 
 
-def test_a_statement_in_another_encoding(watch: Watch, client: Client, postgresql: PostgreSQLServer) -> None:
+def test_a_statement_in_another_encoding(watch: Watch, client: Client, postgresql: PostgreSQL) -> None:
     postgresql.execute("drop database if exists latin")
     postgresql.execute("create database latin encoding 'latin1' template template0 lc_collate 'C' lc_ctype 'C'")
     client("old", "begin", 'select 1 as "é"', uri=postgresql.uri("latin"))
@@ -116,7 +117,7 @@ def test_a_statement_in_another_encoding(watch: Watch, client: Client, postgresq
         assert [one.application for one in there.ask().idle_in_transaction] == ["old"]
 
 
-def test_our_own_connection_is_modest(postgresql: PostgreSQLServer) -> None:
+def test_our_own_connection_is_modest(postgresql: PostgreSQL) -> None:
     login: Any = login_for(postgresql.uri())
     server: Any = login.opened()
     try:
@@ -133,7 +134,7 @@ def test_our_own_connection_is_modest(postgresql: PostgreSQLServer) -> None:
         server.close()
 
 
-def test_no_connection_is_left_behind(watch: Watch, postgresql: PostgreSQLServer) -> None:
+def test_no_connection_is_left_behind(watch: Watch, postgresql: PostgreSQL) -> None:
     for _ in range(3):
         with Watch(login_for(postgresql.uri())) as other:
             other.ask()
@@ -142,7 +143,7 @@ def test_no_connection_is_left_behind(watch: Watch, postgresql: PostgreSQLServer
 
 
 def test_a_connection_that_is_refused_in_its_first_question_is_closed(
-    watch: Watch, postgresql: PostgreSQLServer, monkeypatch: pytest.MonkeyPatch
+    watch: Watch, postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
@@ -153,7 +154,7 @@ def test_a_connection_that_is_refused_in_its_first_question_is_closed(
     until(watch, lambda seen: not seen.sessions)
 
 
-def test_the_limit_is_reached(watch: Watch, client: Client, postgresql: PostgreSQLServer) -> None:
+def test_the_limit_is_reached(watch: Watch, client: Client, postgresql: PostgreSQL) -> None:
     postgresql.execute("drop role if exists ordinary")
     postgresql.execute("create role ordinary login")
     try:
@@ -169,7 +170,7 @@ def test_the_limit_is_reached(watch: Watch, client: Client, postgresql: PostgreS
         postgresql.execute("drop role ordinary")
 
 
-def test_a_server_that_goes_away_and_comes_back(watch: Watch, postgresql: PostgreSQLServer) -> None:
+def test_a_server_that_goes_away_and_comes_back(watch: Watch, postgresql: PostgreSQL) -> None:
     pauses: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -198,7 +199,7 @@ def test_a_server_that_never_was_there_is_not_waited_for() -> None:
         next(answers(watch, 1.0))
 
 
-def test_a_server_that_says_nothing_is_given_up(postgresql: PostgreSQLServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_says_nothing_is_given_up(postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leakfix.watch.postgresql.SILENT_SECONDS", 0.5)
     server: Any = login_for(postgresql.uri()).opened()
     ((backend,),) = server._asked("select pg_backend_pid()")

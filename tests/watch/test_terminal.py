@@ -11,7 +11,8 @@ import pytest
 
 from leakfix.watch.watching import Watch
 
-from .conftest import LIMIT, PostgreSQLServer, until
+from ..postgresql import PostgreSQL
+from .conftest import LIMIT, until
 
 pexpect = pytest.importorskip("pexpect", reason="pseudo-terminals need pexpect and a POSIX system")
 
@@ -21,7 +22,7 @@ ENTERED, LEFT = r"\x1b\[\?1049h", r"\x1b\[\?1049l"  # the screen of its own
 
 
 @pytest.fixture
-def spawn(postgresql: PostgreSQLServer) -> Iterator[Spawn]:
+def spawn(postgresql: PostgreSQL) -> Iterator[Spawn]:
     """Start leakfix watch on a terminal."""
     started = []
 
@@ -76,7 +77,7 @@ def test_the_colour_changes_as_the_limit_nears(spawn: Spawn, client: Client) -> 
     assert _interrupted(child) == 130
 
 
-def test_a_server_that_goes_away_is_waited_for(spawn: Spawn, watch: Watch, postgresql: PostgreSQLServer) -> None:
+def test_a_server_that_goes_away_is_waited_for(spawn: Spawn, watch: Watch, postgresql: PostgreSQL) -> None:
     child = spawn()
     child.expect("this one not counted")
     postgresql.stop()

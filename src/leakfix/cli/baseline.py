@@ -47,8 +47,10 @@ def create(force: bool, **options: Any) -> int:
         )
         return 2
     for baseline, findings in groups:
-        _write(Baseline(baseline.file, {}).with_findings(findings, report.sources), _counted(findings))
-    if not groups:
+        _write(Baseline(baseline.file, {}).with_findings(findings, report.sources), f"{_counted(findings)} accepted")
+    if groups:
+        click.echo(f"Commit {'this file' if len(groups) == 1 else 'these files'}, so that CI and others know of it.")
+    else:
         click.echo("No leaks found: there is nothing to accept.")
     return exit_code(run.paths, report, False)
 

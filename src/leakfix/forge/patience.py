@@ -23,7 +23,6 @@ class Patience:
 
     most: float = 300.0
     tries: int = 4
-    sleep: Callable[[float], None] = time.sleep
     _waited: float = 0.0
 
     def call(self, ask: Callable[[], Result], again: bool = True) -> Result:
@@ -48,3 +47,7 @@ class Patience:
             raise error
         self._waited += seconds
         self.sleep(seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Let some time pass that is not counted."""
+        time.sleep(seconds)

@@ -76,10 +76,6 @@ class Mentions:
             elif path in found and where == root:
                 self._facts.clear()
 
-    def forget_facts(self) -> None:
-        """Compute facts anew: they leave out the file that asked first, which another one must not."""
-        self._facts.clear()
-
     def once(self, key: str, path: str, compute: Callable[[], Fact]) -> Fact:
         """A fact about the files of a project, computed when it is first asked for."""
         place = (project_root(path), key)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from leakfix.finding import Category, Finding, Safety, Severity
+from leakfix.finding import Acceptance, Category, Finding, Safety, Severity
 from leakfix.project.display import visible
 from leakfix.report.excerpt import excerpt
 from leakfix.report.style import Style, painter
@@ -21,6 +21,7 @@ _HELD = {
     "until-gc": "until the cyclic garbage collector runs",
     "until-unreferenced": "until the last reference to it goes",
 }
+_OLDER = {Acceptance.BASELINE: "accepted by the baseline", Acceptance.BEFORE: "there before the changes"}
 
 
 def rendered(report: Report, colour: bool = False) -> Iterator[str]:
@@ -66,11 +67,24 @@ def header(finding: Finding, colour: bool) -> str:
 def summary(report: Report) -> str:
     """The last line of a report."""
     files = f"{count(report.files, 'file')} in {report.seconds:.1f} s"
+    older = _older(report)
     if not report.findings and not report.missed:
-        return f"No leaks found: {files}.\n"
+        return f"{none_found(report)}. Looked at {files}.\n" if older else f"{none_found(report)}: {files}.\n"
     places = len({finding.path for finding in report.findings})
     found = f"Found {count(len(report.findings), noun_for(report.findings))} in {count(places, 'file')}"
-    return f"{found} ({fixable(report.findings)}). Looked at {files}.\n"
+    return f"{found} ({fixable(report.findings)}){older}. Looked at {files}.\n"
+
+
+def none_found(report: Report) -> str:
+    """What is said, without a full stop, where nothing is reported."""
+    older = _older(report)
+    return f"No new leaks found{older}" if older else "No leaks found"
+
+
+def _older(report: Report) -> str:
+    """How many findings are not reported because they are no new ones."""
+    numbers = {text: sum(finding.accepted is how for finding in report.accepted) for how, text in _OLDER.items()}
+    return "".join(f"; {number} {text}" for text, number in numbers.items() if number)
 
 
 def fixed_line(finding: Finding, colour: bool) -> str:

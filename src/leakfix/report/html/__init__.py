@@ -22,7 +22,7 @@ from leakfix.finding import Acceptance, Finding, Severity
 from leakfix.project.display import encodable, visible
 from leakfix.report.html.code import Listing
 from leakfix.report.html.finding import article, fix_of, folder_of
-from leakfix.report.text import count, noun_for, summary
+from leakfix.report.text import count, none_found, noun_for, summary
 from leakfix.runtime.evidence import fate
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _rest(report: Report) -> Iterator[str]:
         yield from (f"<li><code>{_text(one.path)}</code> {_text(one.message)}</li>" for one in report.errors)
         yield "</ul></section>"
     if not report.findings and not report.missed:
-        yield '<p class="clean">No leaks found.</p>'
+        yield f'<p class="clean">{_text(none_found(report))}.</p>'
 
 
 def _text(text: str) -> str:
