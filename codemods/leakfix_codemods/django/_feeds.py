@@ -76,7 +76,15 @@ def _keeps_rows(comprehension: ast.AST, variables: set[str], source: ast.expr) -
     element = getattr(comprehension, "elt", getattr(comprehension, "value", None))
     made = isinstance(comprehension, ast.ListComp | ast.SetComp | ast.DictComp)
     flat = any(word.arg == "flat" for call in links(source) for word in call.keywords)
-    return made and (flat or (isinstance(element, ast.Name) and element.id in variables))
+    return made and (flat or (element is not None and _is_kept_in(element, variables)))
+
+
+def _is_kept_in(element: ast.expr, variables: set[str]) -> bool:
+    """Whether an expression is a row, or an object that refers to one: ``Mark(user=user)``."""
+    if isinstance(element, ast.Call) and str(getattr(element.func, "attr", getattr(element.func, "id", "")))[:1].isupper():
+        given = [*element.args, *(word.value for word in element.keywords)]
+        return any(isinstance(value, ast.Name) and value.id in variables for value in given)
+    return isinstance(element, ast.Name) and element.id in variables
 
 
 def _collects_rows(loop: ast.For | ast.AsyncFor, variables: set[str]) -> bool:
@@ -84,11 +92,10 @@ def _collects_rows(loop: ast.For | ast.AsyncFor, variables: set[str]) -> bool:
     for node in (node for statement in loop.body for node in ast.walk(statement)):
         match node:
             case ast.Call(
-                func=ast.Attribute(attr="append" | "add" | "insert" | "setdefault"), args=[*_, ast.Name(id=name)]
-            ):
-                if name in variables:
-                    return True
-            case ast.Assign(targets=[ast.Subscript()], value=ast.Name(id=name)) if name in variables:
+                func=ast.Attribute(attr="append" | "add" | "insert" | "setdefault"), args=[*_, element]
+            ) if _is_kept_in(element, variables):
+                return True
+            case ast.Assign(targets=[ast.Subscript()], value=element) if _is_kept_in(element, variables):
                 return True
     return False
 

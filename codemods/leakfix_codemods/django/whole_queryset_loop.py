@@ -33,7 +33,9 @@ from functools import partial
 
 from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo
+from leakfix.patterns import many
 from leakfix.patterns.batches import is_batch
+from leakfix.patterns.called import is_called
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._querysets import closes_connection, prefetches, why_not_plain
@@ -47,7 +49,7 @@ def find(view: View) -> Iterator[Match]:
     for function in view.functions:
         batch = is_batch(view, function)
         for feed in feeds(view, function):
-            if batch or feed.is_async:
+            if (batch or feed.is_async) and is_called(view, function):
                 yield Match(
                     feed.queryset,
                     "all rows of the table are kept in memory until the loop is over",
@@ -98,5 +100,6 @@ CODEMOD = PatternCodemod(
     words=(".objects",),
     shape=may_loop,
     noun="queryset",
+    asks=many.WORDS,
     repairs=".iterator(chunk_size=2000)",
 )
