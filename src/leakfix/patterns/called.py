@@ -10,7 +10,7 @@ from leakfix.patterns.view import View
 
 SERVES = ("urlpatterns", "FastAPI", "Flask")
 """Words of a program that answers requests: what it does not call, nobody calls."""
-_TESTS = re.compile(rb"\bTestCase\b|^\s*(?:async )?def test_|\bpytest\b", re.MULTILINE)
+TESTS = re.compile(rb"TestCase|^\s*(?:async )?def (?:test_|setUp)|\bpytest\b", re.MULTILINE)
 _SETS_UP_A_TASK = frozenset({"shared_task", "task", "job", "actor"})
 
 
@@ -28,8 +28,8 @@ def is_called(view: View, function: FunctionInfo) -> bool:
 
 
 def is_program(view: View) -> bool:
-    """Whether the project answers requests itself."""
-    return view.once("whether it serves", lambda: any(True for word in SERVES for _ in view.texts(word)))
+    """Whether other files of the project answer requests."""
+    return any(True for word in SERVES for _ in view.texts(word))
 
 
 def _is_handed_on(function: FunctionInfo) -> bool:
@@ -44,4 +44,4 @@ def _is_named(view: View, name: str) -> bool:
     if name.startswith("__"):
         return True
     own = re.findall(rb"\b" + name.encode() + rb"\b", view.module.source.data)
-    return len(own) > 1 or any(_TESTS.search(text) is None for text in view.texts(name))
+    return len(own) > 1 or any(TESTS.search(text) is None for text in view.texts(name))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from leakfix.patterns.called import SERVES
+from leakfix.patterns.called import SERVES, TESTS
 from leakfix.patterns.view import View
 
 _JOINING = (
@@ -22,11 +22,12 @@ _JOINING = (
 """Words of a program where people make themselves an account."""
 _PATHS = "register"
 _JOINS_AT = re.compile(rb"[\"'/^]register/?[$\"'/?]|\bdef register\(request\b|\bclass \w*Regist(?:er|ration)\w*\(")
-_MASSES = ("bulk_create", "iterator", "yield_per", "raw_id_fields", "autocomplete_fields")
-WORDS = (*_JOINING, _PATHS, *SERVES, *_MASSES)
+_MASSES = ("bulk_create", "iterator", "yield_per")
+_CHOOSING = ("raw_id_fields", "autocomplete_fields")
+WORDS = (*_JOINING, _PATHS, *SERVES, *_MASSES, *_CHOOSING)
 """All that is sought in the project's files."""
 
-_ELSEWHERE = re.compile(rb"\bmigrations\.Migration\b|\bTestCase\b|^def test_|\bpytest\b", re.MULTILINE)
+_ONCE = re.compile(rb"\bmigrations\.Migration\b")
 _WRITTEN = re.compile(rb"(\w+)\.(?:objects|_default_manager)(?:\.using\([^()\n]*\))?\.a?bulk_create\(")
 _READ = re.compile(rb"\.a?iterator\(|\.yield_per\(|yield_per=")
 _SOURCE = re.compile(rb"(\w+)\.(?:objects|_default_manager)\b|\b(?:query|select)\((\w+)")
@@ -49,23 +50,29 @@ def _joins(view: View) -> bool:
 
 
 def is_many(view: View, table: str) -> bool:
-    """Whether the project writes rows of a table at once, reads them in blocks, or has too many for a list to choose
-    from.
-    """
-    known = view.once("tables of many rows", lambda: frozenset(_many(view)))
-    return table.lower() in known
+    """Whether the project writes rows of a table at once, or reads them in blocks."""
+    return table.lower() in view.once("tables of many rows", lambda: _names(view, _MASSES, _in_masses))
 
 
-def _many(view: View) -> Iterator[str]:
-    for text in (text for word in _MASSES for text in view.texts(word)):
-        if _ELSEWHERE.search(text):
-            continue  # what runs once, or in tests
-        found = [*_WRITTEN.findall(text), *_read_in_blocks(text)]
-        found += [name.replace(b"_", b"") for names in _CHOSEN.findall(text) for name in _NAME.findall(names)]
-        yield from (name.decode().lower() for name in found)
+def is_too_long_to_choose_from(view: View, table: str) -> bool:
+    """Whether the project has a number typed in where a list of a table's rows would be shown."""
+    return table.lower() in view.once("tables to search in", lambda: _names(view, _CHOOSING, _chosen))
 
 
-def _read_in_blocks(text: bytes) -> Iterator[bytes]:
+def _names(view: View, words: Iterable[str], found_in: Callable[[bytes], Iterator[bytes]]) -> frozenset[str]:
+    """The tables that texts with one of the words tell of, in lower case."""
+    texts = (text for word in words for text in view.texts(word))
+    lasting = (text for text in texts if not _ONCE.search(text) and not TESTS.search(text))
+    return frozenset(name.decode().lower() for text in lasting for name in found_in(text))
+
+
+def _chosen(text: bytes) -> Iterator[bytes]:
+    for names in _CHOSEN.findall(text):
+        yield from (name.replace(b"_", b"") for name in _NAME.findall(names))
+
+
+def _in_masses(text: bytes) -> Iterator[bytes]:
+    yield from _WRITTEN.findall(text)
     for match in _READ.finditer(text):
         before = text[max(0, match.start() - _NEAR) : match.start()]
         made = list(_SOURCE.finditer(before))
