@@ -22,6 +22,7 @@ from leakfix_codemods.django._querysets import (
 _ONE_PASS = frozenset(
     {"builtins.enumerate", "builtins.sum", "builtins.any", "builtins.all", "builtins.map", "builtins.zip"}
 )
+_COPIED = 4  # values of a row: in a dict of so many it lives on
 _ASKS_ITSELF = frozenset({"count", "exists", "acount", "aexists", "aggregate", "explain"})
 
 
@@ -53,7 +54,7 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
         if is_async and listed is not None:
             continue
         variables = bound_names(node.target)
-        if isinstance(node, ast.comprehension) and _keeps_rows(view.parents[node], variables, source):
+        if isinstance(node, ast.comprehension) and _keeps_rows(view, view.parents[node], variables, source):
             continue
         if isinstance(node, ast.For | ast.AsyncFor) and _collects_rows(node, variables):
             continue
@@ -71,12 +72,20 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
                 yield Feed(value, inner or source, inner or value, body, variables, is_async, listed)
 
 
-def _keeps_rows(comprehension: ast.AST, variables: set[str], source: ast.expr) -> bool:
-    """Whether a comprehension's result is the rows themselves, or one value of each for a row of one value."""
+def _keeps_rows(view: View, comprehension: ast.AST, variables: set[str], source: ast.expr) -> bool:
+    """Whether a comprehension's result is the rows themselves, or one value of each for a row of one value.
+
+    A dict of many of a row's values weighs what the row does, and ``bulk_create`` makes a list of what it is given.
+    """
     element = getattr(comprehension, "elt", getattr(comprehension, "value", None))
-    made = isinstance(comprehension, ast.ListComp | ast.SetComp | ast.DictComp)
+    match comprehension, view.parents[comprehension]:
+        case ast.GeneratorExp(), ast.Call(func=ast.Attribute(attr="bulk_create" | "abulk_create")):
+            return True
+        case ast.GeneratorExp(), _:
+            return False
     flat = any(word.arg == "flat" for call in links(source) for word in call.keywords)
-    return made and (flat or (element is not None and _is_kept_in(element, variables)))
+    copied = isinstance(element, ast.Dict) and len(element.values) >= _COPIED
+    return flat or copied or (element is not None and _is_kept_in(element, variables))
 
 
 def _is_kept_in(element: ast.expr, variables: set[str]) -> bool:

@@ -51,7 +51,7 @@ _PEOPLE = frozenset("user account member person people profile player author".sp
 _GOODS = frozenset(
     "product item variant sku stock price article image picture video media asset rendition thumbnail book song track "
     "episode dashboard chart notebook address membership subscription assignment story client customer contact employee speaker candidate seller guest "
-    "student".split()
+    "student enrollment activity note page".split()
 )
 """What is as often put in by the few who run a program as by those who use it."""
 _PAGE = "page"
@@ -106,7 +106,7 @@ def _is_filled_by_use(view: View, table: str) -> bool:
 
 def may_be_large(table: str) -> bool:
     """Whether a table of that name can be sure to grow, whatever else speaks for it."""
-    return _by_name(table) >= ENOUGH - _MOST_BY_DEFINITION
+    return _by_name(table) >= 0
 
 
 def _by_name(table: str) -> int:
@@ -145,7 +145,7 @@ def _by_definition(view: View, table: str) -> int:
     """What the model's class says: one row for each user, or some that belong to one."""
     if not table:
         return 0
-    defined = re.compile(rb"^class " + re.escape(table.encode()) + rb"\b.*?(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+    defined = re.compile(rb"^class " + re.escape(table.encode()) + rb"\b.*?(?=^[^\s)]|\Z)", re.MULTILINE | re.DOTALL)
     for text in (view.module.source.data, *view.texts(DEFINITION + table)):
         match = defined.search(text)
         if match is not None:
@@ -165,7 +165,8 @@ def _narrows(name: str, value: ast.expr) -> int:
     constant = value.value if isinstance(value, ast.Constant) else ...
     if (constant is None and name) or (constant is True and lookup == "isnull"):
         return 2 * _HINT  # what should not be there, mostly is not
-    if isinstance(constant, str) and fields[-1] in _UNIQUE and lookup in _ONE:
+    fixed = isinstance(constant, str) or (isinstance(value, ast.Attribute) and value.attr.isupper())
+    if fixed and fields[-1] in _UNIQUE and lookup in _ONE:
         return _SURE  # the one row of that name, or those of the one that is called so
     if constant is False and lookup == "isnull":
         return 0  # what should be there, mostly is
