@@ -90,9 +90,11 @@ def _keeps_rows(view: View, comprehension: ast.AST, variables: set[str], source:
 
 def _is_kept_in(element: ast.expr, variables: set[str]) -> bool:
     """Whether an expression is a row, or an object that refers to one: ``Mark(user=user)``."""
-    if isinstance(element, ast.Call) and str(getattr(element.func, "attr", getattr(element.func, "id", "")))[:1].isupper():
+    if isinstance(element, ast.Call):
+        maker = str(getattr(element.func, "attr", getattr(element.func, "id", "")))
         given = [*element.args, *(word.value for word in element.keywords)]
-        return any(isinstance(value, ast.Name) and value.id in variables for value in given)
+        refers = any(isinstance(value, ast.Name) and value.id in variables for value in given)
+        return refers and maker[:1].isupper()
     return isinstance(element, ast.Name) and element.id in variables
 
 
@@ -100,9 +102,9 @@ def _collects_rows(loop: ast.For | ast.AsyncFor, variables: set[str]) -> bool:
     """Whether a loop puts rows into a list or a dict, where they stay either way."""
     for node in (node for statement in loop.body for node in ast.walk(statement)):
         match node:
-            case ast.Call(
-                func=ast.Attribute(attr="append" | "add" | "insert" | "setdefault"), args=[*_, element]
-            ) if _is_kept_in(element, variables):
+            case ast.Call(func=ast.Attribute(attr="append" | "add" | "insert" | "setdefault"), args=[*_, element]) if (
+                _is_kept_in(element, variables)
+            ):
                 return True
             case ast.Assign(targets=[ast.Subscript()], value=element) if _is_kept_in(element, variables):
                 return True

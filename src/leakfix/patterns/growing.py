@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from leakfix.finding import Step
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
-from leakfix.patterns.caches import is_made_at_import, parameters
+from leakfix.patterns.caches import is_made_at_import, is_made_in_passing, parameters
 from leakfix.patterns.called import is_called
 from leakfix.patterns.containers import (
     Container,
@@ -302,23 +302,7 @@ def _is_long_lived(view: View, container: Container) -> bool:
     name = container.owner.node.name
     if _runs_for_ever(container) or is_made_at_import(view, name):
         return True
-    return says_long_lived(name) and not _is_made_in_passing(view, name)
-
-
-_STARTS = re.compile(rb"__main__|\bdef (?:main|run|start\w*|lifespan|create_app|setup)\b|asyncio\.run\(")
-
-
-def _is_made_in_passing(view: View, name: str) -> bool:
-    """Whether all the project makes of a class are local variables of functions, other than those that start it."""
-    made = re.compile(rb"^(.*?)\b" + name.encode() + rb"\(", re.MULTILINE)
-    local = re.compile(rb"[ \t]+(?:\w+ = |with )(?:\w+\.)*$")
-    found = False
-    for text in (view.module.source.data, *view.texts(name)):
-        before = [line for line in made.findall(text) if not line.lstrip().startswith((b"class ", b"#"))]
-        if before and (_STARTS.search(text) or not all(map(local.match, before))):
-            return False
-        found = found or bool(before)
-    return found
+    return says_long_lived(name) and not is_made_in_passing(view, name)
 
 
 def _runs_for_ever(container: Container) -> bool:

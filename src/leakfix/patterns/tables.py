@@ -49,9 +49,9 @@ _FEW = frozenset(
 _PEOPLE = frozenset("user account member person people profile player author".split())
 """Who uses a program: a household, a team, or everybody who signs up."""
 _GOODS = frozenset(
-    "product item variant sku stock price article image picture video media asset rendition thumbnail book song track "
-    "episode dashboard chart notebook address membership subscription assignment story client customer contact employee speaker candidate seller guest "
-    "student enrollment activity note page".split()
+    "product item variant sku stock price article image picture video media asset rendition thumbnail book song "
+    "track episode dashboard chart notebook address membership subscription assignment story client customer "
+    "contact employee speaker candidate seller guest student enrollment activity note page".split()
 )
 """What is as often put in by the few who run a program as by those who use it."""
 _PAGE = "page"
