@@ -1,4 +1,4 @@
-"""What a project says of how many rows a table has: who may join it, what is written at once, what is too long to list."""
+"""What a project says of how many rows a table has: who may join it, what is written in masses."""
 
 from __future__ import annotations
 

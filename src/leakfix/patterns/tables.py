@@ -33,7 +33,7 @@ _GROWING = frozenset(
 )
 """What a row is where each use of the program may add one."""
 _WEAK = frozenset(
-    "event action line view link version position location task metric profile url translation job issue "
+    "position event action line view link version position location task metric profile url translation job issue "
     "entry run".split()
 )
 """Of those, the ones that as often are what a few people set up: they need another sign."""
@@ -49,7 +49,7 @@ _FEW = frozenset(
 _PEOPLE = frozenset("user account member person people profile player author".split())
 """Who uses a program: a household, a team, or everybody who signs up."""
 _GOODS = frozenset(
-    "product item variant sku stock price article image picture video media asset rendition thumbnail book song "
+    "product item variant sku stock article image picture video media asset rendition thumbnail book song "
     "track episode dashboard chart notebook address membership subscription assignment story client customer "
     "contact employee speaker candidate seller guest student enrollment activity note page".split()
 )
@@ -65,9 +65,14 @@ _ENDINGS = tuple(word for word in _GROWING - _WEAK if len(word) > 3)
 _UNIQUE = frozenset("name slug code email username key identifier".split())
 _ONE = frozenset("exact iexact startswith istartswith endswith iendswith".split())
 """Lookups that leave few rows where values are unique."""
+_PARTS = frozenset("contains icontains regex iregex range startswith istartswith endswith iendswith".split())
+"""Lookups that leave a part of a table."""
 _TREE = frozenset("depth level parent lft numchild".split())
 _KEYS = frozenset("id pk uuid".split())
-_RARE = frozenset("superuser staff admin temporary".split())
+_RARE = frozenset(
+    "superuser staff admin temporary spam hidden banned blocked rejected rescinded withdrawn cancelled canceled "
+    "flagged locked duplicate merged broken invalid".split()
+)
 """Flags that few rows carry."""
 _DONE = frozenset(
     "finished processed sent done completed handled notified synced indexed delivered exported imported migrated "
@@ -152,8 +157,9 @@ def _by_definition(view: View, table: str) -> int:
             body = match[0].decode("utf-8", "replace")
             if _ONE_FOR_EACH.search(body):
                 return 2 * _HINT
-            owners = {_singular(word) for name in _OWNER.findall(body) for word in words_of(name)} - {_PAGE}
-            return _HINT if _MANY_FOR_EACH.search(body) or owners & (_GROWING - _WEAK) else 0
+            owners = {_singular(word) for name in _OWNER.findall(body) for word in words_of(name)}
+            owning = _GROWING - _WEAK - (_GOODS - set(words_of(table)))
+            return _HINT if _MANY_FOR_EACH.search(body) or owners & owning else 0
     return 0
 
 
@@ -163,8 +169,10 @@ def _narrows(name: str, value: ast.expr) -> int:
     if fields[0] in _TREE:
         return _SURE  # the roots of a tree, or those of one level
     constant = value.value if isinstance(value, ast.Constant) else ...
-    if (constant is None and name) or (constant is True and lookup == "isnull"):
-        return 2 * _HINT  # what should not be there, mostly is not
+    if (constant in (None, "") and name) or (constant is True and lookup == "isnull"):
+        return 2 * _HINT  # what should not be missing, mostly is not
+    if lookup in _PARTS:
+        return 2 * _HINT
     fixed = isinstance(constant, str) or (isinstance(value, ast.Attribute) and value.attr.isupper())
     if fixed and fields[-1] in _UNIQUE and lookup in _ONE:
         return _SURE  # the one row of that name, or those of the one that is called so
@@ -182,7 +190,7 @@ def _narrows(name: str, value: ast.expr) -> int:
     return _HINT
 
 
-_LOOKUPS = _ONE | frozenset("isnull in contains icontains gt gte lt lte ne range regex iregex date year".split())
+_LOOKUPS = _ONE | _PARTS | frozenset("isnull in gt gte lt lte ne date year".split())
 
 
 def _lookup_of(name: str) -> tuple[list[str], str]:
