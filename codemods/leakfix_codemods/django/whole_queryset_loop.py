@@ -22,8 +22,12 @@ meanwhile.
 When it is left alone
 ---------------------
 The queryset is used again (a second loop, ``len``, an index, a truth test): its cache serves those. Slices, lookups
-by key, conditions on a variable, which mostly select few rows. Tables of which nothing says that they grow with use
-(roles, settings, templates), and rows that the loop puts into a list. ``prefetch_related`` before Django 4.1, which
+by key, conditions on a variable, on a part of a text, on what waits to be done or on a rare flag, which mostly select
+few rows. Tables of which nothing says that they grow with use (roles, settings, templates, kinds of pages); users where
+nobody signs up by himself; products, pictures, articles that neither belong to users nor are written or read in masses
+anywhere in the project. Rows that the loop puts into a list, themselves, as a dict of their values or in objects that
+refer to them. Functions that nothing in a web project calls, folders of old copies, commands for a developer's database
+(fake, anonymize). ``prefetch_related`` before Django 4.1, which
 ``iterator`` ignores there, and loops that close the connection.
 """
 

@@ -12,7 +12,8 @@ from leakfix.project.kinds import is_command, is_copy
 _MIGRATIONS = re.compile(r"(?:^|/)(?:data_)?migrations?/[^/]+$")
 _TASKS = re.compile(r"(?:^|/)(?:tasks?|jobs?|workers?|cron)(?:\.py$|/)")
 _DEVELOPMENT = re.compile(
-    r"(?:^|/)management/commands/[^/]*(?:random|fake|fixture|dummy|mock|sample|demo|anonymi[sz]e|superuser|seed|test)"
+    r"(?:^|/)management/commands/[^/]*(?:random|fake|fixture|dummy|mock|sample|demo|anonymi[sz]e|obfuscat|sensitive|"
+    r"staging|prod_data|superuser|seed|test)"
 )
 """Commands for a developer's database, in which there is little."""
 _TASK_DECORATORS = frozenset(

@@ -104,7 +104,7 @@ def growth(view: View, table: str, conditions: Iterable[tuple[str, ast.expr]], c
 def _is_filled_by_use(view: View, table: str) -> bool:
     """Whether nothing speaks for rows that only the few who run the program put in."""
     word = _singular((words_of(table) or [""])[-1])
-    if word in _PEOPLE:
+    if word in _PEOPLE or _by_definition(view, table) > _HINT:
         return many.anybody_joins(view) or many.is_many(view, table) or many.is_too_long_to_choose_from(view, table)
     return word not in _GOODS or many.is_many(view, table) or _by_definition(view, table) > 0
 
