@@ -22,6 +22,7 @@ from leakfix_codemods.django._querysets import (
 _ONE_PASS = frozenset(
     {"builtins.enumerate", "builtins.sum", "builtins.any", "builtins.all", "builtins.map", "builtins.zip"}
 )
+_COPIED = 4  # values of a row: in a dict of so many it lives on
 _ASKS_ITSELF = frozenset({"count", "exists", "acount", "aexists", "aggregate", "explain"})
 
 
@@ -53,7 +54,7 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
         if is_async and listed is not None:
             continue
         variables = bound_names(node.target)
-        if isinstance(node, ast.comprehension) and _keeps_rows(view.parents[node], variables, source):
+        if isinstance(node, ast.comprehension) and _keeps_rows(view, view.parents[node], variables, source):
             continue
         if isinstance(node, ast.For | ast.AsyncFor) and _collects_rows(node, variables):
             continue
@@ -71,24 +72,41 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
                 yield Feed(value, inner or source, inner or value, body, variables, is_async, listed)
 
 
-def _keeps_rows(comprehension: ast.AST, variables: set[str], source: ast.expr) -> bool:
-    """Whether a comprehension's result is the rows themselves, or one value of each for a row of one value."""
+def _keeps_rows(view: View, comprehension: ast.AST, variables: set[str], source: ast.expr) -> bool:
+    """Whether a comprehension's result is the rows themselves, or one value of each for a row of one value.
+
+    A dict of many of a row's values weighs what the row does, and ``bulk_create`` makes a list of what it is given.
+    """
     element = getattr(comprehension, "elt", getattr(comprehension, "value", None))
-    made = isinstance(comprehension, ast.ListComp | ast.SetComp | ast.DictComp)
+    match comprehension, view.parents[comprehension]:
+        case ast.GeneratorExp(), ast.Call(func=ast.Attribute(attr="bulk_create" | "abulk_create")):
+            return True
+        case ast.GeneratorExp(), _:
+            return False
     flat = any(word.arg == "flat" for call in links(source) for word in call.keywords)
-    return made and (flat or (isinstance(element, ast.Name) and element.id in variables))
+    copied = isinstance(element, ast.Dict) and len(element.values) >= _COPIED
+    return flat or copied or (element is not None and _is_kept_in(element, variables))
+
+
+def _is_kept_in(element: ast.expr, variables: set[str]) -> bool:
+    """Whether an expression is a row, or an object that refers to one: ``Mark(user=user)``."""
+    if isinstance(element, ast.Call):
+        maker = str(getattr(element.func, "attr", getattr(element.func, "id", "")))
+        given = [*element.args, *(word.value for word in element.keywords)]
+        refers = any(isinstance(value, ast.Name) and value.id in variables for value in given)
+        return refers and maker[:1].isupper()
+    return isinstance(element, ast.Name) and element.id in variables
 
 
 def _collects_rows(loop: ast.For | ast.AsyncFor, variables: set[str]) -> bool:
     """Whether a loop puts rows into a list or a dict, where they stay either way."""
     for node in (node for statement in loop.body for node in ast.walk(statement)):
         match node:
-            case ast.Call(
-                func=ast.Attribute(attr="append" | "add" | "insert" | "setdefault"), args=[*_, ast.Name(id=name)]
+            case ast.Call(func=ast.Attribute(attr="append" | "add" | "insert" | "setdefault"), args=[*_, element]) if (
+                _is_kept_in(element, variables)
             ):
-                if name in variables:
-                    return True
-            case ast.Assign(targets=[ast.Subscript()], value=ast.Name(id=name)) if name in variables:
+                return True
+            case ast.Assign(targets=[ast.Subscript()], value=element) if _is_kept_in(element, variables):
                 return True
     return False
 

@@ -20,7 +20,8 @@ offered for review. Lists made by an import are for you to put into a function.
 When it is left alone
 ---------------------
 Querysets that are only refined, counted or sliced, which fills no cache; ``queryset =`` of views and forms, which
-take copies; names that are set again; scripts that set Django up themselves, and migrations.
+take copies; names that are set again; scripts that set Django up themselves, commands and migrations, whose process
+ends.
 """
 
 import ast
@@ -33,7 +34,7 @@ from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, Step, V
 from leakfix.languages.python.modules import ClassInfo, FunctionInfo, local_bindings
 from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import parameters
-from leakfix.project.kinds import is_test
+from leakfix.project.kinds import is_command, is_test
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._orm import is_of_django, nodes_of
 from leakfix_codemods.django._querysets import (
@@ -67,7 +68,7 @@ class Kept:
 def find(view: View) -> Iterator[Match]:
     """Querysets evaluated once for the whole process."""
     path = view.module.path
-    if is_test(path) or _NOT_A_MODULE.search(path) or _SCRIPT.search(view.module.source.data):
+    if is_test(path) or is_command(path) or _NOT_A_MODULE.search(path) or _SCRIPT.search(view.module.source.data):
         return
     for statement in view.tree.body:
         yield from _at_import(view, statement)

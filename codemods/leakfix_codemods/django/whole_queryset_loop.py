@@ -22,8 +22,12 @@ meanwhile.
 When it is left alone
 ---------------------
 The queryset is used again (a second loop, ``len``, an index, a truth test): its cache serves those. Slices, lookups
-by key, conditions on a variable, which mostly select few rows. Tables of which nothing says that they grow with use
-(roles, settings, templates), and rows that the loop puts into a list. ``prefetch_related`` before Django 4.1, which
+by key, conditions on a variable, on a part of a text, on what waits to be done or on a rare flag, which mostly select
+few rows. Tables of which nothing says that they grow with use (roles, settings, templates, kinds of pages); users where
+nobody signs up by himself; products, pictures, articles that neither belong to users nor are written or read in masses
+anywhere in the project. Rows that the loop puts into a list, themselves, as a dict of their values or in objects that
+refer to them. Functions that nothing in a web project calls, folders of old copies, commands for a developer's database
+(fake, anonymize). ``prefetch_related`` before Django 4.1, which
 ``iterator`` ignores there, and loops that close the connection.
 """
 
@@ -33,7 +37,9 @@ from functools import partial
 
 from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo
+from leakfix.patterns import many
 from leakfix.patterns.batches import is_batch
+from leakfix.patterns.called import is_called
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._querysets import closes_connection, prefetches, why_not_plain
@@ -47,7 +53,7 @@ def find(view: View) -> Iterator[Match]:
     for function in view.functions:
         batch = is_batch(view, function)
         for feed in feeds(view, function):
-            if batch or feed.is_async:
+            if (batch or feed.is_async) and is_called(view, function):
                 yield Match(
                     feed.queryset,
                     "all rows of the table are kept in memory until the loop is over",
@@ -98,5 +104,6 @@ CODEMOD = PatternCodemod(
     words=(".objects",),
     shape=may_loop,
     noun="queryset",
+    asks=many.WORDS,
     repairs=".iterator(chunk_size=2000)",
 )

@@ -7,10 +7,15 @@ import re
 
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.patterns.view import View
+from leakfix.project.kinds import is_command, is_copy
 
-_COMMANDS = re.compile(r"(?:^|/)management/commands/[^/]+$")
 _MIGRATIONS = re.compile(r"(?:^|/)(?:data_)?migrations?/[^/]+$")
 _TASKS = re.compile(r"(?:^|/)(?:tasks?|jobs?|workers?|cron)(?:\.py$|/)")
+_DEVELOPMENT = re.compile(
+    r"(?:^|/)management/commands/[^/]*(?:random|fake|fixture|dummy|mock|sample|demo|anonymi[sz]e|obfuscat|sensitive|"
+    r"staging|prod_data|superuser|seed|test)"
+)
+"""Commands for a developer's database, in which there is little."""
 _TASK_DECORATORS = frozenset(
     "shared_task task periodic_task job db_task db_periodic_task cron schedule scheduled_job actor".split()
 )
@@ -31,7 +36,7 @@ _WRITES_ROWS = frozenset({"writerow", "writerows"})
 
 def may_be_batch(data: bytes, path: str, at: int) -> bool:
     """Whether a place in a file's text may be in such a function, by the file's path and what stands round it."""
-    if _COMMANDS.search(path) is not None or _TASKS.search(path) is not None:
+    if is_command(path) or _TASKS.search(path) is not None:
         return True
     start = max(0, *(data.rfind(form, 0, at) for form in _TOP))
     above = max(0, data.rfind(b"\n\n", 0, start), data.rfind(b"\n\r\n", 0, start))  # decorators
@@ -41,10 +46,10 @@ def may_be_batch(data: bytes, path: str, at: int) -> bool:
 
 def is_batch(view: View, function: FunctionInfo | None) -> bool:
     """Whether a function, by where it stands or what it does, is made to go through everything there is."""
-    if function is None or _is_revision(view):
-        return False
     path = view.module.path
-    if _COMMANDS.search(path) or _TASKS.search(path):
+    if function is None or _is_revision(view) or is_copy(path) or _DEVELOPMENT.search(path):
+        return False
+    if is_command(path) or _TASKS.search(path):
         return True
     at: FunctionInfo | None = function
     while at is not None:

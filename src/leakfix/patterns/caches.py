@@ -16,6 +16,7 @@ from leakfix.repairs.python.imports import forget_import, imported
 
 MOST_ENTRIES = 4096
 MOST_OBJECTS = 128
+_STARTS = re.compile(rb"__main__|\bdef (?:main|run|start\w*|lifespan|create_app|setup)\b|asyncio\.run\(")
 _FEW_OBJECTS = ("Command", "Config", "Configuration", "Settings", "App", "Application")
 
 
@@ -105,6 +106,19 @@ def is_made_at_import(view: View, name: str) -> bool:
         rf"^\w+[ \t]*(?::[^=\n]+)?=[ \t]*(?:\w+\.)*{name}\(|def [^\n]*=\s*{name}\(".encode(), re.MULTILINE
     )
     return made.search(view.module.source.data) is not None
+
+
+def is_made_in_passing(view: View, name: str) -> bool:
+    """Whether all the project makes of a class are local variables of functions, other than those that start it."""
+    made = re.compile(rb"^(.*?)\b" + name.encode() + rb"\(", re.MULTILINE)
+    local = re.compile(rb"[ \t]+(?:\w+ = |with )(?:\w+\.)*$")
+    found = False
+    for text in (view.module.source.data, *view.texts(name)):
+        before = [line for line in made.findall(text) if not line.lstrip().startswith((b"class ", b"#"))]
+        if before and (_STARTS.search(text) or not all(map(local.match, before))):
+            return False
+        found = found or bool(before)
+    return found
 
 
 def grows(view: View, function: FunctionInfo, argument: ast.arg) -> bool:

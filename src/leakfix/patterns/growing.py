@@ -10,7 +10,8 @@ from functools import lru_cache
 
 from leakfix.finding import Step
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
-from leakfix.patterns.caches import is_made_at_import, parameters
+from leakfix.patterns.caches import is_made_at_import, is_made_in_passing, parameters
+from leakfix.patterns.called import is_called
 from leakfix.patterns.containers import (
     Container,
     Fill,
@@ -25,7 +26,7 @@ from leakfix.patterns.containers import (
 from leakfix.patterns.domain import says_closed, says_long_lived, strength, words_of
 from leakfix.patterns.unique import CONNECTED
 from leakfix.patterns.view import View
-from leakfix.project.kinds import is_copy
+from leakfix.project.kinds import is_command, is_copy
 
 _CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
 _SAID = re.compile(rb"#[^\n]*\b(?:bounded|limited|at most|never more)\b", re.IGNORECASE)
@@ -152,13 +153,14 @@ class Growing:
 
 def growing(view: View) -> Iterator[Growing]:
     """The containers of a file that are sure to grow."""
-    for container in () if is_copy(view.module.path) else containers(view):
+    path = view.module.path
+    for container in () if is_copy(path) or is_command(path) else containers(view):
         if _is_said_to_be_small(view, container) or _holds_one_each(container):
             continue
         found = _grown(view, container)
         if found is None or (container.kind == "instance" and not _is_long_lived(view, container)):
             continue
-        if not is_emptied(view, container):
+        if not is_emptied(view, container) and any(is_called(view, fill.function) for fill in found.fills):
             yield found
 
 
@@ -298,9 +300,9 @@ def _is_long_lived(view: View, container: Container) -> bool:
     """Whether objects of a class live as long as the program: one is made when a module is imported."""
     assert container.owner is not None
     name = container.owner.node.name
-    if says_long_lived(name) or _runs_for_ever(container):
+    if _runs_for_ever(container) or is_made_at_import(view, name):
         return True
-    return is_made_at_import(view, name)
+    return says_long_lived(name) and not is_made_in_passing(view, name)
 
 
 def _runs_for_ever(container: Container) -> bool:

@@ -10,13 +10,13 @@ import ast
 import re
 from collections.abc import Iterable
 
+from leakfix.patterns import many
 from leakfix.patterns.domain import words_of
 from leakfix.patterns.view import View
 from leakfix.project.mentions import DEFINITION
 
 ENOUGH = 2
 _SURE, _HINT = 3, 1
-_MOST_BY_DEFINITION = 2 * _HINT
 _GROWING = frozenset(
     "user account customer client visitor member person people profile contact subscriber patient student employee "
     "author player guest attendee participant speaker voter buyer seller reader follower candidate applicant order "
@@ -33,7 +33,7 @@ _GROWING = frozenset(
 )
 """What a row is where each use of the program may add one."""
 _WEAK = frozenset(
-    "event action line view link version position location task metric profile url translation job issue "
+    "position event action line view link version position location task metric profile url translation job issue "
     "entry run".split()
 )
 """Of those, the ones that as often are what a few people set up: they need another sign."""
@@ -46,24 +46,44 @@ _FEW = frozenset(
     "driver scheme definition preset unit brand key license information app application service".split()
 )
 """What a row is where somebody sets it up by hand."""
+_PEOPLE = frozenset("user account member person people profile player author".split())
+"""Who uses a program: a household, a team, or everybody who signs up."""
+_GOODS = frozenset(
+    "product item variant sku stock article image picture video media asset rendition thumbnail book song "
+    "track episode dashboard chart notebook address membership subscription assignment story client customer "
+    "contact employee speaker candidate seller guest student enrollment activity note page".split()
+)
+"""What is as often put in by the few who run a program as by those who use it."""
 _PAGE = "page"
 """A row of one kind of page is what editors write; of all pages there are as many as a site has."""
-_SET_UP = frozenset("help scheduled periodic recurring default builtin system superuser staff".split())
+_SET_UP = frozenset(
+    "help scheduled periodic recurring default builtin system superuser staff special whitelist blacklist allowlist "
+    "denylist allowed banned test demo sample robot bot".split()
+)
 """What comes before the name of a row that somebody set up by hand, whatever it is."""
 _ENDINGS = tuple(word for word in _GROWING - _WEAK if len(word) > 3)
 _UNIQUE = frozenset("name slug code email username key identifier".split())
+_ONE = frozenset("exact iexact startswith istartswith endswith iendswith".split())
+"""Lookups that leave few rows where values are unique."""
+_PARTS = frozenset("contains icontains regex iregex range startswith istartswith endswith iendswith".split())
+"""Lookups that leave a part of a table."""
 _TREE = frozenset("depth level parent lft numchild".split())
 _KEYS = frozenset("id pk uuid".split())
-_RARE = frozenset("superuser staff admin temporary".split())
+_RARE = frozenset(
+    "superuser staff admin temporary spam hidden banned blocked rejected rescinded withdrawn cancelled canceled "
+    "flagged locked duplicate merged broken invalid".split()
+)
 """Flags that few rows carry."""
 _DONE = frozenset(
     "finished processed sent done completed handled notified synced indexed delivered exported imported migrated "
     "consumed announced".split()
 )
 """Flags that a loop over the others sets: what waits for it is few at any time."""
-_WAITING = frozenset("pending queued waiting scheduled running processing draft unsent failed error".split())
+_WAITING = frozenset(
+    "pending queued waiting scheduled running processing progress draft unsent unpaid unprocessed failed error open "
+    "new".split()
+)
 """States that a loop ends."""
-_NULL = re.compile(r"(?:^|__)isnull$")
 
 
 def growth(view: View, table: str, conditions: Iterable[tuple[str, ast.expr]], columns: Iterable[str]) -> int:
@@ -73,16 +93,25 @@ def growth(view: View, table: str, conditions: Iterable[tuple[str, ast.expr]], c
     selected of each row, where that is not all.
     """
     selected = list(columns)
-    found = _by_name(table) - sum(_narrows(name, value) for name, value in conditions)
+    found = _by_name(table)
+    if 0 <= found < _SURE:
+        found = min(found + _by_definition(view, table), _SURE)
+    found -= sum(_narrows(name, value) for name, value in conditions)
     found -= 2 * _HINT if len(selected) == 1 and selected[0] in _KEYS else 0
-    if ENOUGH - _MOST_BY_DEFINITION <= found < ENOUGH:
-        found += _by_definition(view, table)
-    return found
+    return found if found < ENOUGH or _is_filled_by_use(view, table) else found - _SURE
+
+
+def _is_filled_by_use(view: View, table: str) -> bool:
+    """Whether nothing speaks for rows that only the few who run the program put in."""
+    word = _singular((words_of(table) or [""])[-1])
+    if word in _PEOPLE or _by_definition(view, table) > _HINT:
+        return many.anybody_joins(view) or many.is_many(view, table) or many.is_too_long_to_choose_from(view, table)
+    return word not in _GOODS or many.is_many(view, table) or _by_definition(view, table) > 0
 
 
 def may_be_large(table: str) -> bool:
     """Whether a table of that name can be sure to grow, whatever else speaks for it."""
-    return _by_name(table) >= ENOUGH - _MOST_BY_DEFINITION
+    return _by_name(table) >= 0
 
 
 def _by_name(table: str) -> int:
@@ -93,10 +122,12 @@ def _by_name(table: str) -> int:
     hints -= sum(_HINT for word in words[:-1] if word in _FEW)
     if words[-1] in _FEW or not _SET_UP.isdisjoint(words[:-1]):
         return hints - _SURE
-    if words[-1] in _WEAK or (words[-1] == _PAGE and words[:-1]):
+    if words[-1] == _PAGE and words[:-1]:
+        return min(hints, _HINT)
+    if words[-1] in _WEAK:
         return hints + _HINT
     if words[-1] in _GROWING or words[-1].endswith(_ENDINGS):
-        return _SURE
+        return _SURE + min(hints, 0)
     return hints
 
 
@@ -119,33 +150,51 @@ def _by_definition(view: View, table: str) -> int:
     """What the model's class says: one row for each user, or some that belong to one."""
     if not table:
         return 0
-    defined = re.compile(rb"^class " + re.escape(table.encode()) + rb"\b.*?(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+    defined = re.compile(rb"^class " + re.escape(table.encode()) + rb"\b.*?(?=^[^\s)]|\Z)", re.MULTILINE | re.DOTALL)
     for text in (view.module.source.data, *view.texts(DEFINITION + table)):
         match = defined.search(text)
         if match is not None:
             body = match[0].decode("utf-8", "replace")
             if _ONE_FOR_EACH.search(body):
                 return 2 * _HINT
-            owners = (_singular(word) for name in _OWNER.findall(body) for word in words_of(name))
-            return _HINT if _MANY_FOR_EACH.search(body) or any(word in _GROWING - _WEAK for word in owners) else 0
+            owners = {_singular(word) for name in _OWNER.findall(body) for word in words_of(name)}
+            owning = _GROWING - _WEAK - (_GOODS - set(words_of(table)))
+            return _HINT if _MANY_FOR_EACH.search(body) or owners & owning else 0
     return 0
 
 
 def _narrows(name: str, value: ast.expr) -> int:
     """By how much a condition speaks against meeting most of the table."""
-    if name.partition("__")[0] in _TREE:
+    fields, lookup = _lookup_of(name)
+    if fields[0] in _TREE:
         return _SURE  # the roots of a tree, or those of one level
     constant = value.value if isinstance(value, ast.Constant) else ...
-    if (constant is None and name) or (constant is True and _NULL.search(name)):
-        return 2 * _HINT  # what should not be there, mostly is not
-    if isinstance(constant, str) and name in _UNIQUE:
-        return _SURE  # the one row of that name
-    if constant is False and _NULL.search(name):
+    if (constant in (None, "") and name) or (constant is True and lookup == "isnull"):
+        return 2 * _HINT  # what should not be missing, mostly is not
+    if lookup in _PARTS:
+        return 2 * _HINT
+    fixed = isinstance(constant, str) or (isinstance(value, ast.Attribute) and value.attr.isupper())
+    if fixed and fields[-1] in _UNIQUE and lookup in _ONE:
+        return _SURE  # the one row of that name, or those of the one that is called so
+    if constant is False and lookup == "isnull":
         return 0  # what should be there, mostly is
     if constant is False and not _DONE.isdisjoint(words_of(name)):
         return 2 * _HINT
     if constant is True and not _RARE.isdisjoint(words_of(name)):
         return 2 * _HINT
-    if isinstance(constant, str) and not _WAITING.isdisjoint(words_of(constant)):
+    if type(constant) in (int, float) and lookup == "exact":
+        return 2 * _HINT  # one of many kinds
+    state = constant if isinstance(constant, str) else getattr(value, "attr", "")
+    if not _WAITING.isdisjoint(words_of(state)):
         return 2 * _HINT
     return _HINT
+
+
+_LOOKUPS = _ONE | _PARTS | frozenset("isnull in gt gte lt lte ne date year".split())
+
+
+def _lookup_of(name: str) -> tuple[list[str], str]:
+    """The fields a condition goes through, and how it compares: ``user__name__startswith`` is about ``user.name``."""
+    fields = name.split("__")
+    lookup = fields.pop() if len(fields) > 1 and fields[-1] in _LOOKUPS else "exact"
+    return fields, lookup

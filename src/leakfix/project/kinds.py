@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 
 _TESTING = re.compile(
-    r"(?:^|/)(?:tests?|testing|testsuite|conftest\.py|benchmarks?|examples?|docs?)(?:/|$)"
+    r"(?:^|/)(?:(?:[a-z]+_)?tests?|testing|testsuite|conftest\.py|benchmarks?|examples?|docs?)(?:/|$)"
     r"|(?:^|/)test_[^/]*$|(?:^|/|_)tests?\.py$"
 )
 
 _COPY = re.compile(r"(?:^|/)[^/]*(?:(?<!\d)20\d\d-?[01]\d-?[0-3]\d(?!\d)[^/]*|_old|_bak|_backup)/")
+
+
+_COMMAND = re.compile(r"(?:^|/)management/commands/[^/]+$")
+
+
+def is_command(path: str) -> bool:
+    """Whether a file is a command of Django, a process of its own that ends when it has done."""
+    return _COMMAND.search(path) is not None
 
 
 def is_copy(path: str) -> bool:

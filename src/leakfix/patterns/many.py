@@ -1,0 +1,80 @@
+"""What a project says of how many rows a table has: who may join it, what is written in masses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from leakfix.patterns.called import SERVES, TESTS
+from leakfix.patterns.view import View
+
+_JOINING = (
+    "allauth",
+    "signup",
+    "sign_up",
+    "social_django",
+    "social_core",
+    "djoser",
+    "dj_rest_auth",
+    "django_registration",
+    "UserCreationForm",
+)
+"""Words of a program where people make themselves an account."""
+_PATHS = "register"
+_JOINS_AT = re.compile(rb"[\"'/^]register/?[$\"'/?]|\bdef register\(request\b|\bclass \w*Regist(?:er|ration)\w*\(")
+_MASSES = ("bulk_create", "iterator", "yield_per")
+_CHOOSING = ("raw_id_fields", "autocomplete_fields")
+WORDS = (*_JOINING, _PATHS, *SERVES, *_MASSES, *_CHOOSING)
+"""All that is sought in the project's files."""
+
+_ONCE = re.compile(rb"\bmigrations\.Migration\b")
+_WRITTEN = re.compile(rb"(\w+)\.(?:objects|_default_manager)(?:\.using\([^()\n]*\))?\.a?bulk_create\(")
+_READ = re.compile(rb"\.a?iterator\(|\.yield_per\(|yield_per=")
+_SOURCE = re.compile(rb"(\w+)\.(?:objects|_default_manager)\b|\b(?:query|select)\((\w+)")
+_CHOSEN = re.compile(rb"(?:raw_id_fields|autocomplete_fields)\s*[:=][^=\n(\[]*[(\[]([^)\]]*)")
+_NAME = re.compile(rb"[\"'](\w+)[\"']")
+_NEAR = 400  # characters; a chain of calls is written in a few lines
+
+
+def anybody_joins(view: View) -> bool:
+    """Whether people sign up by themselves; a project without pages of its own says nothing, and so no "no"."""
+    return view.once("whether people sign up", lambda: _joins(view))
+
+
+def _joins(view: View) -> bool:
+    if not any(True for _ in view.texts("urlpatterns")):
+        return True
+    if any(True for word in _JOINING for _ in view.texts(word)):
+        return True
+    return any(_JOINS_AT.search(text) for text in view.texts(_PATHS))
+
+
+def is_many(view: View, table: str) -> bool:
+    """Whether the project writes rows of a table at once, or reads them in blocks."""
+    return table.lower() in view.once("tables of many rows", lambda: _names(view, _MASSES, _in_masses))
+
+
+def is_too_long_to_choose_from(view: View, table: str) -> bool:
+    """Whether the project has a number typed in where a list of a table's rows would be shown."""
+    return table.lower() in view.once("tables to search in", lambda: _names(view, _CHOOSING, _chosen))
+
+
+def _names(view: View, words: Iterable[str], found_in: Callable[[bytes], Iterator[bytes]]) -> frozenset[str]:
+    """The tables that texts with one of the words tell of, in lower case."""
+    texts = (text for word in words for text in view.texts(word))
+    lasting = (text for text in texts if not _ONCE.search(text) and not TESTS.search(text))
+    return frozenset(name.decode().lower() for text in lasting for name in found_in(text))
+
+
+def _chosen(text: bytes) -> Iterator[bytes]:
+    for names in _CHOSEN.findall(text):
+        yield from (name.replace(b"_", b"") for name in _NAME.findall(names))
+
+
+def _in_masses(text: bytes) -> Iterator[bytes]:
+    yield from _WRITTEN.findall(text)
+    for match in _READ.finditer(text):
+        before = text[max(0, match.start() - _NEAR) : match.start()]
+        made = list(_SOURCE.finditer(before))
+        if made and b"\n\n" not in before[made[-1].start() :]:
+            yield made[-1][1] or made[-1][2]
