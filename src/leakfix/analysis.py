@@ -156,8 +156,8 @@ class Analysis:
             if any(self._may_be_source(module, binding, words) for binding in bindings):
                 if any(self._is_source(symbol) for symbol in names.module_name(module, name)):
                     found.add(name)
-        for name, entries in module.set_later.items():
-            if any(self._may_be_source(module, binding, words, function) for binding, function in entries):
+        for name, later in module.set_later.items():
+            if any(self._may_be_source(module, binding, words, function) for binding, function in later):
                 if any(self._is_source(symbol) for symbol in names.module_name(module, name)):
                     found.add(name)
         for info in module.classes.values():
