@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from leakfix.cli import run as run_program  # here: the command of that name is a module of the package, once imported
 from leakfix.forge import github, gitlab
 from leakfix.forge.patience import Patience
 
@@ -481,9 +482,7 @@ def test_the_job_knows_the_repository(world: World, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("GITHUB_SERVER_URL", world.git_http.url)
     else:
         monkeypatch.setenv("CI_PROJECT_URL", f"{world.git_http.url}/acme/shop")
-    from leakfix.cli import run
-
-    assert run(["bot", "--forge", world.kind, "--api-url", world.api_url, "--jobs", "1"]) == 0
+    assert run_program(["bot", "--forge", world.kind, "--api-url", world.api_url, "--jobs", "1"]) == 0
     assert len(world.seen()) == 2
 
 
