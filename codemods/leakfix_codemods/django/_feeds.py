@@ -23,6 +23,7 @@ _ONE_PASS = frozenset(
     {"builtins.enumerate", "builtins.sum", "builtins.any", "builtins.all", "builtins.map", "builtins.zip"}
 )
 _COPIED = 4  # values of a row: in a dict of so many it lives on
+_WRITES_AT_ONCE = frozenset({"bulk_create", "abulk_create", "bulk_update", "abulk_update"})
 _ASKS_ITSELF = frozenset({"count", "exists", "acount", "aexists", "aggregate", "explain"})
 
 
@@ -56,7 +57,9 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
         variables = bound_names(node.target)
         if isinstance(node, ast.comprehension) and _keeps_rows(view, view.parents[node], variables, source):
             continue
-        if isinstance(node, ast.For | ast.AsyncFor) and _collects_rows(node, variables):
+        if isinstance(node, ast.For | ast.AsyncFor) and (
+            _collects_rows(node, variables) or _collects_for_one_write(view, function, node)
+        ):
             continue
         if _drains(source, body, variables) and not is_migration(view.module.path, function):
             continue
@@ -75,7 +78,8 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
 def _keeps_rows(view: View, comprehension: ast.AST, variables: set[str], source: ast.expr) -> bool:
     """Whether a comprehension's result is the rows themselves, or one value of each for a row of one value.
 
-    A dict of many of a row's values weighs what the row does, and ``bulk_create`` makes a list of what it is given.
+    A dict of many of a row's values weighs what the row does, ``bulk_create`` makes a list of what it is given, and a
+    list that is given a name, with a value for each row, is as long as the table.
     """
     element = getattr(comprehension, "elt", getattr(comprehension, "value", None))
     match comprehension, view.parents[comprehension]:
@@ -83,6 +87,8 @@ def _keeps_rows(view: View, comprehension: ast.AST, variables: set[str], source:
             return True
         case ast.GeneratorExp(), _:
             return False
+        case ast.ListComp(elt=ast.Attribute() | ast.Call(), generators=[ast.comprehension(ifs=[])]), ast.Assign():
+            return True
     flat = any(word.arg == "flat" for call in links(source) for word in call.keywords)
     copied = isinstance(element, ast.Dict) and len(element.values) >= _COPIED
     return flat or copied or (element is not None and _is_kept_in(element, variables))
@@ -109,6 +115,30 @@ def _collects_rows(loop: ast.For | ast.AsyncFor, variables: set[str]) -> bool:
             case ast.Assign(targets=[ast.Subscript()], value=element) if _is_kept_in(element, variables):
                 return True
     return False
+
+
+def _collects_for_one_write(view: View, function: FunctionInfo, loop: ast.For | ast.AsyncFor) -> bool:
+    """Whether a loop makes new objects of a list that is written at once after it: as many are kept as there are rows.
+
+    Where the loop itself writes and empties the list, few are.
+    """
+    lists = {
+        node.func.value.id
+        for node in ast.walk(loop)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.attr in ("append", "extend")
+    }
+    written = {
+        (item.id, node.lineno)
+        for node in (view.own(function) if lists else ())
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in _WRITES_AT_ONCE
+        for item in node.args[:1]
+        if isinstance(item, ast.Name) and item.id in lists
+    }
+    last = loop.end_lineno or loop.lineno
+    return bool(written) and all(line > last for _, line in written)
 
 
 def _drains(chain: ast.expr, body: list[ast.stmt], variables: set[str]) -> bool:

@@ -50,7 +50,7 @@ def manager_of(node: ast.expr) -> ast.Attribute | None:
 def is_whole(node: ast.expr) -> bool:
     """Whether a chain gives all rows of a table, or all but those some fixed condition leaves out."""
     chain = links(node)
-    if not chain or _is_grouped(chain):
+    if not chain or _is_grouped(chain) or _asks_of_counts(chain):
         return False
     return all(_is_wide(call) for call in chain if _method(call) in _NARROWING)
 
@@ -60,6 +60,13 @@ def _is_grouped(chain: list[ast.Call]) -> bool:
     words = [_method(call) for call in reversed(chain)]
     first = next((at for at, word in enumerate(words) if word in ("values", "values_list")), len(words))
     return not {"annotate", "distinct"}.isdisjoint(words[first:])
+
+
+def _asks_of_counts(chain: list[ast.Call]) -> bool:
+    """Whether rows are picked by something computed for each: those that are not as they should be, mostly."""
+    computed = {word.arg for call in chain if _method(call) in ("annotate", "alias") for word in call.keywords}
+    asked = (word for call in chain if _method(call) in _NARROWING for word in call.keywords)
+    return any(word.arg.partition("__")[0] in computed for word in asked if word.arg)
 
 
 def _method(call: ast.Call) -> str:

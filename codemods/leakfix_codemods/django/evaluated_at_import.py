@@ -21,7 +21,7 @@ When it is left alone
 ---------------------
 Querysets that are only refined, counted or sliced, which fills no cache; ``queryset =`` of views and forms, which
 take copies; names that are set again; scripts that set Django up themselves, commands and migrations, whose process
-ends.
+ends; querysets over tables of states, kinds, countries, currencies or languages.
 """
 
 import ast
@@ -34,6 +34,7 @@ from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, Step, V
 from leakfix.languages.python.modules import ClassInfo, FunctionInfo, local_bindings
 from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import parameters
+from leakfix.patterns.tables import is_closed
 from leakfix.project.kinds import is_command, is_test
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._orm import is_of_django, nodes_of
@@ -73,7 +74,7 @@ def find(view: View) -> Iterator[Match]:
     for statement in view.tree.body:
         yield from _at_import(view, statement)
     for kept in _kept(view):
-        uses = list(_evaluating(view, kept))
+        uses = [] if _is_of_few(kept) else list(_evaluating(view, kept))
         if uses:
             yield Match(
                 kept.chain,
@@ -147,6 +148,13 @@ def _kept(view: View) -> Iterator[Kept]:
                         kept = Kept(name, info, value, node)
                         if any(_evaluating(view, kept)) and _is_made_at_import(view, info):
                             yield kept
+
+
+def _is_of_few(kept: Kept) -> bool:
+    """Whether the rows are the states or kinds that there are: kept for ever, but few."""
+    manager = manager_of(kept.chain)
+    model = manager.value if manager is not None else None
+    return is_closed(str(getattr(model, "attr", getattr(model, "id", ""))))
 
 
 def _varies(value: ast.expr, function: FunctionInfo) -> bool:

@@ -22,13 +22,17 @@ meanwhile.
 When it is left alone
 ---------------------
 The queryset is used again (a second loop, ``len``, an index, a truth test): its cache serves those. Slices, lookups
-by key, conditions on a variable, on a part of a text, on what waits to be done or on a rare flag, which mostly select
-few rows. Tables of which nothing says that they grow with use (roles, settings, templates, kinds of pages); users where
-nobody signs up by himself; products, pictures, articles that neither belong to users nor are written or read in masses
-anywhere in the project. Rows that the loop puts into a list, themselves, as a dict of their values or in objects that
-refer to them. Functions that nothing in a web project calls, folders of old copies, commands for a developer's database
-(fake, anonymize). ``prefetch_related`` before Django 4.1, which
-``iterator`` ignores there, and loops that close the connection.
+by key, conditions on a variable, on a part of a text, on what came lately (``created__gte``), on what waits to be done,
+on a rare flag, on a relation to another row of the same table or on something counted for each row, which mostly select
+few rows. So does one text or state (``status="refunded"``), unless new rows begin with it, or the project writes
+that table's rows in masses, or they belong to users who sign up by themselves. Tables of which nothing says that
+they grow with use (roles, settings, templates, kinds of pages); users where nobody signs up by himself; products,
+pictures, articles that neither belong to users nor are written or read in masses anywhere in the project; tables that
+only Django's administration pages fill. Rows that the loop puts into a list, themselves, as a dict of their values or
+in objects that refer to them; lists of new objects or of values, one for each row, that are kept or written at once
+after the loop. Functions that nothing in a web project calls or whose comment says that they are unused, folders of old
+copies, commands and functions for a developer's database (fake, sample, anonymize). ``prefetch_related`` before Django
+4.1, which ``iterator`` ignores there, and loops that close the connection.
 """
 
 import ast

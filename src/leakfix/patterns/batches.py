@@ -16,6 +16,8 @@ _DEVELOPMENT = re.compile(
     r"staging|prod_data|superuser|seed|test)"
 )
 """Commands for a developer's database, in which there is little."""
+_FOR_TRIAL = re.compile(r"(?:^|_)(?:sample|fake|fixtures?|dummy|demo|seed)(?:_|$)")
+"""Functions that fill a database to try a program out."""
 _TASK_DECORATORS = frozenset(
     "shared_task task periodic_task job db_task db_periodic_task cron schedule scheduled_job actor".split()
 )
@@ -48,6 +50,8 @@ def is_batch(view: View, function: FunctionInfo | None) -> bool:
     """Whether a function, by where it stands or what it does, is made to go through everything there is."""
     path = view.module.path
     if function is None or _is_revision(view) or is_copy(path) or _DEVELOPMENT.search(path):
+        return False
+    if _FOR_TRIAL.search(function.node.name):
         return False
     if is_command(path) or _TASKS.search(path):
         return True

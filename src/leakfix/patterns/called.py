@@ -11,6 +11,7 @@ from leakfix.patterns.view import View
 SERVES = ("urlpatterns", "FastAPI", "Flask")
 """Words of a program that answers requests: what it does not call, nobody calls."""
 TESTS = re.compile(rb"TestCase|^\s*(?:async )?def (?:test_|setUp)|\bpytest\b", re.MULTILINE)
+_UNUSED = re.compile(r"(?<!for )\b(?:unused|not used|no longer used|obsolete)\b", re.IGNORECASE)
 _SETS_UP_A_TASK = frozenset({"shared_task", "task", "job", "actor"})
 
 
@@ -18,13 +19,24 @@ def is_called(view: View, function: FunctionInfo) -> bool:
     """Whether the name of a function stands anywhere beside its definition and tests.
 
     A library cannot know who calls it, so that the answer is yes, as for what a decorator hands to somebody who calls.
+    What its author says is unused, is not.
     """
+    if _is_said_to_be_unused(view, function):
+        return False
     at: FunctionInfo | None = function
     while at is not None:
         if _is_handed_on(at) or _is_named(view, at.node.name):
             return True
         at = at.parent
     return not is_program(view)
+
+
+def _is_said_to_be_unused(view: View, function: FunctionInfo) -> bool:
+    """Whether its docstring, or a comment above its first statement, says that nobody uses it."""
+    source, first = view.module.source, function.node.lineno
+    lines = [source.line_text(line) for line in range(max(1, first - 2), function.node.body[0].lineno)]
+    said = [line for line in lines if line.lstrip().startswith("#")]
+    return any(_UNUSED.search(text) for text in (*said, ast.get_docstring(function.node) or ""))
 
 
 def is_program(view: View) -> bool:

@@ -34,6 +34,8 @@ _CONNECTED = re.compile(rf"(?:{CONNECTED})\(")
 _REGISTERS = re.compile(
     r"regist|subscrib|install|load|init|setup|configure|__set_name__|__new__|^add_|^on_|connect|discover"
 )
+_SETS = re.compile(r"_*set_(?!default)")
+"""How a function is called that changes what is chosen for somebody: one value for each there is, not a memo."""
 _ENOUGH = 2
 _STORES = frozenset("setting preference pref option config configuration watchlist default".split())
 """What a container holds that is the only copy there is, not one that was computed."""
@@ -191,6 +193,8 @@ def _grown(view: View, container: Container) -> Growing | None:
         if _REGISTERS.search(fill.function.node.name) or _is_decorator(fill.function):
             return None
         named = _CACHE.search(container.name) is not None
+        if _is_compiled(fill) or (not named and _SETS.match(fill.function.node.name)):
+            return None
         computes = recomputes(view, container, fill) and not isinstance(fill.statement, ast.AugAssign)
         memo = computes and container.is_mapping and _is_computed(fill)
         said = open_key(view, fill, memo)
@@ -238,6 +242,12 @@ def _arguments(call: ast.Call) -> list[ast.expr]:
 
 def _names_in(node: ast.AST) -> set[str]:
     return {item.id for item in ast.walk(node) if isinstance(item, ast.Name)}
+
+
+def _is_compiled(fill: Fill) -> bool:
+    """Whether what is kept is a text of code, compiled: those who run a program write it, few of those who use it."""
+    made = fill.value
+    return isinstance(made, ast.Call) and getattr(made.func, "attr", getattr(made.func, "id", "")) == "compile"
 
 
 def _is_class(fill: Fill) -> bool:

@@ -24,7 +24,18 @@ _PATHS = "register"
 _JOINS_AT = re.compile(rb"[\"'/^]register/?[$\"'/?]|\bdef register\(request\b|\bclass \w*Regist(?:er|ration)\w*\(")
 _MASSES = ("bulk_create", "iterator", "yield_per")
 _CHOOSING = ("raw_id_fields", "autocomplete_fields")
-WORDS = (*_JOINING, _PATHS, *SERVES, *_MASSES, *_CHOOSING)
+_ADMIN = ("ModelAdmin", "TabularInline", "StackedInline")
+_CREATING = (
+    "create",
+    "get_or_create",
+    "update_or_create",
+    "save",
+    "add",
+    "CreateView",
+    "ModelForm",
+    "serializer_class",
+)
+WORDS = (*_JOINING, _PATHS, *SERVES, *_MASSES, *_CHOOSING, *_ADMIN, *_CREATING)
 """All that is sought in the project's files."""
 
 _ONCE = re.compile(rb"\bmigrations\.Migration\b")
@@ -32,6 +43,19 @@ _WRITTEN = re.compile(rb"(\w+)\.(?:objects|_default_manager)(?:\.using\([^()\n]*
 _READ = re.compile(rb"\.a?iterator\(|\.yield_per\(|yield_per=")
 _SOURCE = re.compile(rb"(\w+)\.(?:objects|_default_manager)\b|\b(?:query|select)\((\w+)")
 _CHOSEN = re.compile(rb"(?:raw_id_fields|autocomplete_fields)\s*[:=][^=\n(\[]*[(\[]([^)\]]*)")
+_OF_ADMIN = re.compile(rb"ModelAdmin\b|\badmin\.(?:site|register|TabularInline|StackedInline)\b")
+_REGISTERED = re.compile(rb"register\(([^()]*)\)|^[ \t]+model\s*=\s*(?:\w+\.)*(\w+)", re.MULTILINE)
+_NO_MORE = b"has_add_permission"
+_WORD = re.compile(rb"\w+")
+_FORMS = re.compile(rb"CreateView|ModelForm|(?<!ReadOnlyModel)ViewSet\b|CreateModelMixin|CreateAPIView")
+_MADE = re.compile(
+    rb"(\w+)\.(?:(?:objects|_default_manager)\.)?(?:using\([^()\n]*\)\.)?"
+    rb"a?(?:create|get_or_create|update_or_create|bulk_create)\(|(?<!class )\b([A-Z]\w+)\("
+)
+_OF_FORM = re.compile(
+    rb"^[ \t]+(?:model|queryset|serializer_class)\s*=\s*(?:\w+\.)*?([A-Z]\w+?)(?:Serializer)?\b", re.MULTILINE
+)
+_FOR_TESTS = b"DjangoModelFactory"
 _NAME = re.compile(rb"[\"'](\w+)[\"']")
 _NEAR = 400  # characters; a chain of calls is written in a few lines
 
@@ -54,12 +78,41 @@ def is_many(view: View, table: str) -> bool:
     return table.lower() in view.once("tables of many rows", lambda: _names(view, _MASSES, _in_masses))
 
 
+def is_written_at_once(view: View, table: str) -> bool:
+    """Whether the project writes rows of a table at once; unlike reading in blocks, no repair begins that."""
+    return table.lower() in view.once("tables written at once", lambda: _names(view, _MASSES[:1], _WRITTEN.findall))
+
+
 def is_too_long_to_choose_from(view: View, table: str) -> bool:
     """Whether the project has a number typed in where a list of a table's rows would be shown."""
     return table.lower() in view.once("tables to search in", lambda: _names(view, _CHOOSING, _chosen))
 
 
-def _names(view: View, words: Iterable[str], found_in: Callable[[bytes], Iterator[bytes]]) -> frozenset[str]:
+def is_put_in_by_staff(view: View, table: str) -> bool:
+    """Whether the administration's pages are all that makes rows of a table, as far as the project's files tell."""
+    name = table.lower()
+    if name not in view.once("tables that staff fill", lambda: _names(view, (*_ADMIN, _PATHS), _registered)):
+        return False
+    made = view.once("tables that code fills", lambda: _names(view, _CREATING, _created))
+    return made.isdisjoint({name, f"{name}_set", f"{name}s"})
+
+
+def _registered(text: bytes) -> Iterator[bytes]:
+    if _OF_ADMIN.search(text) and _NO_MORE not in text:
+        for given, inline in _REGISTERED.findall(text):
+            yield from (inline,) if inline else _WORD.findall(given)
+
+
+def _created(text: bytes) -> Iterator[bytes]:
+    if _OF_ADMIN.search(text) or _FOR_TESTS in text:
+        return
+    for owner, maker in _MADE.findall(text):
+        yield owner or maker
+    if _FORMS.search(text):
+        yield from _OF_FORM.findall(text)
+
+
+def _names(view: View, words: Iterable[str], found_in: Callable[[bytes], Iterable[bytes]]) -> frozenset[str]:
     """The tables that texts with one of the words tell of, in lower case."""
     texts = (text for word in words for text in view.texts(word))
     lasting = (text for text in texts if not _ONCE.search(text) and not TESTS.search(text))

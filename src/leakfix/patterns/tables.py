@@ -46,6 +46,8 @@ _FEW = frozenset(
     "driver scheme definition preset unit brand key license information app application service".split()
 )
 """What a row is where somebody sets it up by hand."""
+_CLOSED = frozenset("status state type kind country currency language locale timezone".split())
+"""What a row is that the program or the world knows before anybody uses it."""
 _PEOPLE = frozenset("user account member person people profile player author".split())
 """Who uses a program: a household, a team, or everybody who signs up."""
 _GOODS = frozenset(
@@ -96,17 +98,31 @@ def growth(view: View, table: str, conditions: Iterable[tuple[str, ast.expr]], c
     found = _by_name(table)
     if 0 <= found < _SURE:
         found = min(found + _by_definition(view, table), _SURE)
-    found -= sum(_narrows(name, value) for name, value in conditions)
+    for name, value in conditions:
+        found -= _narrows(name, value)
+        if _is_one_of_many(name, value) and not _is_common(view, table, name, value):
+            found -= _HINT
+        if name.endswith("__isnull") and _is_of_itself(view, table, name):
+            found -= 2 * _HINT
     found -= 2 * _HINT if len(selected) == 1 and selected[0] in _KEYS else 0
     return found if found < ENOUGH or _is_filled_by_use(view, table) else found - _SURE
 
 
 def _is_filled_by_use(view: View, table: str) -> bool:
     """Whether nothing speaks for rows that only the few who run the program put in."""
-    word = _singular((words_of(table) or [""])[-1])
+    word = _last_word(table)
+    if word in _PEOPLE and many.anybody_joins(view):
+        return True
+    if word not in _PEOPLE and many.is_put_in_by_staff(view, table):
+        return False
     if word in _PEOPLE or _by_definition(view, table) > _HINT:
         return many.anybody_joins(view) or many.is_many(view, table) or many.is_too_long_to_choose_from(view, table)
     return word not in _GOODS or many.is_many(view, table) or _by_definition(view, table) > 0
+
+
+def is_closed(table: str) -> bool:
+    """Whether a table lists the states, kinds or places that there are, and is as long as that."""
+    return _last_word(table) in _CLOSED
 
 
 def may_be_large(table: str) -> bool:
@@ -131,6 +147,10 @@ def _by_name(table: str) -> int:
     return hints
 
 
+def _last_word(table: str) -> str:
+    return _singular((words_of(table) or [""])[-1])
+
+
 def _singular(word: str) -> str:
     known = _GROWING | _FEW
     for ending, instead in (("ies", "y"), ("es", ""), ("s", "")):
@@ -148,19 +168,24 @@ _OWNER = re.compile(r"(?:ForeignKey\(|foreign_key\s*=)\s*[\"']?([\w.]+)")
 
 def _by_definition(view: View, table: str) -> int:
     """What the model's class says: one row for each user, or some that belong to one."""
+    body = _definition(view, table)
+    if _ONE_FOR_EACH.search(body):
+        return 2 * _HINT
+    owners = {_singular(word) for name in _OWNER.findall(body) for word in words_of(name)}
+    owning = _GROWING - _WEAK - (_GOODS - set(words_of(table)))
+    return _HINT if _MANY_FOR_EACH.search(body) or owners & owning else 0
+
+
+def _definition(view: View, table: str) -> str:
+    """The text of the model's class; "" where the project has none."""
     if not table:
-        return 0
+        return ""
     defined = re.compile(rb"^class " + re.escape(table.encode()) + rb"\b.*?(?=^[^\s)]|\Z)", re.MULTILINE | re.DOTALL)
     for text in (view.module.source.data, *view.texts(DEFINITION + table)):
         match = defined.search(text)
         if match is not None:
-            body = match[0].decode("utf-8", "replace")
-            if _ONE_FOR_EACH.search(body):
-                return 2 * _HINT
-            owners = {_singular(word) for name in _OWNER.findall(body) for word in words_of(name)}
-            owning = _GROWING - _WEAK - (_GOODS - set(words_of(table)))
-            return _HINT if _MANY_FOR_EACH.search(body) or owners & owning else 0
-    return 0
+            return match[0].decode("utf-8", "replace")
+    return ""
 
 
 def _narrows(name: str, value: ast.expr) -> int:
@@ -173,8 +198,7 @@ def _narrows(name: str, value: ast.expr) -> int:
         return 2 * _HINT  # what should not be missing, mostly is not
     if lookup in _PARTS:
         return 2 * _HINT
-    fixed = isinstance(constant, str) or (isinstance(value, ast.Attribute) and value.attr.isupper())
-    if fixed and fields[-1] in _UNIQUE and lookup in _ONE:
+    if _is_text_or_state(value) and fields[-1] in _UNIQUE and lookup in _ONE:
         return _SURE  # the one row of that name, or those of the one that is called so
     if constant is False and lookup == "isnull":
         return 0  # what should be there, mostly is
@@ -182,6 +206,8 @@ def _narrows(name: str, value: ast.expr) -> int:
         return 2 * _HINT
     if constant is True and not _RARE.isdisjoint(words_of(name)):
         return 2 * _HINT
+    if lookup in _SINCE and type(constant) not in (int, float):
+        return 2 * _HINT  # what came lately
     if type(constant) in (int, float) and lookup == "exact":
         return 2 * _HINT  # one of many kinds
     state = constant if isinstance(constant, str) else getattr(value, "attr", "")
@@ -190,6 +216,45 @@ def _narrows(name: str, value: ast.expr) -> int:
     return _HINT
 
 
+def _is_one_of_many(name: str, value: ast.expr) -> bool:
+    """Whether a condition wants one text or state of those a field may have."""
+    if _lookup_of(name)[1] not in ("exact", "iexact") or not _is_text_or_state(value):
+        return False
+    return not isinstance(value, ast.Constant) or value.value != ""
+
+
+def _is_text_or_state(value: ast.expr) -> bool:
+    if isinstance(value, ast.Constant):
+        return isinstance(value.value, str)
+    return isinstance(value, ast.Attribute) and value.attr.isupper()
+
+
+def _is_common(view: View, table: str, name: str, value: ast.expr) -> bool:
+    """Whether the project says that many rows have that state: new rows begin with it, or there are many of each."""
+    of_people = _last_word(table) in _PEOPLE or _by_definition(view, table) > 0
+    if many.is_written_at_once(view, table) or (of_people and many.anybody_joins(view)):
+        return True
+    first = _DEFAULT.search(_field(view, table, name))
+    state = value.value if isinstance(value, ast.Constant) else getattr(value, "attr", "")
+    return first is not None and re.split(r"\W+", first[1].strip("\"'"))[-1].lower() == str(state).lower()
+
+
+def _is_of_itself(view: View, table: str, name: str) -> bool:
+    """Whether a field refers to a row of the same table: few are merged into, reverse or follow another."""
+    return re.search(rf"\(\s*(?:to\s*=\s*)?[\"'](?:self|(?:\w+\.)?{table})[\"']", _field(view, table, name)) is not None
+
+
+_DEFAULT = re.compile(r"\bdefault\s*=\s*([^\s,()]+)")
+
+
+def _field(view: View, table: str, name: str) -> str:
+    """What the model's class says of the field that a condition begins with."""
+    start = re.compile(rf"^([ \t]+){name.partition('__')[0]}\b[^=\n]*=.*?(?=^\1\w|^\s*$|\Z)", re.MULTILINE | re.DOTALL)
+    found = start.search(_definition(view, table))
+    return found[0] if found is not None else ""
+
+
+_SINCE = frozenset({"gt", "gte"})
 _LOOKUPS = _ONE | _PARTS | frozenset("isnull in gt gte lt lte ne date year".split())
 
 
