@@ -25,17 +25,7 @@ _JOINS_AT = re.compile(rb"[\"'/^]register/?[$\"'/?]|\bdef register\(request\b|\b
 _MASSES = ("bulk_create", "iterator", "yield_per")
 _CHOOSING = ("raw_id_fields", "autocomplete_fields")
 _ADMIN = ("ModelAdmin", "TabularInline", "StackedInline")
-_CREATING = (
-    "create",
-    "get_or_create",
-    "update_or_create",
-    "save",
-    "add",
-    "CreateView",
-    "ModelForm",
-    "serializer_class",
-)
-WORDS = (*_JOINING, _PATHS, *SERVES, *_MASSES, *_CHOOSING, *_ADMIN, *_CREATING)
+WORDS = (*_JOINING, _PATHS, *SERVES, *_MASSES, *_CHOOSING, *_ADMIN)
 """All that is sought in the project's files."""
 
 _ONCE = re.compile(rb"\bmigrations\.Migration\b")
@@ -46,15 +36,13 @@ _CHOSEN = re.compile(rb"(?:raw_id_fields|autocomplete_fields)\s*[:=][^=\n(\[]*[(
 _OF_ADMIN = re.compile(rb"ModelAdmin\b|\badmin\.(?:site|register|TabularInline|StackedInline)\b")
 _REGISTERED = re.compile(rb"register\(([^()]*)\)|^[ \t]+model\s*=\s*(?:\w+\.)*(\w+)", re.MULTILINE)
 _NO_MORE = b"has_add_permission"
-_WORD = re.compile(rb"\w+")
+_CLASS = re.compile(rb"\b[A-Z]\w*[a-z]\w*")
 _FORMS = re.compile(rb"CreateView|ModelForm|(?<!ReadOnlyModel)ViewSet\b|CreateModelMixin|CreateAPIView")
-_MADE = re.compile(
-    rb"(\w+)\.(?:(?:objects|_default_manager)\.)?(?:using\([^()\n]*\)\.)?"
-    rb"a?(?:create|get_or_create|update_or_create|bulk_create)\(|(?<!class )\b([A-Z]\w+)\("
+_MADE = (
+    r"\b(?:{table}|{plain}_set|{plain}s)\.(?:(?:objects|_default_manager)\.)?(?:using\([^()\n]*\)\.)?"
+    r"a?(?:create|get_or_create|update_or_create|bulk_create)\(|(?<!class )\b{table}\("
 )
-_OF_FORM = re.compile(
-    rb"^[ \t]+(?:model|queryset|serializer_class)\s*=\s*(?:\w+\.)*?([A-Z]\w+?)(?:Serializer)?\b", re.MULTILINE
-)
+_OF_FORM = r"(?m)^[ \t]+(?:model|queryset|serializer_class)\s*=\s*(?:\w+\.)*?{table}(?:Serializer)?\b"
 _FOR_TESTS = b"DjangoModelFactory"
 _NAME = re.compile(rb"[\"'](\w+)[\"']")
 _NEAR = 400  # characters; a chain of calls is written in a few lines
@@ -75,48 +63,53 @@ def _joins(view: View) -> bool:
 
 def is_many(view: View, table: str) -> bool:
     """Whether the project writes rows of a table at once, or reads them in blocks."""
-    return table.lower() in view.once("tables of many rows", lambda: _names(view, _MASSES, _in_masses))
+    return _has(view.once("tables of many rows", lambda: _names(view, _MASSES, _in_masses)), table)
 
 
 def is_written_at_once(view: View, table: str) -> bool:
     """Whether the project writes rows of a table at once; unlike reading in blocks, no repair begins that."""
-    return table.lower() in view.once("tables written at once", lambda: _names(view, _MASSES[:1], _WRITTEN.findall))
+    return _has(view.once("tables written at once", lambda: _names(view, _MASSES[:1], _WRITTEN.findall)), table)
 
 
 def is_too_long_to_choose_from(view: View, table: str) -> bool:
     """Whether the project has a number typed in where a list of a table's rows would be shown."""
-    return table.lower() in view.once("tables to search in", lambda: _names(view, _CHOOSING, _chosen))
+    return _has(view.once("tables to search in", lambda: _names(view, _CHOOSING, _chosen)), table)
 
 
 def is_put_in_by_staff(view: View, table: str) -> bool:
     """Whether the administration's pages are all that makes rows of a table, as far as the project's files tell."""
-    name = table.lower()
-    if name not in view.once("tables that staff fill", lambda: _names(view, (*_ADMIN, _PATHS), _registered)):
+    registered = view.once("tables that staff fill", lambda: _names(view, (*_ADMIN, _PATHS), _registered))
+    if not _has(registered, table):
         return False
-    made = view.once("tables that code fills", lambda: _names(view, _CREATING, _created))
-    return made.isdisjoint({name, f"{name}_set", f"{name}s"})
+    return not _is_created(view, table)
+
+
+def _is_created(view: View, table: str) -> bool:
+    names = {"table": re.escape(table), "plain": re.escape(table.lower())}
+    made, of_form = (re.compile(form.format(**names).encode()) for form in (_MADE, _OF_FORM))
+    for text in (view.module.source.data, *view.texts(table), *view.texts(f"{table}Serializer")):
+        if made.search(text) is None and (of_form.search(text) is None or _FORMS.search(text) is None):
+            continue
+        if not any(form.search(text) for form in (_OF_ADMIN, _ONCE, TESTS)) and _FOR_TESTS not in text:
+            return True
+    return False
 
 
 def _registered(text: bytes) -> Iterator[bytes]:
     if _OF_ADMIN.search(text) and _NO_MORE not in text:
         for given, inline in _REGISTERED.findall(text):
-            yield from (inline,) if inline else _WORD.findall(given)
-
-
-def _created(text: bytes) -> Iterator[bytes]:
-    if _OF_ADMIN.search(text) or _FOR_TESTS in text:
-        return
-    for owner, maker in _MADE.findall(text):
-        yield owner or maker
-    if _FORMS.search(text):
-        yield from _OF_FORM.findall(text)
+            yield from (inline,) if inline else _CLASS.findall(given)
 
 
 def _names(view: View, words: Iterable[str], found_in: Callable[[bytes], Iterable[bytes]]) -> frozenset[str]:
-    """The tables that texts with one of the words tell of, in lower case."""
+    """The tables that texts with one of the words tell of."""
     texts = (text for word in words for text in view.texts(word))
     lasting = (text for text in texts if not _ONCE.search(text) and not TESTS.search(text))
-    return frozenset(name.decode().lower() for text in lasting for name in found_in(text))
+    return frozenset(name.decode() for text in lasting for name in found_in(text))
+
+
+def _has(names: frozenset[str], table: str) -> bool:
+    return table.lower() in {name.lower() for name in names}
 
 
 def _chosen(text: bytes) -> Iterator[bytes]:
