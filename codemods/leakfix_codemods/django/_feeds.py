@@ -114,6 +114,8 @@ def _collects_rows(loop: ast.For | ast.AsyncFor, variables: set[str]) -> bool:
                 return True
             case ast.Assign(targets=[ast.Subscript()], value=element) if _is_kept_in(element, variables):
                 return True
+            case ast.Assign(targets=[ast.Subscript(slice=ast.Name(id=name))]) if name in variables:
+                return True
     return False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 
 from leakfix.codemod import View
@@ -25,6 +26,8 @@ _WRITES = frozenset(
 _RELATED_WRITES = frozenset({"add", "remove", "set", "clear"})
 _CLOSES = frozenset({"close_old_connections", "close_all", "close_if_unusable_or_obsolete"})
 _DJANGO = ("django.", "wagtail.", "mptt.", "polymorphic.", "model_utils.", "treebeard.", "netbox.", "modelcluster.")
+_READING = ("django.utils.", "django.template.", "django.core.serializers.", "django.forms.models.model_to_dict")
+"""Where Django's own functions only read the row they are given; what another library's do is not known."""
 _HARMLESS_METHODS = frozenset({"get_absolute_url", "natural_key", "pk"})
 
 
@@ -234,8 +237,10 @@ def _why_function(view: View, function: FunctionInfo, queryset: ast.expr, call: 
     for name in names:
         if view.names.function(name) is not None:
             return _why_body(view, name, depth)
-        if not name.startswith("@"):
-            return ""  # a library's function that takes a row: none is known to write it
+        if not name.startswith("@") and (
+            name.partition(".")[0] in sys.stdlib_module_names or name.startswith(_READING)
+        ):
+            return ""
     return f"what {ast.unparse(call.func)}() does with the row is not known"
 
 

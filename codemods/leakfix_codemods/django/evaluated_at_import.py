@@ -35,7 +35,7 @@ from leakfix.languages.python.modules import ClassInfo, FunctionInfo, local_bind
 from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import parameters
 from leakfix.patterns.tables import is_closed
-from leakfix.project.kinds import is_command, is_test
+from leakfix.project.kinds import is_run_once, is_test
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._orm import is_of_django, nodes_of
 from leakfix_codemods.django._querysets import (
@@ -69,7 +69,7 @@ class Kept:
 def find(view: View) -> Iterator[Match]:
     """Querysets evaluated once for the whole process."""
     path = view.module.path
-    if is_test(path) or is_command(path) or _NOT_A_MODULE.search(path) or _SCRIPT.search(view.module.source.data):
+    if is_test(path) or is_run_once(path) or _NOT_A_MODULE.search(path) or _SCRIPT.search(view.module.source.data):
         return
     for statement in view.tree.body:
         yield from _at_import(view, statement)

@@ -24,12 +24,12 @@ When it is left alone
 ---------------------
 Registries filled when modules are imported or by decorators, keys of a closed domain (kinds, languages, classes,
 files of the program), dicts that anything empties, shrinks or measures, in this file or another, objects that may be
-short-lived (as those of which all the project makes are local variables), commands of Django, functions that nothing
-in a web project calls, clients and pools of which there is one for each server, settings stored when they are first
-asked for or that a ``set_...`` function changes, texts of code that are compiled, and what is remembered so that it is
-logged once. The finding comes without a repair where the dict is more
-than a cache: anybody reads it without computing what is missing, goes through it, hands it on or changes what it
-holds; one function fills it under several keys; what it holds is a lock, a connection or made by chance.
+short-lived (as those of which all the project makes are local variables), commands, migrations, scripts, functions
+that nothing in a web project calls, clients and pools of which there is one for each server, settings stored when
+they are first asked for or that a ``set_...`` function changes, texts of code that are compiled, and what is
+remembered so that it is logged once. The finding comes without a repair where the dict is more than a cache: anybody
+reads it without computing what is missing, goes through it, hands it on or changes what it holds; one function fills
+it under several keys; what it holds is a lock, a connection or made by chance.
 """
 
 from collections.abc import Iterator

@@ -19,8 +19,8 @@ function that is used to make the one object of its kind would make a second one
 When it is left alone
 ---------------------
 No arguments, or only those of a closed domain (enumerations, flags, kinds, languages, files of the program); a
-function that calls itself, whose cache is its algorithm; a cache that something clears; tests and scripts beside
-the program; a function that all of the project calls with constants or without arguments.
+function that calls itself, whose cache is its algorithm; a cache that something clears; tests, commands, migrations
+and scripts, which end; a function that all of the project calls with constants or without arguments.
 """
 
 import re
@@ -42,6 +42,7 @@ from leakfix.patterns.caches import (
     parameters,
     unbounded_caches,
 )
+from leakfix.project.kinds import is_run_once
 
 CHECK = "that 4,096 entries are enough, and that computing a value again gives the same"
 
@@ -49,7 +50,7 @@ CHECK = "that 4,096 entries are enough, and that computing a value again gives t
 def find(view: View) -> Iterator[Match]:
     """Unbounded caches on functions with a parameter of an open domain."""
     reported = set()
-    for found in unbounded_caches(view):
+    for found in () if is_run_once(view.module.path) else unbounded_caches(view):
         function = found.function
         if function.parent is not None or keeps_self(function) or calls_itself(function):
             continue

@@ -26,7 +26,7 @@ from leakfix.patterns.containers import (
 from leakfix.patterns.domain import says_closed, says_long_lived, strength, words_of
 from leakfix.patterns.unique import CONNECTED
 from leakfix.patterns.view import View
-from leakfix.project.kinds import is_command, is_copy
+from leakfix.project.kinds import is_copy, is_run_once
 
 _CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
 _SAID = re.compile(rb"#[^\n]*\b(?:bounded|limited|at most|never more)\b", re.IGNORECASE)
@@ -156,7 +156,7 @@ class Growing:
 def growing(view: View) -> Iterator[Growing]:
     """The containers of a file that are sure to grow."""
     path = view.module.path
-    for container in () if is_copy(path) or is_command(path) else containers(view):
+    for container in () if is_copy(path) or is_run_once(path) else containers(view):
         if _is_said_to_be_small(view, container) or _holds_one_each(container):
             continue
         found = _grown(view, container)

@@ -44,6 +44,8 @@ _MADE = (
 )
 _OF_FORM = r"(?m)^[ \t]+(?:model|queryset|serializer_class)\s*=\s*(?:\w+\.)*?{table}(?:Serializer)?\b"
 _FOR_TESTS = b"DjangoModelFactory"
+_INSERTS = ("insert into", "INSERT INTO")
+_INSERTED = re.compile(rb"(?i)\binsert into [\"`\[]?(?:\w+[\"`\]]?\.[\"`\[]?)?(\w+)")
 _NAME = re.compile(rb"[\"'](\w+)[\"']")
 _NEAR = 400  # characters; a chain of calls is written in a few lines
 
@@ -69,6 +71,11 @@ def is_many(view: View, table: str) -> bool:
 def is_written_at_once(view: View, table: str) -> bool:
     """Whether the project writes rows of a table at once; unlike reading in blocks, no repair begins that."""
     return _has(view.once("tables written at once", lambda: _names(view, _MASSES[:1], _WRITTEN.findall)), table)
+
+
+def is_inserted_into(view: View, table: str) -> bool:
+    """Whether a statement of the program itself, beside its migrations and tests, adds rows to a table."""
+    return _has(view.once("tables of inserts", lambda: _names(view, _INSERTS, _INSERTED.findall)), table)
 
 
 def is_too_long_to_choose_from(view: View, table: str) -> bool:

@@ -117,7 +117,9 @@ def _is_filled_by_use(view: View, table: str) -> bool:
         return False
     if word in _PEOPLE or _by_definition(view, table) > _HINT:
         return many.anybody_joins(view) or many.is_many(view, table) or many.is_too_long_to_choose_from(view, table)
-    return word not in _GOODS or many.is_many(view, table) or _by_definition(view, table) > 0
+    if word not in _GOODS or many.is_many(view, table) or _by_definition(view, table) > 0:
+        return True
+    return many.is_inserted_into(view, table)
 
 
 def is_closed(table: str) -> bool:
