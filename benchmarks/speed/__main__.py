@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from speed.corpus import PACKAGES, laid_out, part_of
-from speed.measure import Command, Failed, Taken, answer, measured, once, ratios
+from speed.measure import Command, Failed, Taken, TooLong, answer, measured, once, ratios
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- figures: made by `make bench` -->", "<!-- end of figures -->"
@@ -37,6 +37,8 @@ RULES = """rules:
     for number, call in enumerate(("sqlite3.connect", "psycopg2.connect", "Session", "pymysql.connect"))
 )
 SUBSET = 200
+LONGEST = 600.0
+"""Seconds after which a tool is stopped."""
 
 
 def main() -> int:
@@ -146,7 +148,10 @@ def _slow(corpus: Path, scratch: Path, cold: Taken) -> Iterator[str]:
             yield f"| {label} | not installed | |"
             continue
         try:
-            taken = once(command)
+            taken = once(command, LONGEST)
+        except TooLong:
+            yield f"| {label} | more than {LONGEST / beside.median:.0f}, stopped | |"
+            continue
         except Failed as error:
             yield f"| {label} | failed: {str(error)[-60:]} | |"
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,10 @@ class Failed(RuntimeError):
     """A command did not do what it is measured for."""
 
 
+class TooLong(Failed):
+    """A command was stopped after the time it was given."""
+
+
 def measured(commands: Mapping[str, Command], rounds: int) -> dict[str, Taken]:
     """Run all commands in turns; the first round warms the caches of the system and does not count. Raises Failed."""
     taken = {name: Taken() for name in commands}
@@ -52,9 +57,9 @@ def measured(commands: Mapping[str, Command], rounds: int) -> dict[str, Taken]:
     return taken
 
 
-def once(command: Command) -> Taken:
-    """Run a command that takes long, once. Raises Failed."""
-    wall, cpu, peak = _run(command)
+def once(command: Command, seconds: float | None = None) -> Taken:
+    """Run a command that takes long, once, and not longer than so many seconds. Raises Failed, TooLong."""
+    wall, cpu, peak = _run(command, seconds)
     return Taken([wall], [cpu], peak)
 
 
@@ -73,7 +78,7 @@ def answer(command: Command) -> bytes:
     return done.stdout
 
 
-def _run(command: Command) -> tuple[float, float, int]:
+def _run(command: Command, seconds: float | None = None) -> tuple[float, float, int]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
     process = subprocess.Popen(
@@ -83,9 +88,15 @@ def _run(command: Command) -> tuple[float, float, int]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    timer = threading.Timer(seconds or threading.TIMEOUT_MAX, process.kill)
+    timer.daemon = True
+    timer.start()
     _, status, usage = os.wait4(process.pid, 0)
+    timer.cancel()
     wall = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
+    if seconds is not None and wall >= seconds:
+        raise TooLong(f"{' '.join(command.words)} took more than {seconds:.0f} s")
     if process.returncode not in command.codes:
         raise Failed(f"{' '.join(command.words)} ended with {process.returncode}")
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
