@@ -25,7 +25,7 @@ def is_called(view: View, function: FunctionInfo) -> bool:
         return False
     at: FunctionInfo | None = function
     while at is not None:
-        if _is_handed_on(at) or _is_named(view, at.node.name):
+        if _is_handed_on(at) or _is_inherited(at) or _is_named(view, at.node.name):
             return True
         at = at.parent
     return not is_program(view)
@@ -50,6 +50,11 @@ def _is_handed_on(function: FunctionInfo) -> bool:
         if getattr(made, "attr", getattr(made, "id", "")) not in _SETS_UP_A_TASK or isinstance(decorator, ast.Call):
             return True
     return False
+
+
+def _is_inherited(function: FunctionInfo) -> bool:
+    """Whether it may stand for one of a base class, such as a command's ``handle``, which that calls."""
+    return function.owner is not None and bool(function.owner.node.bases)
 
 
 def _is_named(view: View, name: str) -> bool:
