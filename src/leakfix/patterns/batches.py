@@ -7,7 +7,7 @@ import re
 
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.patterns.view import View
-from leakfix.project.kinds import is_copy, is_run_once
+from leakfix.project.kinds import is_command, is_copy
 
 _MIGRATIONS = re.compile(r"(?:^|/)(?:data_)?migrations?/[^/]+$")
 _TASKS = re.compile(r"(?:^|/)(?:tasks?|jobs?|workers?|cron)(?:\.py$|/)")
@@ -38,7 +38,7 @@ _WRITES_ROWS = frozenset({"writerow", "writerows"})
 
 def may_be_batch(data: bytes, path: str, at: int) -> bool:
     """Whether a place in a file's text may be in such a function, by the file's path and what stands round it."""
-    if is_run_once(path) or _TASKS.search(path) is not None:
+    if is_command(path) or _TASKS.search(path) is not None:
         return True
     start = max(0, *(data.rfind(form, 0, at) for form in _TOP))
     above = max(0, data.rfind(b"\n\n", 0, start), data.rfind(b"\n\r\n", 0, start))  # decorators
@@ -53,7 +53,7 @@ def is_batch(view: View, function: FunctionInfo | None) -> bool:
         return False
     if _FOR_TRIAL.search(function.node.name):
         return False
-    if is_run_once(path) or _TASKS.search(path):
+    if is_command(path) or _TASKS.search(path):
         return True
     at: FunctionInfo | None = function
     while at is not None:

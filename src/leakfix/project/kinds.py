@@ -12,7 +12,13 @@ _TESTING = re.compile(
 _COPY = re.compile(r"(?:^|/)[^/]*(?:(?<!\d)20\d\d-?[01]\d-?[0-3]\d(?!\d)[^/]*|_old|_bak|_backup)/")
 
 
+_COMMAND = re.compile(r"(?:^|/)management/commands/[^/]+$")
 _RUN_ONCE = re.compile(r"(?:^|/)(?:management/commands|(?:\w+_)?migrations?|\w*alembic\w*|bin|scripts?)/")
+
+
+def is_command(path: str) -> bool:
+    """Whether a file is a command of Django."""
+    return _COMMAND.search(path) is not None
 
 
 def is_run_once(path: str) -> bool:
