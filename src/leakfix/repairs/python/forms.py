@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from leakfix.languages.python.modules import Value
 from leakfix.project.requirements import only_before
 from leakfix.repairs.python.imports import imported
+from leakfix.repairs.python.replaced import require_same
 from leakfix.repairs.python.subject import Refused, Subject
 from leakfix.source import Span
 
@@ -83,16 +83,9 @@ def release_code(subject: Subject, name: str) -> str:
     if isinstance(function, ast.Attribute):
         plain = all(isinstance(n, ast.Name | ast.Attribute | ast.expr_context) for n in ast.walk(function.value))
         receiver = subject.layout.text(function.value) if plain else None
-        if not subject.resource.release and receiver is not None and _is_replaced(subject, receiver):
-            raise Refused(f"{receiver} is set in several places, and may be another one by then")
+        if plain and not subject.resource.release:
+            require_same(subject, function.value)
     code = subject.resource.release_code(name, receiver)
     if code is None or (not subject.resource.release and subject.via_factory):
         raise Refused(f"what the {subject.resource.noun} must be given back to has no name here")
     return code
-
-
-def _is_replaced(subject: Subject, name: str) -> bool:
-    """Whether more than one function of the module gives a global a value, none aside: that ends its use."""
-    later = subject.module.set_later.get(name, ())
-    values = [item.expression for item, _ in later if isinstance(item, Value)]
-    return sum(not isinstance(value, ast.Constant) for value in values) > 1
