@@ -66,7 +66,6 @@ class Run:
         self.shared_releases = {word: b"." + word.encode() + b"()" for word in shared}
         self.released: frozenset[str] = frozenset()
         self._chosen: dict[int, Chosen] = {}
-        self._methods = sorted(set[str]().union(*self.table.method_words.values()))
         self._literals = {*self.prefilter.telling, *self.shared_releases.values()}
         self._words: Words | None = None
         for path in files:
@@ -161,7 +160,7 @@ class Run:
     def importing(self, exports: Exports) -> list[Indexed]:
         """What of the indexed files uses what others export, and what they export themselves."""
         self.analysis.learn(exports)
-        importers = Importers(self.analysis.modules, exports, self._methods)
+        importers = Importers(self.analysis.modules, exports, self._methods())
         found = []
         for path in self.imports.near(exports):
             with suppress(OSError):
@@ -170,6 +169,10 @@ class Run:
                     found.append(Indexed(path))
                     self._open(found[-1], data)
         return found
+
+    def _methods(self) -> set[str]:
+        """What may acquire on an object: methods of libraries, and whatever any file is known to export."""
+        return set[str]().union(*self.table.method_words.values(), *self.analysis.exported.values())
 
     def renew(self, paths: Sequence[str], gone: Sequence[str], moved: bool) -> list[Indexed]:
         """Look again at files that are not as they were; nothing that was concluded from them counts any more.
@@ -184,7 +187,7 @@ class Run:
         self.analysis = Analysis(self.table, former.rules, former.modules, former.mentions, former.exported)
         self.go = GoAnalysis(self.table, self.go.rules, self.go.packages.without(every, moved))
         found = {item.path: item for item in self.index([path for path in paths if not is_go(path)])}
-        importers = Importers(former.modules, former.exported, self._methods)
+        importers = Importers(former.modules, former.exported, self._methods())
         for path in paths:
             item = found.setdefault(path, Indexed(path))
             if not is_go(path) and not item.parsed and item.error is None:

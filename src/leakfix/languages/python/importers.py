@@ -12,6 +12,7 @@ from leakfix.project.imports import Imports, words_of
 from leakfix.project.prefilter import only_annotates
 
 _DOTTED = re.compile(rb"[\w.\x80-\xff]+")
+_BEHIND_DOT = re.compile(rb"\.\s*([\w\x80-\xff]+)")
 _PACKAGE = "__init__.py"
 _MOST_REACHED = 3000
 
@@ -111,12 +112,13 @@ def find_written(modules: Modules, path: str, written: bytes) -> str | None:
 class Importers:
     """Tells the files that import one of the exported names, by name, by star, or through its module or package.
 
-    methods: what acquires on objects of any kind; where none is called, a class that only annotates leads to nothing.
+    methods: what may acquire on an object, of libraries and of the project's own classes, inherited or not; where none
+        is called, a class that only annotates leads to nothing.
     """
 
     def __init__(self, modules: Modules, exports: Exports, methods: Iterable[str]) -> None:
         self._modules = modules
-        self._methods = [b"." + name.encode() for name in methods]
+        self._methods = {name.encode() for name in methods}
         self._exports = {path: {name.encode() for name in names} for path, names in exports.items() if names}
         self._below: dict[str, set[bytes]] = {}
         """All that the modules of a package export, by its folder."""
@@ -135,20 +137,21 @@ class Importers:
         words = set(words_of(names))
         last = module.rpartition(b".")[2]
         if not last or last in self._last_words:
-            target = self._find(path, module)
-            exported = self._exports.get(target, set())
-            if exported and (names.lstrip().startswith(b"*") or self._uses_some(data, names, words & exported, target)):
+            exported = self._exports.get(self._find(path, module), set())
+            if exported and (names.lstrip().startswith(b"*") or self._uses_some(data, names, words & exported)):
                 return True
         separator = b"" if module.endswith(b".") else b"."
         inner = (module + separator + word for word in words & self._last_words)
         return any(self._uses(data, self._find(path, name)) for name in inner)
 
-    def _uses_some(self, data: bytes, names: bytes, imported: set[bytes], target: str) -> bool:
+    def _uses_some(self, data: bytes, names: bytes, imported: set[bytes]) -> bool:
         """Whether one of the imported names may acquire: none does that only says what somebody else made."""
-        if b" as " in names or any(method in data for method in self._methods if imported):
+        if not imported or b" as " in names:
             return bool(imported)
         rest = data.replace(b"import" + names, b"")
-        return any(not only_annotates(name, rest) or self._uses(rest, target) for name in imported)
+        if any(not only_annotates(name, rest) for name in imported):
+            return True
+        return not self._methods.isdisjoint(_BEHIND_DOT.findall(rest))
 
     def _find(self, path: str, written: bytes) -> str:
         return find_written(self._modules, path, written) or ""
