@@ -1,6 +1,6 @@
 """What a file's text says of its managers: asked of every file that names one, before it is parsed.
 
-Each answer may be yes where a parser says no, never the other way round.
+Each answer may be yes where a parser says no; never the other way round, but where a string holds what looks like code.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from leakfix_codemods.django._querysets import REFINING
 _MANAGER = b".objects"
 _FED = re.compile(rb"(?:\bin|=|\()[ \t\\\r\n]*([\w.\x80-\xff]+)\Z")
 _NEXT = re.compile(rb"\b[ \t\\\r\n]*(?:#[^\n]*\n\s*)*\.[ \t]*(\w+)\(\s*(\w*)(\s*=(?!=)\s*)?([\"'\d.\-\[({\w]*)(\(?)")
+_CONSTANT = re.compile(rb"[a-zA-Z]{0,2}[\"']|[\d.(\-]|(?:True|False|None)\b")
 _WIDE = re.compile(rb"(?:\A|_)(?:gt|gte|lt|lte|isnull|ne|range)\Z")
 _KEPT = re.compile(
     rb"(?:\A|\n)(?: {4}|\t)?(\w+)(?:[ \t]*:[^=\n]+)?[ \t]*=[^\n]*"
@@ -46,7 +47,7 @@ def may_be_kept(data: bytes, path: str) -> bool:
         own = _OF_OBJECT.search(before)
         if own is not None and _is_used(data, rb"self\." + own[1]):
             return True
-        kept = _KEPT.search(before)
+        kept = _KEPT.search(data[data.rfind(b"\n", 0, at) + 1 : at]) or _KEPT.search(before)
         if kept is not None and not _is_in_function(data, at):
             if _FILLED.search(kept[0]) or _is_used(data, rb"(?<!\.)" + kept[1]) or _is_used(data, rb"\." + kept[1]):
                 return True
@@ -72,8 +73,7 @@ def _is_refined(data: bytes, at: int) -> bool:
         return True
     if not equals:
         return bool(called) or value != b"" or not name.islower()  # Q(...), and what is put together of several
-    constant = value[:1] in (b"'", b'"', b"-", b".") or value[:1].isdigit() or value in (b"True", b"False", b"None")
-    return constant or value.rpartition(b".")[2].isupper() or _WIDE.search(name) is not None
+    return _CONSTANT.match(value) is not None or value.rpartition(b".")[2].isupper() or _WIDE.search(name) is not None
 
 
 def _is_in_function(data: bytes, at: int) -> bool:
@@ -88,4 +88,4 @@ def _is_in_function(data: bytes, at: int) -> bool:
 
 def _is_used(data: bytes, name: bytes) -> bool:
     """Whether a name stands by itself, and not only where it is set."""
-    return re.search(name + rb"\b(?![ \t]*(?:[.(\[=]|:[^\n]*=))", data) is not None
+    return re.search(name + rb"\b(?![ \t]*[.(\[=])", data) is not None
