@@ -117,8 +117,8 @@ def test_an_answer_that_time_cut_short_is_not_kept(
     store = tmp_path_factory.mktemp("store")
     with monkeypatch.context() as patch:
         patch.setattr(analysis.Analysis, "exports", lambda self, module: sum(1 for _ in itertools.count()))
-        late = engine.check(["slow.py"], Config(time_limit=1), registry, jobs=1, kept=Kept.of(Store(str(store)), "k"))
+        late = engine.check(["slow.py"], Config(time_limit=1), registry, jobs=1, kept=Kept(Store(str(store)), "k"))
         assert late.errors
         assert not late.findings
-    again = engine.check(["slow.py"], Config(), registry, jobs=1, kept=Kept.of(Store(str(store)), "k"))
+    again = engine.check(["slow.py"], Config(), registry, jobs=1, kept=Kept(Store(str(store)), "k"))
     assert [finding.line for finding in again.findings] == [5]

@@ -115,7 +115,7 @@ class Shop:
 
     def remembering(self) -> Report:
         """Check with what is remembered; ``looked_at`` tells which files were analysed."""
-        kept = Kept.of(self.store, self.key)
+        kept = Kept(self.store, self.key)
         answer = kept.answer()
         self.looked_at.clear()
         return answer or engine.check(["."], self.config, self.registry, jobs=1, kept=kept)
@@ -149,7 +149,7 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def advance() -> None:
         ahead[0] += 10_000_000_000
 
-    monkeypatch.setattr("leakfix.project.trace.time.time_ns", lambda: now() + ahead[0])
+    monkeypatch.setattr("leakfix.project.stamps.time.time_ns", lambda: now() + ahead[0])
     return advance
 
 

@@ -7,12 +7,14 @@ import random
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from leakfix.config import Config
-from leakfix.project.trace import Stamp
 
 from .conftest import PROJECT, Shop, told
 
@@ -78,11 +80,12 @@ def test_another_package_s_function_that_releases_matters(shop: Shop, settled: C
     assert {finding.path for finding in shop.agree().findings} == FOUND - {"web/list.go"}
 
 
+OWN_SQLITE = "def connect(path):\n    return 1\n"
 BEYOND: dict[str, Callable[[Shop], None]] = {
     "a manifest": lambda shop: shop.write("pyproject.toml", '[project]\nname = "shop"\n'),
     "a mark of a project in a folder": lambda shop: shop.write("shop/setup.py", ""),
     "go.mod": lambda shop: shop.write("go.mod", "module example.com/other\n"),
-    "a module that hides a library": lambda shop: shop.write("sqlite3.py", "def connect(path):\n    return 1\n"),
+    "a module that hides a library": lambda shop: shop.write("sqlite3.py", OWN_SQLITE),
     "a shared thing is released somewhere": lambda shop: shop.write("shop/plain.py", "engine.dispose()\n"),
     "a factory that was none": lambda shop: shop.replace("shop/again.py", "return opened(path)", "return None"),
 }
@@ -117,14 +120,20 @@ def test_a_change_that_keeps_size_and_age_is_seen(shop: Shop, settled: Callable[
     assert "shop/alone.py" not in {finding.path for finding in shop.agree().findings}
 
 
+def _with_time(status: Callable[..., os.stat_result], now: int, *which: Any, **options: Any) -> SimpleNamespace:
+    real = status(*which, **options)
+    numbers = {name: getattr(real, name) for name in dir(real) if name.startswith("st_")}
+    return SimpleNamespace(**{**numbers, "st_mtime_ns": now, "st_ctime_ns": now})
+
+
 @pytest.mark.parametrize(("age", "is_seen"), [(1, True), (10_000_000_000, False)])
 def test_what_was_written_a_moment_ago_is_not_trusted_by_its_stamp(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, age: int, is_seen: bool
 ) -> None:
     now = time.time_ns()
-    stamp = staticmethod(lambda status: Stamp(status.st_size, now, now, status.st_ino))  # of a clock that stands still
-    monkeypatch.setattr(Stamp, "of", stamp)
-    monkeypatch.setattr("leakfix.project.trace.time.time_ns", lambda: now + age)
+    for name in ("stat", "fstat"):  # of a clock that stands still
+        monkeypatch.setattr(os, name, partial(_with_time, getattr(os, name), now))
+    monkeypatch.setattr("leakfix.project.stamps.time.time_ns", lambda: now + age)
     shop.remembering()
     shop.replace("shop/alone.py", "sqlite3.connect", "sqlite3.xxxxxxx")
     assert ("shop/alone.py" not in {finding.path for finding in shop.remembering().findings}) == is_seen
@@ -164,6 +173,18 @@ def test_in_a_git_work_tree(shop: Shop, git: Callable[..., None], settled: Calla
     assert "shop/new.py" not in {finding.path for finding in shop.agree().findings}
     git("rm", "-qf", "--cached", "shop/alone.py")
     shop.write(".git/info/exclude", "alone.py\n")
+    settled()
+    assert "shop/alone.py" not in {finding.path for finding in shop.agree().findings}
+
+
+def test_a_module_that_hides_a_library_is_noticed_where_git_lists_it(
+    shop: Shop, git: Callable[..., None], settled: Callable[[], None]
+) -> None:
+    git("add", "-A")
+    git("commit", "-qm", "shop")
+    settled()
+    shop.remembering()
+    shop.write("sqlite3.py", OWN_SQLITE)
     settled()
     assert "shop/alone.py" not in {finding.path for finding in shop.agree().findings}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from leakfix.cache.memory import Memory
+from leakfix.cache.kept import Kept
 from leakfix.cache.store import Store, default_folder
 
 from .conftest import Shop, told
@@ -55,7 +55,7 @@ def test_a_spoilt_entry_is_not_believed(shop: Shop, how: str) -> None:
 @pytest.mark.parametrize("content", [b"", b"x" * 39, b"\0" * 40, b"\xff" * 100])
 def test_what_is_no_memory_is_not_believed(shop: Shop, content: bytes) -> None:
     shop.store.save(shop.key, content)
-    assert Memory.loaded(content) is None
+    assert Kept(shop.store, shop.key).memory is None
     assert shop.agree().findings
 
 

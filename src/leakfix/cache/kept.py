@@ -6,45 +6,69 @@ nothing on disk changes.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import sys
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 
-from leakfix.cache.memory import Memory
-from leakfix.cache.store import Store
+from leakfix.cache.framed import framed, unframed
+from leakfix.cache.memory import Memory, restored
+from leakfix.cache.snapshot import Snapshot
+from leakfix.cache.store import Store, named
 from leakfix.result import Report
 
-_FORMAT = "3"
+_FORMAT = "4"
 
 
 def key_of(paths: Sequence[str], settings: str) -> str:
     """A name for a question. settings: all of them, as text that is the same for the same settings."""
-    parts = [_FORMAT, sys.version, sys.platform, *sys.path, os.getcwd(), settings, *paths]
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:40]
+    return named([_FORMAT, settings, *paths])
 
 
-@dataclass
 class Kept:
-    """What is kept of a question, and where."""
+    """What is kept of a question, and where.
 
-    store: Store
-    key: str
-    memory: Memory | None
+    snapshot: how all stood when it was answered; None where it was not.
+    """
 
-    @classmethod
-    def of(cls, store: Store, key: str) -> Kept:
-        """What is kept under a key."""
+    def __init__(self, store: Store, key: str) -> None:
+        """Load what is kept under a key."""
+        self.store, self.key = store, key
+        self.snapshot: Snapshot | None = None
+        self._report = self._rest = b""
+        self._memory: Memory | None = None
         raw = store.load(key)
-        return cls(store, key, Memory.loaded(raw) if raw is not None else None)
+        with suppress(ValueError, KeyError, TypeError):
+            pieces = unframed(raw or b"", 3)
+            self.snapshot = Snapshot.loaded(pieces[0])
+            self._report, self._rest = pieces[1:]
+
+    @property
+    def memory(self) -> Memory | None:
+        """What a run can go on from."""
+        if self._memory is None and self.snapshot is not None and self._rest:
+            with suppress(ValueError, KeyError, TypeError):
+                self._memory = Memory.loaded(self.snapshot, self._report, self._rest)
+            self._rest = b""
+        return self._memory
 
     def answer(self) -> Report | None:
         """The answer of the last run, if it still holds."""
-        return self.memory.answer() if self.memory is not None else None
+        if self.snapshot is None or not self.snapshot.holds(self._matters_not):
+            return None
+        with suppress(ValueError):
+            return restored(json.loads(self._report))
+        return None
+
+    def _matters_not(self) -> bool:
+        return self.memory is not None and self.memory.is_the_same_without(self.memory.names_changed())
+
+    def forget(self) -> None:
+        """Go on from nothing."""
+        self.snapshot = self._memory = None
 
     def keep(self, memory: Memory) -> None:
         """Keep what a run found for the next one."""
-        self.memory = memory
-        if self.store.save(self.key, memory.dumped()):
+        pieces = memory.dumped()
+        self.snapshot, self._memory = Snapshot.loaded(pieces[0]), memory
+        if self.store.save(self.key, framed(pieces)):
             self.store.tidy()

@@ -1,7 +1,6 @@
-"""What the last run found and what it depended on; and what of that still holds.
+"""What the last run found and what it depended on; and what of that still holds where files changed.
 
-Where nothing it depended on changed, its answer is the answer. Where files changed, what depends on them is found by
-following what the run took down (see ``leakfix.project.trace``): imports and the files they led to, words that were
+What depends on a change is found by following what the run took down (see ``leakfix.project.trace``): imports and the files they led to, words that were
 sought everywhere, packages. Where something changed of which nobody can say what depends on it (the project's settings,
 leakfix itself), everything is done anew.
 """
@@ -10,23 +9,21 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import struct
-from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from leakfix.cache.framed import framed, unframed
 from leakfix.cache.program import Program
+from leakfix.cache.snapshot import Snapshot, is_asked_for
 from leakfix.cache.values import from_finding, to_finding
-from leakfix.project import git
 from leakfix.project.files import read_file
-from leakfix.project.trace import ABSENT, Stamp, Trace, digest, listing, settled
+from leakfix.project.stamps import Stamp, digest, settled, stamp
+from leakfix.project.trace import Trace, listing
 from leakfix.result import FileError, Report
 from leakfix.source import SourceFile, UndecodableSource
 
-_PARTS = struct.Struct("<5Q")
 _DIGEST = 16
 _INITIAL = "__init__"
 
@@ -60,51 +57,17 @@ class Memory:
     found: list[str]
     report: dict[str, Any]
     facts: dict[str, Any] = field(default_factory=dict)
-    _later: bytes = b""
 
-    def answer(self) -> Report | None:
-        """The report, if nothing it depended on has changed; no file is read to know that."""
-        if not self.program.is_unchanged():
-            return None
-        listings = [(folder, git.Started(folder)) for folder in self.trace.git]
-        try:
-            if any(_stamp(path) != stamp for path, (stamp, _) in self.trace.files.items()):
-                return None
-            if any(_stamp(folder or os.curdir) != stamp for folder, stamp in self.trace.walked.items()):
-                return None
-            other = {place for place, (stamp, _) in self.trace.listings.items() if _stamp(place or os.curdir) != stamp}
-            if not all(os.path.isabs(folder) and self._matters_not(folder) for folder in other):
-                names = self._names_changed()
-                if self._is_asked_for(names) or any(True for _ in self._looking_for(names)):
-                    return None
-            if any(started.digest() != self.trace.git[folder] for folder, started in listings):
-                return None
-            return self.restored()
-        finally:
-            for _, started in listings:
-                started.close()
-
-    def restored(self) -> Report | None:
-        """The report as it was; None where its values are none of one."""
-        try:
-            findings = tuple(map(to_finding, self.report["findings"]))
-            errors = tuple(FileError(path, message) for path, message in self.report["errors"])
-            sources = {path: source_of(path) for path in {finding.path for finding in findings}}
-            counts = self.report["files"], self.report["parsed"]
-            accepted = tuple(map(to_finding, self.report["accepted"]))
-            has_baseline = bool(self.report["baseline"])
-            return Report(findings, errors, *counts, 0.0, sources, accepted=accepted, has_baseline=has_baseline)
-        except (KeyError, TypeError, ValueError, OSError):
-            return None
+    def is_the_same_without(self, names: Iterable[str]) -> bool:
+        """Whether it makes no difference that these names came or went in folders."""
+        return not is_asked_for(names, self.trace.asked) and not any(True for _ in self._looking_for(names))
 
     def change(self, found: Sequence[str]) -> Change:
         """What changed since, given the files there are now. Stamps of what is the same are brought up to date."""
-        self._unfold()
         before, now = set(self.found), set(found)
         other, gone = set[str](), set[str]()
-        for path, (stamp, content) in self.trace.files.items():
-            status = _stamp(path)
-            if status != stamp:
+        for path, (was, content) in self.trace.files.items():
+            if (status := stamp(path)) != was:
                 try:
                     same = digest(read_file(path)) == content
                 except OSError:
@@ -112,35 +75,25 @@ class Memory:
                     continue
                 self.trace.files[path] = (settled(status), content)
                 other.update([] if same else [path])
-        names = self._names_changed()
+        names = self.names_changed()
+        self._bring_up_to_date()
         beyond = any(not path.endswith((".py", ".go")) for path in other | gone)
-        beyond = beyond or self._is_asked_for({os.path.basename(path) for path in other | gone} | names)
+        beyond = beyond or is_asked_for({os.path.basename(path) for path in other | gone} | names, self.trace.asked)
         gone |= before - now
         return Change(frozenset(other), frozenset(gone), frozenset(now - before), frozenset(names), beyond)
 
-    def _names_changed(self) -> set[str]:
-        """The names that came or went in folders; what is remembered of these is brought up to date."""
-        self._unfold()
+    def names_changed(self) -> set[str]:
+        """The names that came or went in folders."""
         changed = set[str]()
-        for folder, (stamp, names) in self.trace.listings.items():
-            status = _stamp(folder or os.curdir)
-            if status != stamp:
-                now = listing(folder)
-                changed |= set(names or ()) ^ now
-                self.trace.listings[folder] = (settled(status), tuple(sorted(now)))
+        for folder, (was, names) in self.trace.listings.items():
+            if stamp(folder) != was:
+                changed |= set(names or ()) ^ listing(folder)
         return changed
 
-    def _matters_not(self, folder: str) -> bool:
-        """Whether what came or went in a folder above the project is nothing that is looked for there."""
-        names = set(self.trace.listings[folder][1] or ()) ^ listing(folder)
-        return not self._is_asked_for(names)
-
-    def _is_asked_for(self, names: Iterable[str]) -> bool:
-        """Whether one of these names is one that a project's settings are looked for under."""
-        if not self.trace.asked:
-            return False
-        asked = re.compile("|".join(f"(?:{pattern})" for pattern in sorted(self.trace.asked)))
-        return any(map(asked.fullmatch, names))
+    def _bring_up_to_date(self) -> None:
+        for folder, (was, _) in self.trace.listings.items():
+            if (status := stamp(folder)) != was:
+                self.trace.listings[folder] = (settled(status), tuple(sorted(listing(folder))))
 
     def affected(self, change: Change) -> frozenset[str]:
         """The files whose findings may be others now: what changed, and all that depends on it."""
@@ -213,21 +166,9 @@ class Memory:
         self.trace.add(trace)
         return self.trace
 
-    def dumped(self) -> bytes:
-        """All of it as bytes: first what tells whether it holds, then what a run goes on from."""
-        self._unfold()
-        trace = self.trace
-        paths = sorted(trace.files)
-        stamps = array("q", [number for path in paths for number in trace.files[path][0]])
-        first = {
-            "program": self.program.values(),
-            "git": {folder: content.hex() for folder, content in trace.git.items()},
-            "walked": trace.walked,
-            "listings": {folder: stamp for folder, (stamp, _) in trace.listings.items()},
-            "above": {folder: names for folder, (_, names) in trace.listings.items() if os.path.isabs(folder)},
-            "asked": sorted(trace.asked),
-            "report": self.report,
-        }
+    def dumped(self) -> list[bytes]:
+        """All of it as bytes: what tells whether it holds, the report, and what a run goes on from."""
+        trace, snapshot = self.trace, Snapshot.of(self.program, self.trace)
         later = {
             "found": self.found,
             "listings": {folder: names for folder, (_, names) in trace.listings.items()},
@@ -235,57 +176,45 @@ class Memory:
             **{name: {key: sorted(found) for key, found in getattr(trace, name).items()} for name in _SETS},
             "facts": self.facts,
         }
-        parts = [
-            _json(first),
-            "\0".join(paths).encode("utf-8", "surrogatepass"),
-            stamps.tobytes(),
-            b"".join(trace.files[path][1].ljust(_DIGEST, b"\0") for path in paths),
-            _json(later),
-        ]
-        return _PARTS.pack(*map(len, parts)) + b"".join(parts)
+        contents = b"".join(trace.files[path][1].ljust(_DIGEST, b"\0") for path in snapshot.paths)
+        return [snapshot.dumped(), _json(self.report), framed([contents, _json(later)])]
 
     @classmethod
-    def loaded(cls, raw: bytes) -> Memory | None:
-        """The memory in what ``dumped`` gave; None where it is none."""
-        try:
-            at, parts = _PARTS.size, []
-            for length in _PARTS.unpack_from(raw):
-                parts.append(raw[at : at + length])
-                at += length
-            first = json.loads(parts[0])
-            above = {path: names and tuple(names) for path, names in first["above"].items()}
-            paths = parts[1].decode("utf-8", "surrogatepass").split("\0") if parts[1] else []
-            numbers = array("q")
-            numbers.frombytes(parts[2])
-            told = iter(numbers)
-            stamps = map(Stamp, told, told, told, told)
-            contents = (parts[3][start : start + _DIGEST] for start in range(0, len(parts[3]), _DIGEST))
-            trace = Trace(
-                files=dict(zip(paths, zip(stamps, contents, strict=True), strict=True)),
-                walked={path: Stamp(*stamp) for path, stamp in first["walked"].items()},
-                listings={path: (Stamp(*stamp), above.get(path)) for path, stamp in first["listings"].items()},
-                asked=set(first["asked"]),
-                git={folder: bytes.fromhex(text) for folder, text in first["git"].items()},
-            )
-            return cls(trace, Program.of_values(first["program"]), [], first["report"], _later=parts[4])
-        except (struct.error, ValueError, KeyError, TypeError, AttributeError):
-            return None
-
-    def _unfold(self) -> None:
-        """Read the second part, which an answer that still holds does not need."""
-        if self._later:
-            later = json.loads(self._later)
-            self._later = b""
-            self.found, self.facts = later["found"], later["facts"]
-            for folder, names in later["listings"].items():
-                stamp, _ = self.trace.listings[folder]
-                self.trace.listings[folder] = (stamp, names if names is None else tuple(names))
-            self.trace.imports = later["imports"]
-            for name in _SETS:
-                setattr(self.trace, name, {key: set(values) for key, values in later[name].items()})
+    def loaded(cls, snapshot: Snapshot, report: bytes, rest: bytes) -> Memory:
+        """The memory in what ``dumped`` gave. Raises ValueError, KeyError, TypeError where it is none."""
+        contents, later = unframed(rest, 2)
+        told = json.loads(later)
+        trace = Trace(
+            files=dict(zip(snapshot.paths, zip(_stamps(snapshot), _digests(contents), strict=True), strict=True)),
+            walked=_tuples(snapshot.walked),
+            listings={
+                folder: (was, names and tuple(names))
+                for folder, was in _tuples(snapshot.listed).items()
+                for names in (told["listings"][folder],)
+            },
+            asked=snapshot.asked,
+            imports=told["imports"],
+            git={folder: bytes.fromhex(text) for folder, text in snapshot.git.items()},
+        )
+        for name in _SETS:
+            getattr(trace, name).update({key: set(values) for key, values in told[name].items()})
+        return cls(trace, snapshot.program, told["found"], json.loads(report), told["facts"])
 
 
 _SETS = ("words", "mentions", "packages")
+
+
+def _stamps(snapshot: Snapshot) -> Iterator[Stamp]:
+    numbers = iter(snapshot.stamps)
+    return zip(numbers, numbers, numbers, numbers, strict=True)
+
+
+def _digests(contents: bytes) -> Iterator[bytes]:
+    return (contents[start : start + _DIGEST] for start in range(0, len(contents), _DIGEST))
+
+
+def _tuples(stamps: Mapping[str, Sequence[int]]) -> dict[str, Stamp]:
+    return {path: (size, modified, changed, inode) for path, (size, modified, changed, inode) in stamps.items()}
 
 
 def report_values(report: Report) -> dict[str, Any]:
@@ -298,6 +227,20 @@ def report_values(report: Report) -> dict[str, Any]:
         "accepted": [from_finding(finding) for finding in report.accepted],
         "baseline": report.has_baseline,
     }
+
+
+def restored(values: Mapping[str, Any]) -> Report | None:
+    """The report in its values; None where they are none of one."""
+    try:
+        findings = tuple(map(to_finding, values["findings"]))
+        errors = tuple(FileError(path, message) for path, message in values["errors"])
+        sources = {path: source_of(path) for path in {finding.path for finding in findings}}
+        counts = values["files"], values["parsed"]
+        accepted = tuple(map(to_finding, values["accepted"]))
+        has_baseline = bool(values["baseline"])
+        return Report(findings, errors, *counts, 0.0, sources, accepted=accepted, has_baseline=has_baseline)
+    except (KeyError, TypeError, ValueError, OSError):
+        return None
 
 
 def source_of(path: str) -> SourceFile:
@@ -315,10 +258,3 @@ def _package(folder: str) -> str:
 
 def _json(values: Mapping[str, Any]) -> bytes:
     return json.dumps(values, separators=(",", ":")).encode("ascii")
-
-
-def _stamp(path: str) -> Stamp:
-    try:
-        return Stamp.of(os.stat(path))
-    except (OSError, ValueError):
-        return ABSENT

@@ -6,48 +6,39 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
 _OF_INTEREST = (".py", ".toml", ".so", ".pyd")
 
 
-@dataclass(frozen=True)
 class Program:
     """The folders of the packages at work and what is in them; the folders packages are installed in, by their age."""
 
-    folders: tuple[str, ...]
-    content: str
-    installed: tuple[tuple[str, int], ...]
+    def __init__(self, folders: list[str], content: str, installed: list[list[str | int]]) -> None:
+        """What ``values`` gave."""
+        self._folders, self._content, self._installed = folders, content, installed
 
     @classmethod
     def now(cls, packages: Iterable[str]) -> Program:
         """The program as it is: these packages, which are imported already."""
         folders = sorted({os.path.abspath(path) for name in packages for path in sys.modules[name].__path__})
-        return cls(tuple(folders), _content(folders), tuple(_installed()))
+        return cls(folders, _content(folders), list(_installed()))
 
     def is_unchanged(self) -> bool:
         """Whether it still is what it was."""
-        return self.installed == tuple(_installed()) and self.content == _content(self.folders)
+        return self._installed == list(_installed()) and self._content == _content(self._folders)
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> tuple[list[str], str, list[list[str | int]]]:
         """As plain values."""
-        return {"folders": self.folders, "content": self.content, "installed": self.installed}
-
-    @classmethod
-    def of_values(cls, values: dict[str, Any]) -> Program:
-        """Back from plain values."""
-        installed = tuple((path, age) for path, age in values["installed"])
-        return cls(tuple(values["folders"]), values["content"], installed)
+        return self._folders, self._content, self._installed
 
 
-def _installed() -> Iterator[tuple[str, int]]:
+def _installed() -> Iterator[list[str | int]]:
     """Where packages are found, and when something was last installed or removed there."""
     for path in sys.path:
         try:
-            yield path, os.stat(path).st_mtime_ns if path and os.path.basename(path) == "site-packages" else 0
+            yield [path, os.stat(path).st_mtime_ns if path and os.path.basename(path) == "site-packages" else 0]
         except OSError:
-            yield path, -1
+            yield [path, -1]
 
 
 def _content(folders: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 
 _MAGIC = b"leakfix cache 1\n"
@@ -30,6 +31,12 @@ def default_folder() -> str:
     else:
         above = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return os.path.join(above, "leakfix")
+
+
+def named(parts: Iterable[str]) -> str:
+    """A key for what was asked in this working directory, of this Python. Raises OSError where the directory is gone."""
+    told = "\0".join([sys.version, sys.platform, *sys.path, os.getcwd(), *parts])
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
 class Store:

@@ -52,7 +52,7 @@ class Settings:
         from leakfix.cache.kept import Kept, key_of
         from leakfix.cache.store import Store
 
-        return Kept.of(Store(), key_of(self.paths, repr(self.config)))
+        return Kept(Store(), key_of(self.paths, repr(self.config)))
 
 
 def from_stdin(command: Command) -> Command:

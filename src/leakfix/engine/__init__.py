@@ -63,7 +63,7 @@ def check(
             return _check(paths, config, registry, jobs, evidence, started, kept)
         except FactsChanged:
             tracing.begin()
-            kept.memory = None
+            kept.forget()
             return _check(paths, config, registry, jobs, evidence, started, kept)
     finally:
         tracing.end()
@@ -145,12 +145,12 @@ def _known(kept: Kept | None, files: Sequence[str], whole: bool) -> Known:
         return NOTHING
     change = memory.change(files)
     if change.beyond or (change and not whole):
-        kept.memory = None
+        kept.forget()
         return NOTHING
     try:
         return known_of(memory.facts, memory.affected(change) if change else frozenset())
     except (KeyError, TypeError, ValueError):
-        kept.memory = None
+        kept.forget()
         return NOTHING
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from leakfix.config import Config, globs
 from leakfix.project import git
-from leakfix.project.trace import Stamp, has_one_of, settled, trace
+from leakfix.project.stamps import settled, stamp_of
+from leakfix.project.trace import has_one_of, trace
 
 SUFFIXES = (".py", ".go")
 _NEVER = frozenset({"..", ".git", ".hg", ".svn", ".jj"})
@@ -121,6 +122,8 @@ def _reason(error: OSError | ValueError) -> str:
 
 def _search_folder(search: _Search, folder: str) -> None:
     listing = git.listing(folder, (*SUFFIXES, "/" + _MARKS_ENVIRONMENT))
+    if listing is not None and trace.on:
+        trace.git[folder] = listing.digest
     if listing is None or (not listing.entries and git.is_ignored(folder)):
         _walk(search, folder)
         return
@@ -179,7 +182,7 @@ def _walk(search: _Search, folder: str) -> None:
         at = waiting.pop()
         try:
             if trace.on:
-                trace.walked[at] = settled(Stamp.of(os.stat(at)))
+                trace.walked[at] = settled(stamp_of(os.stat(at)))
             with os.scandir(at) as scanned:
                 entries = sorted(scanned, key=lambda entry: entry.name)
         except OSError as error:

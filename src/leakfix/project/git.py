@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
-from leakfix.project.trace import digest, trace
+from leakfix.project.stamps import digest
 
 _SECONDS = 60
 _GITLINK = b"160000 "
@@ -32,8 +31,7 @@ _HARDENED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """One entry of a listing.
 
     path: relative to the listed folder.
@@ -46,11 +44,11 @@ class Listed:
     repository: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What git lists below a folder, and the folders (as absolute paths) it could not open."""
+class Listing(NamedTuple):
+    """What git lists below a folder, what stands for all of it, and the folders (as absolute paths) it could not open."""
 
     entries: tuple[Listed, ...]
+    digest: bytes
     unreadable: tuple[tuple[str, str], ...]
 
 
@@ -73,13 +71,13 @@ def listing(folder: str, endings: tuple[str, ...]) -> Listing | None:
     done = _git(folder, *_LISTING) if top else None
     if top is None or done is None:
         return None
-    if trace.on:
-        trace.git[folder] = digest(done.stdout)
     wanted = (*map(os.fsencode, endings), b"/")
     raw = [entry for entry in done.stdout.split(b"\0") if entry.endswith(wanted) or entry[2:9] == _GITLINK]
     entries = tuple(map(_listed, raw))
     closed = ((os.fsdecode(name), os.fsdecode(why)) for name, why in _UNREADABLE.findall(done.stderr))
-    return Listing(entries, tuple((os.path.join(top, name.rstrip("/")), why) for name, why in closed))
+    return Listing(
+        entries, digest(done.stdout), tuple((os.path.join(top, name.rstrip("/")), why) for name, why in closed)
+    )
 
 
 class Started:

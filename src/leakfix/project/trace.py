@@ -6,45 +6,18 @@ to, and whoever asks the file system anything that a finding may depend on asks 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
+
+from leakfix.project.stamps import ABSENT, NEVER, Stamp, digest, settled, stamp_of
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-_TICK, _LONGEST_TICK = 50_000_000, 2_000_000_000
-"""Nanoseconds in which a second change may leave a stamp as it is: kernels count in ticks of up to 10 ms, file systems
-that keep whole seconds in steps of up to two (FAT)."""
 _forgetful: list[Callable[[], None]] = []
-
-
-class Stamp(NamedTuple):
-    """What the file system says of a file or folder without reading it; times in nanoseconds since 1970."""
-
-    size: int
-    modified: int
-    changed: int
-    inode: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Stamp:
-        """The stamp in what ``os.stat`` answered."""
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-
-
-ABSENT = Stamp(-2, -2, -2, -2)
-NEVER = Stamp(-1, -1, -1, -1)
-"""Equals no file's: what is stamped so has to be read again."""
-
-
-def digest(data: bytes) -> bytes:
-    """What stands for a file's content."""
-    return hashlib.sha256(data, usedforsecurity=False).digest()[:16]
 
 
 @dataclass
@@ -74,8 +47,8 @@ class Trace:
         """A file was read; what two readings do not agree about is not to be relied on."""
         before = self.files.get(path)
         if before is None:
-            self.files[path] = (settled(Stamp.of(status)), digest(data))
-        elif before[0] != NEVER and before[0] != Stamp.of(status):
+            self.files[path] = (settled(stamp_of(status)), digest(data))
+        elif before[0] != NEVER and before[0] != stamp_of(status):
             self.files[path] = (NEVER, b"")
 
     def sought(self, path: str, root: str, word: str, found: Iterable[str]) -> None:
@@ -133,17 +106,11 @@ def remembered(size: int) -> Callable[[Function], Function]:
     return decorate
 
 
-def settled(stamp: Stamp) -> Stamp:
-    """The stamp, unless it is so fresh that another change might leave it as it is."""
-    tick = _TICK if stamp.changed % 1_000_000_000 else _LONGEST_TICK
-    return stamp if max(stamp.modified, stamp.changed) < time.time_ns() - tick else NEVER
-
-
 def listing(folder: str) -> frozenset[str]:
     """The names in a folder; empty where it cannot be listed."""
     names: list[str] | None
     try:
-        stamp = Stamp.of(os.stat(folder or os.curdir)) if trace.on else NEVER
+        stamp = stamp_of(os.stat(folder or os.curdir)) if trace.on else NEVER
         names = os.listdir(folder or os.curdir)
     except (FileNotFoundError, NotADirectoryError):
         stamp, names = ABSENT, None

@@ -1,0 +1,158 @@
+"""How all stood that an answer depends on, and whether it stands so still; no file is read to know that.
+
+Imported before everything else of a check, so it imports little itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from array import array
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from leakfix.cache.framed import framed, unframed
+from leakfix.cache.program import Program
+from leakfix.project.stamps import LARGEST, Stamp, stamp
+
+if TYPE_CHECKING:
+    from leakfix.project.trace import Trace
+
+
+class Snapshot:
+    """The stamps of files and folders, what git listed, and the program.
+
+    paths, stamps: the files, and four numbers for each. walked, listed: the stamps of folders that were searched for
+    files, and of those in which names were looked for. above: the names in those of the latter that lie above the
+    project, or beside it. asked: patterns of the names that were looked for. git: a digest of what was listed, by folder.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        paths: list[str],
+        stamps: array[int],
+        walked: dict[str, Stamp],
+        listed: dict[str, Stamp],
+        above: dict[str, list[str] | None],
+        asked: list[str],
+        git: dict[str, str],
+    ) -> None:
+        self.program, self.paths, self.stamps = program, paths, stamps
+        self.walked, self.listed, self._above, self._asked, self.git = walked, listed, above, asked, git
+
+    @classmethod
+    def of(cls, program: Program, trace: Trace) -> Snapshot:
+        """How all stood when a run took it down."""
+        paths = sorted(trace.files)
+        above = {folder: names for folder, (_, names) in trace.listings.items() if os.path.isabs(folder)}
+        return cls(
+            program,
+            paths,
+            array("q", [number for path in paths for number in trace.files[path][0]]),
+            trace.walked,
+            {folder: stamp for folder, (stamp, _) in trace.listings.items()},
+            {folder: None if names is None else list(names) for folder, names in above.items()},
+            sorted(trace.asked),
+            {folder: content.hex() for folder, content in trace.git.items()},
+        )
+
+    @property
+    def asked(self) -> set[str]:
+        """Patterns of the names that were looked for."""
+        return set(self._asked)
+
+    def holds(self, matters_not: Callable[[], bool] = lambda: False) -> bool:
+        """Whether all stands as it did.
+
+        matters_not: tells whether the names that came or went in folders of the project make no difference.
+        """
+        if not self.program.is_unchanged():
+            return False
+        listings = self._listings()
+        try:
+            if not self._files_hold() or not all(stamp(folder) == tuple(was) for folder, was in self.walked.items()):
+                return False
+            other = {folder for folder, was in self.listed.items() if stamp(folder) != tuple(was)}
+            if not all(folder in self._above and self._is_unasked(folder) for folder in other) and not matters_not():
+                return False
+            return all(started.digest().hex() == self.git[folder] for folder, started in listings.items())
+        finally:
+            for started in listings.values():
+                started.close()
+
+    def _listings(self) -> dict[str, Any]:
+        """What git lists now, while the rest is compared."""
+        if not self.git:
+            return {}
+        from leakfix.project.git import Started
+
+        return {folder: Started(folder) for folder in self.git}
+
+    def _files_hold(self) -> bool:
+        stat, numbers = os.stat, iter(self.stamps)
+        try:
+            for path, size, modified, changed, inode in zip(
+                self.paths, numbers, numbers, numbers, numbers, strict=True
+            ):
+                if size < 0:
+                    if stamp(path) != (size, modified, changed, inode):
+                        return False
+                    continue
+                now = stat(path)
+                if (
+                    now.st_mtime_ns != modified
+                    or now.st_ctime_ns != changed
+                    or now.st_size != size
+                    or now.st_ino & LARGEST != inode
+                ):
+                    return False
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def _is_unasked(self, folder: str) -> bool:
+        """Whether what came or went in a folder above the project is nothing that is looked for there."""
+        try:
+            now = set(os.listdir(folder))
+        except (OSError, ValueError):
+            now = set()
+        return not is_asked_for(now.symmetric_difference(self._above[folder] or ()), self._asked)
+
+    def dumped(self) -> bytes:
+        """All of it as bytes."""
+        told = {
+            "program": self.program.values(),
+            "walked": self.walked,
+            "listed": self.listed,
+            "above": self._above,
+            "asked": self._asked,
+            "git": self.git,
+        }
+        paths = "\0".join(self.paths).encode("utf-8", "surrogatepass")
+        return framed([json.dumps(told, separators=(",", ":")).encode("ascii"), paths, self.stamps.tobytes()])
+
+    @classmethod
+    def loaded(cls, raw: bytes) -> Snapshot:
+        """What ``dumped`` gave. Raises ValueError, KeyError, TypeError where it did not."""
+        first, paths, numbers = unframed(raw, 3)
+        told = json.loads(first)
+        stamps = array("q")
+        stamps.frombytes(numbers)
+        return cls(
+            Program(*told["program"]),
+            paths.decode("utf-8", "surrogatepass").split("\0") if paths else [],
+            stamps,
+            told["walked"],
+            told["listed"],
+            told["above"],
+            told["asked"],
+            told["git"],
+        )
+
+
+def is_asked_for(names: Iterable[str], patterns: Iterable[str]) -> bool:
+    """Whether one of these names in a folder is one that was looked for."""
+    alternatives = "|".join(f"(?:{pattern})" for pattern in patterns)
+    return bool(alternatives) and any(map(re.compile(alternatives).fullmatch, names))
