@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from leakfix import engine
-from leakfix.cli import run
+from leakfix.cli import main as run
 from leakfix.config import Config
 from leakfix.project.discover import ROOT_MARKS
 from leakfix.project.trace import forget

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from leakfix.cli import run as run_program
+from leakfix.cli import main as run_program
 
 pexpect = pytest.importorskip("pexpect", reason="pseudo-terminals need pexpect and a POSIX system")
 

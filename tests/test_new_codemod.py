@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leakfix.cli import run as leakfix
+from leakfix.cli import main as leakfix
 from leakfix.config import Config
 from leakfix.registry import Registry
 from leakfix.testing import VARIANTS, cases, problems, run

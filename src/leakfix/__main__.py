@@ -17,9 +17,9 @@ def main() -> None:
         _print_version()
         return
     try:
-        from leakfix.cli import run
+        from leakfix import cli
 
-        code = run(sys.argv[1:])
+        code = cli.main(sys.argv[1:])
     except KeyboardInterrupt:
         code = 130
     _leave(code)

@@ -67,7 +67,8 @@ class Run(Protocol):
 class Report:
     """What a check found.
 
-    sources: every file with findings as it was read.
+    seconds: what it took; reports only format it, so that it can be left open. sources: every file with findings as it
+    was read.
     kept: what was parsed and concluded, for ``engine.repair``; None where an earlier run had the answer.
     missed: what a run showed to leak and the analysis did not; None where no evidence was given.
     accepted: what is left out of the findings: by comments, by the baseline, as older than the changes asked about.

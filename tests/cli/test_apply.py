@@ -64,7 +64,7 @@ def test_the_diff_is_taken_by_git_apply(
     capfdbinary: pytest.CaptureFixture[bytes],
     git: Callable[..., None],
 ) -> None:
-    from leakfix.cli import run
+    from leakfix.cli import main as run
 
     file = tree / name
     file.parent.mkdir(exist_ok=True)
@@ -79,7 +79,7 @@ def test_the_diff_is_taken_by_git_apply(
 def test_the_diff_of_a_name_that_is_not_utf8(
     tree: Path, git: Callable[..., None], capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    from leakfix.cli import run
+    from leakfix.cli import main as run
 
     name = os.fsdecode(b"caf\xe9.py")
     (tree / name).write_text("leak()\n")

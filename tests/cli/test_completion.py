@@ -60,7 +60,7 @@ def test_nothing_heavy_is_loaded_for_it(tree: Path) -> None:
     script = f"""
 import os, sys
 os.environ |= {{"COMP_WORDS": "leakfix check --select s", "COMP_CWORD": "3", "_LEAKFIX_COMPLETE": "bash_complete"}}
-from leakfix.cli import run
+from leakfix.cli import main as run
 run([])
 print([name for name in {heavy} if name in sys.modules], file=sys.stderr)
 """

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from leakfix import pytest_plugin
-from leakfix.cli import main
+from leakfix.cli.group import group
 
 from . import pages
 
@@ -28,8 +28,8 @@ OF_OTHERS = {
 @cache
 def command(*names: str) -> click.Command | None:
     """A command by its names, ``baseline create``; None where there is none."""
-    found: click.Command = main
-    context = click.Context(main)
+    found: click.Command = group
+    context = click.Context(group)
     for name in names:
         if not isinstance(found, click.Group) or (next_one := found.get_command(context, name)) is None:
             return None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from leakfix.cli import run as run_program
+from leakfix.cli import main as run_program
 
 SQLITE = """\
 import sqlite3

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from leakfix.cli import run as run_program  # here: the command of that name is a module of the package, once imported
+from leakfix.cli import main as run_program
 from leakfix.forge import github, gitlab
 from leakfix.forge.patience import Patience
 

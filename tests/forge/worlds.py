@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from leakfix.cli import run
+from leakfix.cli import main as run
 
 from .fakes.git_http import GitHttp
 from .fakes.github import BOT, TOKEN, FakeGithub

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from leakfix.cli import run
+from leakfix.cli import main as run
 from leakfix.config import Config
 from leakfix.instrument.known import Project
 from leakfix.registry import Registry

@@ -405,7 +405,7 @@ def crash(self, path):
         raise ZeroDivisionError("on purpose")
     return analyse(self, path)
 Run.analyse = crash
-from leakfix.cli import run
+from leakfix.cli import main as run
 sys.exit(run(["server"]))
 """
 
@@ -467,7 +467,7 @@ def test_exit_codes(tree: Path, says: list[str], code: int) -> None:
 def test_without_the_extra_it_says_what_to_install(tree: Path) -> None:
     import subprocess
 
-    hidden = "import sys; sys.modules['pygls'] = None; sys.modules['mcp'] = None\nfrom leakfix.cli import run\n"
+    hidden = "import sys; sys.modules['pygls'] = None; sys.modules['mcp'] = None\nfrom leakfix.cli import main as run\n"
     for command, extra in (("server", "lsp"), ("mcp", "mcp")):
         script = f"{hidden}sys.exit(run([{command!r}]))"
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tree)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from leakfix.cli import run as run_command
+from leakfix.cli import main as run_command
 
 from .conftest import LEAK
 

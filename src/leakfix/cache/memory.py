@@ -1,8 +1,8 @@
 """What the last run found and what it depended on; and what of that still holds where files changed.
 
-What depends on a change is found by following what the run took down (see ``leakfix.project.trace``): imports and the files they led to, words that were
-sought everywhere, packages. Where something changed of which nobody can say what depends on it (the project's settings,
-leakfix itself), everything is done anew.
+What depends on a change is found by following what the run took down (see ``leakfix.project.trace``): imports and the
+files they led to, words that were sought everywhere, packages. Where something changed of which nobody can say what
+depends on it (the project's settings, leakfix itself), everything is done anew.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from leakfix.cache.framed import framed, unframed
 from leakfix.cache.program import Program
-from leakfix.cache.snapshot import Snapshot, is_asked_for
+from leakfix.cache.snapshot import Snapshot, is_asked_for, modules_in, words_in
 from leakfix.cache.values import from_finding, to_finding
 from leakfix.project.files import read_file
 from leakfix.project.stamps import Stamp, digest, settled, stamp
@@ -25,7 +25,6 @@ from leakfix.result import FileError, Report
 from leakfix.source import SourceFile, UndecodableSource
 
 _DIGEST = 16
-_INITIAL = "__init__"
 
 
 @dataclass(frozen=True)
@@ -111,12 +110,10 @@ class Memory:
 
     def _looking_for(self, names: Iterable[str]) -> Iterable[str]:
         """The files with an import that one of these names in a folder may answer."""
-        words = {name.partition(".")[0] for name in names if name.endswith(".py") or "." not in name}
+        words = modules_in(names)
         for path, imports in self.trace.imports.items():
-            for written in imports if words else ():
-                if not words.isdisjoint(written.split(".")) or (_INITIAL in words and written.startswith(".")):
-                    yield path
-                    break
+            if words and not words.isdisjoint(words_in(imports)):
+                yield path
 
     def _asking(self, change: Change) -> Iterable[str]:
         """The files on behalf of which a word was sought that stands, or stood, in a file that changed."""

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from leakfix.project.trace import Trace
 
 
+_INITIAL = "__init__"
+
+
 class Snapshot:
     """The stamps of files and folders, what git listed, and the program.
 
     paths, stamps: the files, and four numbers for each. walked, listed: the stamps of folders that were searched for
-    files, and of those in which names were looked for. above: the names in those of the latter that lie above the
-    project, or beside it. asked: patterns of the names that were looked for. git: a digest of what was listed, by folder.
+    files, and of those in which names were looked for. outside: the names in those of the latter that do not lie below
+    the working directory. asked: patterns of the names that were looked for. words: those of all imports. git: a digest
+    of what was listed, by folder.
     """
 
     def __init__(
@@ -35,26 +39,28 @@ class Snapshot:
         stamps: array[int],
         walked: dict[str, Stamp],
         listed: dict[str, Stamp],
-        above: dict[str, list[str] | None],
+        outside: dict[str, list[str]],
         asked: list[str],
+        words: list[str],
         git: dict[str, str],
     ) -> None:
         self.program, self.paths, self.stamps = program, paths, stamps
-        self.walked, self.listed, self._above, self._asked, self.git = walked, listed, above, asked, git
+        self.walked, self.listed, self.git = walked, listed, git
+        self._outside, self._asked, self._words = outside, asked, words
 
     @classmethod
     def of(cls, program: Program, trace: Trace) -> Snapshot:
         """How all stood when a run took it down."""
         paths = sorted(trace.files)
-        above = {folder: names for folder, (_, names) in trace.listings.items() if os.path.isabs(folder)}
         return cls(
             program,
             paths,
             array("q", [number for path in paths for number in trace.files[path][0]]),
             trace.walked,
             {folder: stamp for folder, (stamp, _) in trace.listings.items()},
-            {folder: None if names is None else list(names) for folder, names in above.items()},
+            {folder: list(names or ()) for folder, (_, names) in trace.listings.items() if _is_outside(folder)},
             sorted(trace.asked),
+            sorted(words_in(written for imports in trace.imports.values() for written in imports)),
             {folder: content.hex() for folder, content in trace.git.items()},
         )
 
@@ -75,7 +81,7 @@ class Snapshot:
             if not self._files_hold() or not all(stamp(folder) == tuple(was) for folder, was in self.walked.items()):
                 return False
             other = {folder for folder, was in self.listed.items() if stamp(folder) != tuple(was)}
-            if not all(folder in self._above and self._is_unasked(folder) for folder in other) and not matters_not():
+            if not all(map(self._matters_not, other)) and not matters_not():
                 return False
             return all(started.digest().hex() == self.git[folder] for folder, started in listings.items())
         finally:
@@ -91,11 +97,9 @@ class Snapshot:
         return {folder: Started(folder) for folder in self.git}
 
     def _files_hold(self) -> bool:
-        stat, numbers = os.stat, iter(self.stamps)
+        stat, four = os.stat, [iter(self.stamps)] * 4
         try:
-            for path, size, modified, changed, inode in zip(
-                self.paths, numbers, numbers, numbers, numbers, strict=True
-            ):
+            for path, size, modified, changed, inode in zip(self.paths, *four, strict=True):
                 if size < 0:
                     if stamp(path) != (size, modified, changed, inode):
                         return False
@@ -112,13 +116,16 @@ class Snapshot:
             return False
         return True
 
-    def _is_unasked(self, folder: str) -> bool:
-        """Whether what came or went in a folder above the project is nothing that is looked for there."""
+    def _matters_not(self, folder: str) -> bool:
+        """Whether what came or went in a folder outside is nothing that was looked for there."""
+        if folder not in self._outside:
+            return False
         try:
             now = set(os.listdir(folder))
         except (OSError, ValueError):
             now = set()
-        return not is_asked_for(now.symmetric_difference(self._above[folder] or ()), self._asked)
+        names = now.symmetric_difference(self._outside[folder])
+        return not is_asked_for(names, self._asked) and modules_in(names).isdisjoint(self._words)
 
     def dumped(self) -> bytes:
         """All of it as bytes."""
@@ -126,8 +133,9 @@ class Snapshot:
             "program": self.program.values(),
             "walked": self.walked,
             "listed": self.listed,
-            "above": self._above,
+            "outside": self._outside,
             "asked": self._asked,
+            "words": self._words,
             "git": self.git,
         }
         paths = "\0".join(self.paths).encode("utf-8", "surrogatepass")
@@ -146,10 +154,25 @@ class Snapshot:
             stamps,
             told["walked"],
             told["listed"],
-            told["above"],
+            told["outside"],
             told["asked"],
+            told["words"],
             told["git"],
         )
+
+
+def _is_outside(folder: str) -> bool:
+    return os.path.isabs(folder) or folder.split("/", 1)[0] == os.pardir
+
+
+def words_in(imports: Iterable[str]) -> set[str]:
+    """The names that files and folders may have to which these imports lead."""
+    return {word or _INITIAL for written in imports for word in written.split(".")}
+
+
+def modules_in(names: Iterable[str]) -> set[str]:
+    """The modules and packages that these names in a folder may be."""
+    return {name.partition(".")[0] for name in names if name.endswith(".py") or "." not in name}
 
 
 def is_asked_for(names: Iterable[str], patterns: Iterable[str]) -> bool:

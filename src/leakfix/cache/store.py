@@ -34,7 +34,7 @@ def default_folder() -> str:
 
 
 def named(parts: Iterable[str]) -> str:
-    """A key for what was asked in this working directory, of this Python. Raises OSError where the directory is gone."""
+    """A key for what was asked of this Python in this working directory. Raises OSError where that is gone."""
     told = "\0".join([sys.version, sys.platform, *sys.path, os.getcwd(), *parts])
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 

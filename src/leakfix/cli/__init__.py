@@ -1,93 +1,30 @@
-"""The command line. Each command lives in a module of its own that is imported when it is called."""
+"""The command line. What a check said is said again where nothing has changed; all else is the matter of ``group``."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
-from typing import Any
 
-import click
+from leakfix.cli.repeated import repeat
 
-from leakfix import __version__
-from leakfix.cli.terminal import complain
-from leakfix.config import ConfigError
-
-FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
-COMMANDS = (
-    *("check", "report", "apply", "review", "baseline", "branch", "pr", "bot", "fleet"),
-    *("run", "prove", "watch", "instrument", "rules", "explain", "config", "completion", "new"),
-    *("server", "mcp"),
-)
+PIPE_CLOSED = 141
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported one by one, so that none pays for another's imports."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order they are met."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"leakfix.cli.{cmd_name}").command
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="leakfix %(version)s")
-def main() -> None:
-    """Find leaked database connections, sessions and pool slots in Python code, and repair them.
-
-    leakfix check . reports and exits with 1 where it found something, 2 where it could not look.
-    leakfix apply . repairs: fix by fix on a terminal, or all safe fixes at once with --yes.
-    """
-
-
-def run(arguments: Sequence[str]) -> int:
-    """Run a command line and return its exit code; no exception leaves this function."""
+def main(arguments: Sequence[str]) -> int:
+    """Do what a command line asks for and return its exit code; no exception leaves this function."""
     _prepare_streams()
     try:
-        code = _invoke(arguments)
+        code = repeat(arguments)
+        if code is None:
+            from leakfix.cli.group import invoke
+
+            code = invoke(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         return _leave_quietly()
     return code
-
-
-def _invoke(arguments: Sequence[str]) -> int:
-    try:
-        if instruction := os.environ.get("_LEAKFIX_COMPLETE"):
-            from leakfix.cli.completion import answer
-
-            return answer(main, instruction)
-        with main.make_context("leakfix", list(arguments), obj=tuple(arguments)) as context:
-            result: Any = main.invoke(context)
-        return result if isinstance(result, int) else 0
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except ConfigError as error:
-        complain("error", str(error))
-        return FAILED
-    except (KeyboardInterrupt, click.Abort):
-        return INTERRUPTED
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        complain("error", str(error))
-        return FAILED
-    except Exception:  # an exit code of 1 would mean that something was found
-        traceback.print_exc()
-        complain("error", "this is a fault of leakfix; nothing was written after it")
-        return FAILED
 
 
 def _prepare_streams() -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from leakfix.cli.terminal import complain, has_colour
+from leakfix.cli.terminal import complain
 from leakfix.finding import Finding
+from leakfix.report.style import has_colour
 
 if TYPE_CHECKING:
     from leakfix.result import Report

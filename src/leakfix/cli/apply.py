@@ -15,8 +15,9 @@ from leakfix.cli.check import exit_code
 from leakfix.cli.options import Settings, from_stdin, searching, settings
 from leakfix.cli.outcome import Outcome, in_order, summarise, tidy
 from leakfix.cli.reviewing import carried_out, reviewing
-from leakfix.cli.terminal import Keyboard, can_ask, complain, has_colour, progress
+from leakfix.cli.terminal import Keyboard, can_ask, complain, progress
 from leakfix.finding import Finding, Safety
+from leakfix.report.style import has_colour
 from leakfix.source import SourceFile
 
 if TYPE_CHECKING:

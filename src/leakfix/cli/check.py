@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from leakfix.cli.options import Settings, from_stdin, searching, settings
-from leakfix.cli.output import Output, deliver, reporting, settled, written
-from leakfix.cli.terminal import complain, progress
+from leakfix.cli.output import Output, deliver, reporting, settled, spoken, written
+from leakfix.cli.repeated import keep
+from leakfix.cli.terminal import complain, complaint, progress
+from leakfix.config import Config
+from leakfix.project.files import read_file
 from leakfix.report.formats import REPAIRING
 
 if TYPE_CHECKING:
@@ -73,9 +76,35 @@ def command(
         from leakfix.cli.allowing import add_suppressions as allowed
 
         return max(allowed(report, (reason or "").strip()), exit_code(run.paths, report, False))
-    is_delivered = _deliver_statistics(outputs[0], report) if statistics else deliver(outputs, report)
-    code = exit_code(run.named, report, bool(report.findings or report.missed) and not exit_zero)
+    fails = bool(report.findings or report.missed) and not exit_zero
+    if statistics:
+        is_delivered = _deliver_statistics(outputs[0], report)
+    elif diff_base is None and [output.file for output in outputs] == [None]:
+        return _say(run, outputs[0].format, report, fails)
+    else:
+        is_delivered = deliver(outputs, report)
+    code = exit_code(run.named, report, fails)
     return code if is_delivered else 2
+
+
+def _say(run: Settings, output_format: str, report: Report, fails: bool) -> int:
+    """Report to stdout, and keep what was said for the same command line."""
+    from leakfix.project.discover import unusable
+
+    said = spoken(output_format, report)
+    said.err = "".join(complaint("warning", f"{error.path}: {error.message}") for error in report.errors)
+    said.code = 2 if (missing := unusable(run.named)) else int(fails)
+    said.say(report.seconds)
+    snapshot = run.kept.snapshot if run.kept is not None else None
+    if snapshot is not None and output_format not in REPAIRING and not missing and not _asks_environment(run.config):
+        keep(click.get_current_context().find_root().obj, said, snapshot)
+    return said.code
+
+
+def _asks_environment(config: Config) -> bool:
+    """Whether settings may build upon files that the environment's variables name."""
+    files = config.nearest.files if config.nearest is not None else config.files
+    return any(b"extend" in data and b"$" in data for data in map(read_file, files))
 
 
 def _require_one(given: list[str], stdin_filename: str | None, reports: bool) -> None:
@@ -91,7 +120,7 @@ def _require_one(given: list[str], stdin_filename: str | None, reports: bool) ->
 def checked(run: Settings, outputs: Sequence[Output]) -> Report:
     """What an earlier run found, where that still holds and is enough to report; else what this one finds."""
     started = time.monotonic()
-    kept = None if any(output.format in REPAIRING for output in outputs) else run.kept()
+    kept = None if any(output.format in REPAIRING for output in outputs) else run.kept
     report = kept.answer() if kept is not None else None
     if report is not None:
         return replace(report, seconds=time.monotonic() - started, rules=lambda: run.registry.codemods)

@@ -22,11 +22,11 @@ def command(shell: str) -> int:
     bash: put `eval "$(leakfix completion bash)"` into ~/.bashrc; zsh: the same into ~/.zshrc;
     fish: leakfix completion fish > ~/.config/fish/completions/leakfix.fish
     """
-    from leakfix.cli import main
+    from leakfix.cli.group import group
 
     kind = get_completion_class(shell)
     assert kind is not None
-    template = kind(main, {}, "leakfix", VARIABLE)
+    template = kind(group, {}, "leakfix", VARIABLE)
     sys.stdout.write(template.source_template % template.source_vars())
     return 0
 

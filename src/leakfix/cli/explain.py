@@ -8,9 +8,9 @@ import sys
 import click
 
 from leakfix.cli.options import complete_rule, registry_for
-from leakfix.cli.terminal import has_colour
 from leakfix.config import ConfigError, load, nearest_rule
 from leakfix.registry import Codemod
+from leakfix.report.style import has_colour
 
 
 @click.command("explain")

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from leakfix.cli.options import registry_for
-from leakfix.cli.terminal import complain, has_colour
+from leakfix.cli.terminal import complain
 from leakfix.config import MOST_JOBS, Config
+from leakfix.report.style import has_colour
 
 if TYPE_CHECKING:
     from leakfix.fleet.plan import Plan

@@ -45,6 +45,7 @@ class Settings:
         """The codemods; loading them takes longer than a look at what an earlier run found."""
         return registry_for(self.config)
 
+    @cached_property
     def kept(self) -> Kept | None:
         """What earlier runs of the same question found; None where nothing is to be kept."""
         if not self.config.cache or self.evidence is not None or self.texts:

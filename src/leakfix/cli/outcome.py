@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from leakfix.cli.options import Settings
-from leakfix.cli.terminal import complain, has_colour
+from leakfix.cli.terminal import complain
 from leakfix.finding import Finding
+from leakfix.report.style import has_colour
 
 
 @dataclass

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from leakfix.cli.terminal import complain, has_colour
+from leakfix.cli.repeated import LEFT_OPEN, Said
+from leakfix.cli.terminal import complain
 from leakfix.report.formats import FORMATS, render
+from leakfix.report.style import has_colour
 
 if TYPE_CHECKING:
     from leakfix.result import Report
@@ -71,7 +74,7 @@ def deliver(outputs: Iterable[Output], report: Report) -> bool:
     is_delivered = True
     for output in sorted(outputs, key=lambda output: output.file is None):
         if output.file is None:
-            _print(output.format, report)
+            spoken(output.format, report).say(report.seconds)
         else:
             is_delivered &= written(output.file, render(output.format, report))
     return is_delivered
@@ -89,15 +92,11 @@ def written(file: str, pieces: Iterable[str]) -> bool:
     return True
 
 
-def _print(name: str, report: Report) -> None:
-    """To stdout: text in the terminal's encoding, all else in UTF-8, whatever that is."""
-    if name == "text":
-        sys.stdout.writelines(render(name, report, has_colour(sys.stdout)))
-        return
-    sys.stdout.flush()
-    for piece in render(name, report):
-        sys.stdout.buffer.write(_encoded(piece))
-    sys.stdout.buffer.flush()
+def spoken(name: str, report: Report) -> Said:
+    """A report as it goes to stdout."""
+    is_text = name == "text"
+    colour = is_text and has_colour(sys.stdout)
+    return Said("".join(render(name, replace(report, seconds=LEFT_OPEN), colour)), is_text)
 
 
 def _encoded(piece: str) -> bytes:

@@ -7,8 +7,8 @@ import sys
 import click
 
 from leakfix.cli.options import registry_for
-from leakfix.cli.terminal import has_colour
 from leakfix.config import load
+from leakfix.report.style import has_colour
 
 
 @click.command("rules")

@@ -7,16 +7,12 @@ import os
 import sys
 from collections.abc import Iterator
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import click
 
 from leakfix.project.display import visible
-
-
-def has_colour(stream: IO[str]) -> bool:
-    """Whether to colour what goes to a stream: a terminal, and nobody objects."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+from leakfix.report.style import has_colour
 
 
 def can_ask() -> bool:
@@ -26,10 +22,15 @@ def can_ask() -> bool:
 
 def complain(kind: str, text: str) -> None:
     """Say something on stderr, where it cannot be taken for a result."""
+    click.echo(complaint(kind, text), err=True, nl=False)
+
+
+def complaint(kind: str, text: str) -> str:
+    """What is said on stderr, as lines for that stream."""
     red, yellow = ("error", "red"), ("warning", "yellow")
     colour = dict((red, yellow)).get(kind) if has_colour(sys.stderr) else None
     lines = "\n".join(visible(line) for line in text.split("\n"))
-    click.echo(f"{click.style(kind, fg=colour, bold=True) if colour else kind}: {lines}", err=True)
+    return f"{click.style(kind, fg=colour, bold=True) if colour else kind}: {lines}\n"
 
 
 @contextlib.contextmanager

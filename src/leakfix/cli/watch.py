@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from leakfix.cli.terminal import complain, has_colour
+from leakfix.cli.terminal import complain
+from leakfix.report.style import has_colour
 
 if TYPE_CHECKING:
     from leakfix.watch.snapshot import Snapshot

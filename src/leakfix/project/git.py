@@ -45,7 +45,7 @@ class Listed(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What git lists below a folder, what stands for all of it, and the folders (as absolute paths) it could not open."""
+    """What git lists below a folder, a digest of all it said, and the folders (as absolute paths) it could not open."""
 
     entries: tuple[Listed, ...]
     digest: bytes
@@ -75,9 +75,8 @@ def listing(folder: str, endings: tuple[str, ...]) -> Listing | None:
     raw = [entry for entry in done.stdout.split(b"\0") if entry.endswith(wanted) or entry[2:9] == _GITLINK]
     entries = tuple(map(_listed, raw))
     closed = ((os.fsdecode(name), os.fsdecode(why)) for name, why in _UNREADABLE.findall(done.stderr))
-    return Listing(
-        entries, digest(done.stdout), tuple((os.path.join(top, name.rstrip("/")), why) for name, why in closed)
-    )
+    unreadable = tuple((os.path.join(top, name.rstrip("/")), why) for name, why in closed)
+    return Listing(entries, digest(done.stdout), unreadable)
 
 
 class Started:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from leakfix import __version__
@@ -19,8 +20,9 @@ SCHEMA = 1
 
 def rendered(report: Report) -> Iterator[str]:
     """The report as text."""
-    yield json.dumps(document(report), indent=2)
-    yield "\n"
+    text = json.dumps(document(replace(report, seconds=0)), indent=2)
+    before, name, after = text.rpartition('"seconds": ')  # as text, because it may be left open; see Report
+    yield f"{before}{name}{report.seconds:.3f}{after.removeprefix('0')}\n"
 
 
 def document(report: Report) -> dict[str, Any]:

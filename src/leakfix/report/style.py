@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from enum import Enum
+from typing import IO
 
 Paint = Callable[[str, "Style"], str]
 
@@ -19,6 +21,11 @@ class Style(Enum):
     ACQUIRED = "31"
     STEP = "33"
     FIX = "1;32"
+
+
+def has_colour(stream: IO[str]) -> bool:
+    """Whether to colour what goes to a stream: a terminal, and nobody objects."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def painter(colour: bool) -> Paint:
