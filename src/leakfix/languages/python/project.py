@@ -20,7 +20,7 @@ from leakfix.source import SourceFile, UndecodableSource
 _LAYOUT_FOLDERS = ("", "src", "lib")
 _MAX_ANCESTORS = 10
 _TOP_LEVEL = re.compile(rb"^(?=[A-Za-z_@])(?!(?:else|elif|except|finally)\b)", re.MULTILINE)
-_BYTES_KEPT = 2_500_000
+_BYTES_KEPT = 4_000_000
 
 
 class Unparsable(ValueError):
