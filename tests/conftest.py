@@ -22,6 +22,7 @@ from leakfix.project.trace import forget
 from leakfix.registry import Registry
 from leakfix.result import FileRepair, Report
 
+from .browser import browser as browser
 from .postgresql import PostgreSQL, running
 
 Program = Callable[..., subprocess.CompletedProcess[bytes]]

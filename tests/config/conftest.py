@@ -16,6 +16,12 @@ def rows(path):
     connection = sqlite3.connect(path)
     return connection.execute("select 1").fetchall()
 """
+MORE = """
+
+def names(path):
+    connection = sqlite3.connect(path)
+    return connection.execute("select name").fetchall()
+"""
 RULE = "sqlite3/unclosed-connection"
 
 

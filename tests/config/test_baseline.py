@@ -10,19 +10,8 @@ from typing import Any
 
 import pytest
 
-LEAK = """import sqlite3
+from .conftest import LEAK, MORE
 
-
-def rows(path):
-    connection = sqlite3.connect(path)
-    return connection.execute("select 1").fetchall()
-"""
-MORE = """
-
-def names(path):
-    connection = sqlite3.connect(path)
-    return connection.execute("select name").fetchall()
-"""
 NAME = ".leakfix-baseline.json"
 
 Program = Callable[..., Any]

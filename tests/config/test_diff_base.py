@@ -14,19 +14,7 @@ import pytest
 
 from leakfix.report.formats import FORMATS
 
-LEAK = """import sqlite3
-
-
-def rows(path):
-    connection = sqlite3.connect(path)
-    return connection.execute("select 1").fetchall()
-"""
-MORE = """
-
-def names(path):
-    connection = sqlite3.connect(path)
-    return connection.execute("select name").fetchall()
-"""
+from .conftest import LEAK, MORE
 
 Git = Callable[..., None]
 Program = Callable[..., Any]

@@ -8,7 +8,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -27,7 +26,6 @@ for package in ("mkdocs", "material"):
     pytest.importorskip(package, reason="mkdocs-material is not installed: pip install --group docs")
 
 pytestmark = pytest.mark.xdist_group("site")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 LISTENED = """() => {
     const input = document.querySelector(".md-search__input");
     input.focus();
@@ -126,18 +124,6 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Nobody reads it."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: --group browser")
-    with api.sync_playwright() as playwright:
-        found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-        if found is None and not Path(playwright.chromium.executable_path).exists():
-            pytest.skip("there is no Chromium in PATH, nor one of Playwright's own")
-        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.mark.browser

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,7 @@ from . import reports
 Made = Callable[[str], Path]
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("page")]
 AXE = Path("axe-core", "axe.min.js")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: --group browser")
-    with api.sync_playwright() as playwright:
-        found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-        if found is None and not Path(playwright.chromium.executable_path).exists():
-            pytest.skip("there is no Chromium in PATH, nor one of Playwright's own")
-        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture
