@@ -63,7 +63,10 @@ def again(monkeypatch: pytest.MonkeyPatch, call: Call) -> Callable[..., bool]:
     return run
 
 
-@pytest.mark.parametrize("options", [(), ("--output-format", "json"), ("--output-format", "junit"), ("--exit-zero",)])
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--output-format", "json"), ("--output-format", "junit"), ("--output-format", "html"), ("--exit-zero",)],
+)
 def test_what_was_said_is_said_again(again: Callable[..., bool], options: tuple[str, ...]) -> None:
     assert not again("check", *options)
     assert again("check", *options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from leakfix.cli.repeated import LEFT_OPEN, Said
+from leakfix.cli.repeated import Said
 from leakfix.cli.terminal import complain
 from leakfix.report.formats import FORMATS, render
 from leakfix.report.style import has_colour
@@ -92,11 +93,32 @@ def written(file: str, pieces: Iterable[str]) -> bool:
     return True
 
 
+class LeftOpen(float):
+    """Seconds that are put in when something is said: they differ each time."""
+
+    def __init__(self) -> None:
+        """Take for them a number that stands nowhere else."""
+        self._number = str(int.from_bytes(os.urandom(9), "big") | 1 << 72)
+        self._formats: list[str] = []
+
+    def __format__(self, specification: str) -> str:
+        """Digits, which every kind of report leaves as they are."""
+        self._formats.append(specification)
+        return f"{self._number}{len(self._formats) - 1:04}"
+
+    def parts_of(self, text: str) -> list[str]:
+        """The text in parts: between each two, how to write the seconds that stand there."""
+        parts = re.split(rf"{self._number}(\d{{4}})", text)
+        parts[1::2] = [self._formats[int(which)] for which in parts[1::2]]
+        return parts
+
+
 def spoken(name: str, report: Report) -> Said:
     """A report as it goes to stdout."""
     is_text = name == "text"
-    colour = is_text and has_colour(sys.stdout)
-    return Said("".join(render(name, replace(report, seconds=LEFT_OPEN), colour)), is_text)
+    seconds = LeftOpen()
+    pieces = render(name, replace(report, seconds=seconds), is_text and has_colour(sys.stdout))
+    return Said(seconds.parts_of("".join(pieces)), is_text)
 
 
 def _encoded(piece: str) -> bytes:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -19,32 +18,21 @@ from leakfix.cache.store import Store, named
 from leakfix.report.style import has_colour
 
 _FORMAT = "1"
-_OPEN = re.compile("\0([.0-9a-z]+)\0")
-
-
-class _LeftOpen(float):
-    """Seconds that are put in when something is said: they differ each time."""
-
-    def __format__(self, specification: str) -> str:
-        """A place for them, which no text of a report can hold: it shows control characters as escapes."""
-        return f"\0{specification}\0"
-
-
-LEFT_OPEN = _LeftOpen()
 
 
 class Said:
     """What a command writes to stdout and stderr, and its exit code.
 
-    is_text: whether stdout is for people, in the terminal's encoding; all else is UTF-8, whatever that is.
+    out: text in parts; between each two stands how to write the seconds it took. is_text: whether it is for people,
+    in the terminal's encoding; all else is UTF-8, whatever that is.
     """
 
-    def __init__(self, out: str, is_text: bool, err: str = "", code: int = 0) -> None:
+    def __init__(self, out: list[str], is_text: bool, err: str = "", code: int = 0) -> None:
         self.out, self.is_text, self.err, self.code = out, is_text, err, code
 
     def say(self, seconds: float) -> None:
         """Write it. seconds: what it took."""
-        out = _OPEN.sub(lambda place: format(seconds, place[1]), self.out)
+        out = "".join(format(seconds, part) if at % 2 else part for at, part in enumerate(self.out))
         if self.is_text:
             sys.stdout.write(out)
         else:
