@@ -27,44 +27,46 @@ def key_of(paths: Sequence[str], settings: str) -> str:
 class Kept:
     """What is kept of a question, and where.
 
-    snapshot: how all stood when it was answered; None where it was not.
+    snapshot: how all stands; None until an answer was kept, or found to hold still.
     """
 
     def __init__(self, store: Store, key: str) -> None:
         """Load what is kept under a key."""
         self.store, self.key = store, key
         self.snapshot: Snapshot | None = None
+        self._former: Snapshot | None = None
         self._report = self._rest = b""
         self._memory: Memory | None = None
         raw = store.load(key)
         with suppress(ValueError, KeyError, TypeError):
             pieces = unframed(raw or b"", 3)
-            self.snapshot = Snapshot.loaded(pieces[0])
+            self._former = Snapshot.loaded(pieces[0])
             self._report, self._rest = pieces[1:]
 
     @property
     def memory(self) -> Memory | None:
         """What a run can go on from."""
-        if self._memory is None and self.snapshot is not None and self._rest:
+        if self._memory is None and self._former is not None:
             with suppress(ValueError, KeyError, TypeError):
-                self._memory = Memory.loaded(self.snapshot, self._report, self._rest)
-            self._rest = b""
+                self._memory = Memory.loaded(self._former, self._report, self._rest)
+            self._former = None if self._memory is None else self._former
         return self._memory
 
     def answer(self) -> Report | None:
         """The answer of the last run, if it still holds."""
-        if self.snapshot is None or not self.snapshot.holds(self._matters_not):
-            return None
-        with suppress(ValueError):
-            return restored(json.loads(self._report))
-        return None
+        report = None
+        if self._former is not None and self._former.holds(self._matters_not):
+            with suppress(ValueError):
+                report = restored(json.loads(self._report))
+        self.snapshot = self._former if report is not None else None
+        return report
 
     def _matters_not(self) -> bool:
         return self.memory is not None and self.memory.is_the_same_without(self.memory.names_changed())
 
     def forget(self) -> None:
         """Go on from nothing."""
-        self.snapshot = self._memory = None
+        self.snapshot = self._former = self._memory = None
 
     def keep(self, memory: Memory) -> None:
         """Keep what a run found for the next one."""
