@@ -46,6 +46,8 @@ _STEADY_BUILTINS = frozenset(
     "print len isinstance issubclass id type repr str bool hasattr callable dict list set tuple frozenset "
     "locals globals super object range enumerate zip".split()
 )
+_VALUES = frozenset(f"builtins.{name}" for name in "sum len str repr format int float bool any all hash round".split())
+"""What these return refers to nothing that they were given."""
 _STEADY_NAMES = frozenset(
     "time.time time.monotonic time.perf_counter datetime.datetime.now datetime.datetime.utcnow datetime.now "
     "logging.getLogger warnings.warn uuid.uuid4 contextlib.ExitStack contextlib.AsyncExitStack contextlib.suppress "
@@ -561,6 +563,8 @@ class Lowering:
         arguments = [(value, self.slot(value), keyword, position) for value, keyword, position in _arguments(node)]
         given = tuple(Argument(slot, k, p, f"{k}={_name_of(v)}" if k else "") for v, slot, k, p in arguments)
         op = Call(dest, callee, given, awaited)
+        if not _VALUES.isdisjoint(names):
+            then = self.add(Constant(dest, None), node, Edge(then))
         if any(name in _ENDS_PROCESS for name in names):
             entry = self.add(op, node, Edge(exits["process"]))
         else:
