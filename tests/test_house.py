@@ -68,19 +68,11 @@ def code_words(path: Path) -> set[str]:
     return found
 
 
-def params(paths: list[Path], defects: dict[str, str]) -> list[Any]:
-    """The files; those with a known defect are expected to fail."""
-    marks = {name: [pytest.mark.xfail(reason=reason)] for name, reason in defects.items()}
-    return [pytest.param(path, id=name_of(path), marks=marks.get(name_of(path), [])) for path in paths]
-
-
-NAMING: dict[str, str] = {}
 DRIVERS = ROOT / "src" / "leakfix" / "watch"
 """Knows databases, not code: it uses libraries of the tables itself."""
-LONG = {"src/leakfix/languages/python/lower.py": "statements and expressions could stand in files of their own"}
 
 
-@pytest.mark.parametrize("path", params([path for path in CORE if DRIVERS not in path.parents], NAMING))
+@pytest.mark.parametrize("path", [path for path in CORE if DRIVERS not in path.parents], ids=name_of)
 def test_the_core_names_no_library(path: Path, registry: Registry) -> None:
     assert code_words(path) & library_names(registry) == set()
 
@@ -90,7 +82,7 @@ def test_every_module_has_a_docstring(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text("utf-8")))
 
 
-@pytest.mark.parametrize("path", params([*CORE, *CODEMODS], LONG))
+@pytest.mark.parametrize("path", [*CORE, *CODEMODS], ids=name_of)
 def test_no_file_is_too_long(path: Path) -> None:
     assert path.read_text("utf-8").count("\n") <= LONGEST
 

@@ -6,7 +6,8 @@ import ast
 from collections.abc import Collection, Sequence
 
 from leakfix.ir.nodes import Callee, Function, Graph
-from leakfix.languages.python.lower import Lowering, TooComplex
+from leakfix.languages.python.expressions import TooComplex
+from leakfix.languages.python.lower import Lowering
 from leakfix.languages.python.modules import (
     Binding,
     ClassInfo,
