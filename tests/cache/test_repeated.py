@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +16,9 @@ from pathlib import Path
 import pytest
 
 from leakfix.cli import main, repeated
+
+from .conftest import Shop
+from .test_memory import RANDOM
 
 LEAK = "import sqlite3\n\n\ndef f(p):\n    c = sqlite3.connect(p)\n    print(c.execute('x').fetchone())\n"
 SETTINGS = '[tool.leakfix]\nignore = ["psycopg2/*"]\n'
@@ -124,6 +130,23 @@ def test_what_is_listed_by_git(again: Callable[..., bool], git: Callable[..., No
     assert not again("check")
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("listed", [False, True])
+def test_any_sequence_of_changes(
+    shop: Shop, again: Callable[..., bool], git: Callable[..., None], tree: Path, seed: int, listed: bool
+) -> None:
+    os.chdir(tree)
+    chance, repeated_at = random.Random(seed), 0
+    if not listed:
+        shutil.rmtree(tree / ".git")
+    for _ in range(8):
+        if chance.random() < 0.6:
+            file = chance.choice(sorted(file for file in tree.rglob("*") if file.suffix in (".py", ".go")))
+            chance.choice(RANDOM)(shop, chance, file)
+        repeated_at += again("check", "--output-format", "json")
+    assert repeated_at
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -165,8 +188,6 @@ def test_colour_is_another_matter(call: Call, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_neither_click_nor_settings_are_imported(project: Path, tree: Path) -> None:
-    import subprocess
-
     code = """
 import sys
 sys.argv[1:] = ["check", "--exit-zero"]
