@@ -175,7 +175,7 @@ def _lost_statement(located: Located, fix: Fix, after: Module) -> str:
     touched, made = _touched(fix, source, after.source)
     old, new = Counter(_simple(located.module.tree, line, touched)), Counter(_simple(after.tree, 0, made))
     for text in old - new:
-        if not _is_release(text, resource):
+        if not _is_release(text, resource, source.text(span)):
             return f"`{text}` would be lost"
     return ""
 
@@ -210,7 +210,10 @@ def _simple(tree: ast.Module, skipped_line: int, lines: frozenset[int]) -> Itera
                 yield ast.unparse(node)
 
 
-def _is_release(text: str, resource: Resource) -> bool:
-    call = text.removeprefix("await ")
-    word = call.partition("(")[0].rpartition(".")[2]
+def _is_release(text: str, resource: Resource, acquired: str) -> bool:
+    """Whether a statement does nothing but release, what it calls for that being what was called to acquire."""
+    call, _, _ = text.removeprefix("await ").rpartition("(")
+    receiver, _, word = call.rpartition(".")
+    if "(" in receiver and not acquired.startswith(f"{receiver}."):
+        return False
     return word in resource.release or any(word == name.rpartition(".")[2] for name in resource.release_with)

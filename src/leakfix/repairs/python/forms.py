@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from leakfix.project.requirements import only_before
 from leakfix.repairs.python.imports import imported
+from leakfix.repairs.python.layout import first_line
 from leakfix.repairs.python.replaced import require_same
 from leakfix.repairs.python.subject import Refused, Subject
 from leakfix.source import Span
@@ -76,8 +77,11 @@ def entered_span(subject: Subject, form: Form) -> Span:
     return subject.layout.span(subject.call if form.drops_await else subject.acquisition)
 
 
-def release_code(subject: Subject, name: str) -> str:
-    """The statement that releases a variable. Raises Refused where the pool it came from has no plain name."""
+def release_code(subject: Subject, name: str, names_pool: bool = False) -> str:
+    """The statement that releases a variable. Raises Refused where the pool it came from has no name.
+
+    names_pool: whether the pool may get one in front of the acquisition, which everything that needs it follows.
+    """
     receiver = None
     function = subject.call.func
     if isinstance(function, ast.Attribute):
@@ -85,7 +89,30 @@ def release_code(subject: Subject, name: str) -> str:
         receiver = subject.layout.text(function.value) if plain else None
         if plain and not subject.resource.release:
             require_same(subject, function.value)
+        elif names_pool and not plain and not subject.resource.release and not subject.via_factory:
+            receiver = _named(subject, function.value)
     code = subject.resource.release_code(name, receiver)
     if code is None or (not subject.resource.release and subject.via_factory):
         raise Refused(f"what the {subject.resource.noun} must be given back to has no name here")
     return code
+
+
+def _named(subject: Subject, pool: ast.expr) -> str | None:
+    """A name for what hands out the resource: ``c = get_pool().getconn()`` evaluates it before anything else.
+
+    Asked for again, it might be another one.
+    """
+    statement, layout = subject.statement, subject.layout
+    text = layout.text(pool)
+    whole = isinstance(statement, ast.Assign) and statement.value is subject.call
+    if (
+        not whole
+        or not isinstance(pool, ast.Call | ast.Subscript)
+        or "\n" in text
+        or not layout.stands_alone(statement)
+    ):
+        return None
+    name = subject.new_name("pool")
+    layout.add_before(first_line(statement), f"{layout.indent_of(first_line(statement))}{name} = {text}")
+    layout.replace(layout.span(pool), name)
+    return name

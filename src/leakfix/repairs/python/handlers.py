@@ -64,7 +64,7 @@ def _write(subject: Subject, attempt: ast.Try, outer: Slot, name: str, preset: b
     remove_releases(subject, name, outer.suite, outer.index, outer.index, indents=False)
     if not preset:
         layout.add_before(first_line(attempt), f"{base}{name} = None")
-    guarded = (f"{base}{unit}if {name} is not None:", f"{base}{unit * 2}{release_code(subject, name)}")
+    guarded = (f"{base}{unit}if {name} is not None:", f"{base}{unit * 2}{release_code(subject, name, names_pool=True)}")
     if attempt.finalbody:
         layout.add_after(last_line(attempt.finalbody[-1]), *guarded)
     else:

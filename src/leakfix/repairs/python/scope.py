@@ -182,7 +182,7 @@ def enclose(subject: Subject, form: Form, name: str, region: Region) -> None:
     statement = subject.statement
     base = subject.layout.indent_of(first_line(statement))
     if region.first > region.last:
-        subject.layout.add_after(last_line(statement), base + release_code(subject, name))
+        subject.layout.add_after(last_line(statement), base + release_code(subject, name, names_pool=True))
     elif form.keyword:
         steady = remove_releases(subject, name, region.suite, region.first, region.last)
         _head(subject, with_imports(subject, form), name)
@@ -190,12 +190,14 @@ def enclose(subject: Subject, form: Form, name: str, region: Region) -> None:
             subject.layout.add_after(last_line(statement), base + subject.unit + "pass")
         indent_region(subject, region, base, steady, last_line(statement) + 1)
     else:
-        enclose_finally(subject, name, region, last_line(statement), base)
+        enclose_finally(subject, name, region, last_line(statement), base, names_pool=True)
 
 
-def enclose_finally(subject: Subject, name: str, region: Region, after: int, base: str) -> None:
+def enclose_finally(
+    subject: Subject, name: str, region: Region, after: int, base: str, names_pool: bool = False
+) -> None:
     """``try:`` behind a line, the region in it, and ``finally:`` with the release."""
-    layout, release = subject.layout, release_code(subject, name)
+    layout, release = subject.layout, release_code(subject, name, names_pool)
     steady = remove_releases(subject, name, region.suite, region.first, region.last)
     layout.add_after(
         after,
