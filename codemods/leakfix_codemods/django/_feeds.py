@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo
@@ -16,6 +17,7 @@ from leakfix_codemods.django._querysets import (
     is_refined,
     is_whole,
     links,
+    refined,
     uses_in_order,
 )
 
@@ -67,12 +69,11 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
             yield Feed(source, source, source, body, variables, is_async, listed)
         elif isinstance(source, ast.Name):
             made = _only_for(view, function, source)
-            if made is not None and is_large(view, function, made[1] or made[0]):
-                value, inner = made
-                if _drains(inner or value, body, variables) and not is_migration(view.module.path, function):
+            if made is not None and is_large(view, function, made.chain):
+                if _drains(made.chain, body, variables) and not is_migration(view.module.path, function):
                     continue
-                listed = value if isinstance(value, ast.Call) and inner is not None else None
-                yield Feed(value, inner or source, inner or value, body, variables, is_async, listed)
+                listed = made.value if isinstance(made.value, ast.Call) and made.listed is not None else None
+                yield Feed(made.value, made.listed or source, made.chain, body, variables, is_async, listed)
 
 
 def _keeps_rows(view: View, comprehension: ast.AST, variables: set[str], source: ast.expr) -> bool:
@@ -150,12 +151,19 @@ def _drains(chain: ast.expr, body: list[ast.stmt], variables: set[str]) -> bool:
         return False
     for node in (node for statement in body for node in ast.walk(statement)):
         match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="delete" | "adelete")) if name in variables:
+            case ast.Call(func=ast.Attribute(value=gone, attr="delete" | "adelete")) if _root(gone) in variables:
                 return True
             case ast.Attribute(value=ast.Name(id=name), attr=field, ctx=ast.Store()) if name in variables:
                 if field in asked:
                     return True
     return False
+
+
+def _root(node: ast.expr) -> str:
+    """The name that a path of attributes begins with: of a row, or of what belongs to it."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _as_statement(view: View, node: ast.comprehension) -> ast.stmt:
@@ -176,10 +184,17 @@ def _source(view: View, function: FunctionInfo, node: ast.expr) -> tuple[ast.exp
     return node, listed
 
 
-def _only_for(view: View, function: FunctionInfo, name: ast.Name) -> tuple[ast.expr, ast.expr | None] | None:
-    """The whole queryset that a variable holds, if one loop is all it is for; with what a ``list`` round it holds."""
-    made: ast.expr | None = None
-    inner: ast.expr | None = None
+class _Made(NamedTuple):
+    """A queryset in a variable: its expression, what stands in a ``list`` round it, all that is asked of its rows."""
+
+    value: ast.expr
+    listed: ast.expr | None
+    chain: ast.expr
+
+
+def _only_for(view: View, function: FunctionInfo, name: ast.Name) -> _Made | None:
+    """The whole queryset that a variable holds, if one loop is all it is for."""
+    made: _Made | None = None
     for use in uses_in_order(view, name.id, function):
         parent = view.parents[use]
         if use is name:
@@ -187,14 +202,14 @@ def _only_for(view: View, function: FunctionInfo, name: ast.Name) -> tuple[ast.e
         if isinstance(use.ctx, ast.Store):
             if not isinstance(parent, ast.Assign) or len(parent.targets) != 1 or view.function_of(use) is not function:
                 return None
-            if made is not None and inner is None and is_refined(parent.value, name.id):
+            if made is not None and made.listed is None and is_refined(parent.value, name.id):
+                if _contains(view.parents[parent], name):
+                    made = made._replace(chain=refined(parent.value, made.chain))
                 continue
             if made is not None:
                 return None
             value, listed = _source(view, function, parent.value)
-            if not is_whole(value):
-                return None
-            made, inner = parent.value, value if listed is not None else None
+            made = _Made(parent.value, value if listed is not None else None, value)
         elif not _asks_again(view, use, name):
             return None
     loop = view.parents[name]
@@ -203,11 +218,16 @@ def _only_for(view: View, function: FunctionInfo, name: ast.Name) -> tuple[ast.e
     outer = view.parents[loop] if isinstance(loop, ast.comprehension) else loop
     if loop is not outer and loop is not getattr(outer, "generators", [None])[0]:
         return None
-    if made is None or next(view.loops_round(outer), None) is not None:
+    if made is None or not is_whole(made.chain) or next(view.loops_round(outer), None) is not None:
         return None
     if any(isinstance(node, ast.Global | ast.Nonlocal) and name.id in node.names for node in view.own(function)):
         return None
-    return made, inner
+    return made
+
+
+def _contains(statement: ast.AST, name: ast.Name) -> bool:
+    """Whether a use stands in the same block, or in one inside: what was done there before was done in any case."""
+    return any(node is name for node in ast.walk(statement))
 
 
 def _asks_again(view: View, use: ast.Name, loop: ast.Name) -> bool:

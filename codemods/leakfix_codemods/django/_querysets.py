@@ -107,6 +107,14 @@ def is_refined(node: ast.expr, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
 
 
+def refined(node: ast.expr, former: ast.expr) -> ast.expr:
+    """A chain that begins with a variable, with what that holds instead."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        inner = ast.Attribute(refined(node.func.value, former), node.func.attr, node.func.ctx)
+        return ast.copy_location(ast.Call(ast.copy_location(inner, node.func), node.args, node.keywords), node)
+    return former
+
+
 def is_large(view: View, function: FunctionInfo, chain: ast.expr) -> bool:
     """Whether a chain's model is one of Django's, and its table sure to grow."""
     manager = manager_of(chain)

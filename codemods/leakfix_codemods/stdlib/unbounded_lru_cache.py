@@ -23,6 +23,7 @@ function that calls itself, whose cache is its algorithm; a cache that something
 and scripts, which end; a function that all of the project calls with constants or without arguments.
 """
 
+import ast
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -54,7 +55,7 @@ def find(view: View) -> Iterator[Match]:
         function = found.function
         if function.parent is not None or keeps_self(function) or calls_itself(function):
             continue
-        if compiles_patterns(view, function):
+        if compiles_patterns(view, function) or _makes_classes(function):
             continue
         keys = [argument.arg for argument in parameters(function) if grows(view, function, argument)]
         if keys and found.made not in reported and not is_cleared(view, function) and not _is_one(view, function):
@@ -67,6 +68,13 @@ def find(view: View) -> Iterator[Match]:
                 held="forever",
                 identity=function.qualname,
             )
+
+
+def _makes_classes(function: FunctionInfo) -> bool:
+    """Whether what is kept are classes, by its annotation: each must be made once."""
+    returned = function.node.returns
+    made = returned.value if isinstance(returned, ast.Subscript) else returned
+    return isinstance(made, ast.Name) and made.id in ("type", "Type")
 
 
 _CONSTANTS = rb"\(\s*(?:(?:\w+\s*=\s*)?(?:\"[^\"\n]*\"|'[^'\n]*'|\d+|True|False|None)\s*,?\s*)*\)"

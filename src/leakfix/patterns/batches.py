@@ -7,9 +7,9 @@ import re
 
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.patterns.view import View
+from leakfix.project import kinds
 from leakfix.project.kinds import is_command, is_copy
 
-_MIGRATIONS = re.compile(r"(?:^|/)(?:data_)?migrations?/[^/]+$")
 _TASKS = re.compile(r"(?:^|/)(?:tasks?|jobs?|workers?|cron)(?:\.py$|/)")
 _DEVELOPMENT = re.compile(
     r"(?:^|/)management/commands/[^/]*(?:random|fake|fixture|dummy|mock|sample|demo|anonymi[sz]e|obfuscat|sensitive|"
@@ -18,6 +18,7 @@ _DEVELOPMENT = re.compile(
 """Commands for a developer's database, in which there is little."""
 _FOR_TRIAL = re.compile(r"(?:^|_)(?:sample|fake|fixtures?|dummy|demo|seed)(?:_|$)")
 """Functions that fill a database to try a program out."""
+_OLD_ARGUMENTS = re.compile(rb"\boption_list\b|\bmake_option\b|\bargs\[\d\]|\blen\(args\)")
 _TASK_DECORATORS = frozenset(
     "shared_task task periodic_task job db_task db_periodic_task cron schedule scheduled_job actor".split()
 )
@@ -51,6 +52,8 @@ def is_batch(view: View, function: FunctionInfo | None) -> bool:
     path = view.module.path
     if function is None or _is_revision(view) or is_copy(path) or _DEVELOPMENT.search(path):
         return False
+    if is_command(path) and _is_outdated(view):
+        return False
     if _FOR_TRIAL.search(function.node.name):
         return False
     if is_command(path) or _TASKS.search(path):
@@ -71,6 +74,11 @@ def _is_revision(view: View) -> bool:
     return b"down_revision" in view.module.source.data and "down_revision" in view.module.names
 
 
+def _is_outdated(view: View) -> bool:
+    """Whether a command takes its arguments in a way that went with Django 1.10: it fails, or does nothing."""
+    return _OLD_ARGUMENTS.search(view.module.source.data) is not None
+
+
 def _is_task(function: FunctionInfo) -> bool:
     words = set()
     for decorator in function.node.decorator_list:
@@ -84,7 +92,7 @@ def is_migration(path: str, function: FunctionInfo) -> bool:
     given = [argument.arg for argument in function.node.args.args]
     if _ONCE.search(function.node.name):
         return True
-    return given[-1:] == ["schema_editor"] or (_MIGRATIONS.search(path) is not None and len(given) >= 2)
+    return given[-1:] == ["schema_editor"] or (kinds.is_migration(path) and len(given) >= 2)
 
 
 def _streams(function: FunctionInfo) -> bool:

@@ -7,6 +7,7 @@ import re
 
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.patterns.view import View
+from leakfix.project.kinds import is_migration
 
 SERVES = ("urlpatterns", "FastAPI", "Flask")
 """Words of a program that answers requests: what it does not call, nobody calls."""
@@ -18,17 +19,18 @@ _SETS_UP_A_TASK = frozenset({"shared_task", "task", "job", "actor"})
 def is_called(view: View, function: FunctionInfo) -> bool:
     """Whether the name of a function stands anywhere beside its definition and tests.
 
-    A library cannot know who calls it, so that the answer is yes, as for what a decorator hands to somebody who calls.
+    A library cannot know who calls it, so that the answer is yes, as for what a decorator hands to somebody who calls;
+    nobody imports migrations.
     What its author says is unused, is not.
     """
     if _is_said_to_be_unused(view, function):
         return False
     at: FunctionInfo | None = function
     while at is not None:
-        if _is_handed_on(at) or _is_inherited(at) or _is_named(view, at.node.name):
+        if _is_handed_on(at) or _is_inherited(at) or _is_named(view, at):
             return True
         at = at.parent
-    return not is_program(view)
+    return not is_program(view) and not is_migration(view.module.path)
 
 
 def _is_said_to_be_unused(view: View, function: FunctionInfo) -> bool:
@@ -45,11 +47,10 @@ def is_program(view: View) -> bool:
 
 
 def _is_handed_on(function: FunctionInfo) -> bool:
-    for decorator in function.node.decorator_list:
-        made = decorator.func if isinstance(decorator, ast.Call) else decorator
-        if getattr(made, "attr", getattr(made, "id", "")) not in _SETS_UP_A_TASK or isinstance(decorator, ast.Call):
-            return True
-    return False
+    """Whether a decorator gives it to somebody who calls it; a task waits for that, whatever else is put round it."""
+    decorators = function.node.decorator_list
+    tasks = [item for item in decorators if getattr(item, "attr", getattr(item, "id", "")) in _SETS_UP_A_TASK]
+    return bool(decorators) and not tasks
 
 
 def _is_inherited(function: FunctionInfo) -> bool:
@@ -57,8 +58,15 @@ def _is_inherited(function: FunctionInfo) -> bool:
     return function.owner is not None and bool(function.owner.node.bases)
 
 
-def _is_named(view: View, name: str) -> bool:
+def _is_named(view: View, function: FunctionInfo) -> bool:
+    name = function.node.name
     if name.startswith("__"):
         return True
-    own = re.findall(rb"\b" + name.encode() + rb"\b", view.module.source.data)
-    return len(own) > 1 or any(TESTS.search(text) is None for text in view.texts(name))
+    word = re.escape(name.encode())
+    if len(re.findall(rb"\b" + word + rb"\b", view.module.source.data)) > 1:
+        return True
+    others = (text for text in view.texts(name) if TESTS.search(text) is None)
+    if function.owner is not None:
+        return any(True for _ in others)
+    own = re.compile(rb"^(?:async )?def " + word + rb"\(", re.MULTILINE)  # those files mean another
+    return any(own.search(text) is None for text in others)

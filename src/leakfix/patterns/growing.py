@@ -29,6 +29,7 @@ from leakfix.patterns.view import View
 from leakfix.project.kinds import is_copy, is_run_once
 
 _CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
+_LIBRARY_CACHE = re.compile(r"\.\w*Cache$")
 _SAID = re.compile(rb"#[^\n]*\b(?:bounded|limited|at most|never more)\b", re.IGNORECASE)
 _CONNECTED = re.compile(rf"(?:{CONNECTED})\(")
 _REGISTERS = re.compile(
@@ -157,7 +158,7 @@ def growing(view: View) -> Iterator[Growing]:
     """The containers of a file that are sure to grow."""
     path = view.module.path
     for container in () if is_copy(path) or is_run_once(path) else containers(view):
-        if _is_said_to_be_small(view, container) or _holds_one_each(container):
+        if _is_said_to_be_small(view, container) or _holds_one_each(container) or _serves_a_library(view, container):
             continue
         found = _grown(view, container)
         if found is None or (container.kind == "instance" and not _is_long_lived(view, container)):
@@ -170,6 +171,13 @@ def _holds_one_each(container: Container) -> bool:
     """Whether a container is called by what is there once for each server or tenant."""
     words = words_of(container.name)
     return bool(words) and words[-1].removesuffix("s") in _HOLDERS
+
+
+def _serves_a_library(view: View, container: Container) -> bool:
+    """Whether a container is the store of a cache that a library asks for, and so knows the keys of."""
+    bases = container.owner.node.bases if container.owner is not None else []
+    names = {name for base in bases for name in view.of(base, None)}
+    return any(not name.startswith("@") and _LIBRARY_CACHE.search(name) for name in names)
 
 
 def _is_said_to_be_small(view: View, container: Container) -> bool:

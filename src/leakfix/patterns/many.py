@@ -12,8 +12,6 @@ _JOINING = (
     "allauth",
     "signup",
     "sign_up",
-    "social_django",
-    "social_core",
     "djoser",
     "dj_rest_auth",
     "django_registration",

@@ -82,10 +82,12 @@ _DONE = frozenset(
 )
 """Flags that a loop over the others sets: what waits for it is few at any time."""
 _WAITING = frozenset(
-    "pending queued waiting scheduled running processing progress draft unsent unpaid unprocessed failed error open "
-    "new".split()
+    "pending queued waiting scheduled running processing progress draft unsent unpaid unprocessed unready undecided "
+    "unreviewed unmoderated failed error open new".split()
 )
 """States that a loop ends."""
+_LEAVING = frozenset({"deletion", "expiration", "expiry"})
+"""Dates of rows that are about to go."""
 
 
 def growth(view: View, table: str, conditions: Iterable[tuple[str, ast.expr]], columns: Iterable[str]) -> int:
@@ -212,7 +214,11 @@ def _narrows(name: str, value: ast.expr) -> int:
         return 2 * _HINT  # what came lately
     if type(constant) in (int, float) and lookup == "exact":
         return 2 * _HINT  # one of many kinds
-    state = constant if isinstance(constant, str) else getattr(value, "attr", "")
+    if constant is True and words_of(name)[:1] == ["can"]:
+        return 2 * _HINT  # what only some are allowed to do
+    if not _LEAVING.isdisjoint(words_of(name)):
+        return 2 * _HINT
+    state = constant if isinstance(constant, str) else getattr(value, "attr", getattr(value, "id", ""))
     if not _WAITING.isdisjoint(words_of(state)):
         return 2 * _HINT
     return _HINT

@@ -13,7 +13,11 @@ _COPY = re.compile(r"(?:^|/)[^/]*(?:(?<!\d)20\d\d-?[01]\d-?[0-3]\d(?!\d)[^/]*|_o
 
 
 _COMMAND = re.compile(r"(?:^|/)management/commands/[^/]+$")
-_RUN_ONCE = re.compile(r"(?:^|/)(?:management/commands|(?:\w+_)?migrations?|\w*alembic\w*|bin|scripts?)/")
+_MIGRATION = re.compile(r"(?:^|/)(?:data_)?migrations?/[^/]+$")
+_RUN_ONCE = re.compile(
+    r"(?:^|/)(?:(?:management/commands|(?:\w+_)?migrations?|\w*alembic\w*|bin|scripts?|crawlers?|scrapers?|spiders?)/"
+    r"|(?:\w*_)?(?:migration|crawler|scraper|spider)s?\.py$)"
+)
 
 
 def is_command(path: str) -> bool:
@@ -21,8 +25,13 @@ def is_command(path: str) -> bool:
     return _COMMAND.search(path) is not None
 
 
+def is_migration(path: str) -> bool:
+    """Whether a file is a migration, which nothing imports: what it does not call itself, nobody calls."""
+    return _MIGRATION.search(path) is not None
+
+
 def is_run_once(path: str) -> bool:
-    """Whether a file is a command, a migration or a script: a process of its own that ends when it has done."""
+    """Whether a file is a command, a migration, a script or a crawler: a process that ends when it has done."""
     return _RUN_ONCE.search(path) is not None
 
 
