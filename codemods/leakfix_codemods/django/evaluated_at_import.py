@@ -172,7 +172,8 @@ def _is_made_at_import(view: View, info: ClassInfo) -> bool:
 def _evaluating(view: View, kept: Kept) -> Iterator[ast.expr]:
     """Where functions of the file go through a kept queryset; nothing where it is ever set to something else."""
     found: list[ast.expr] = []
-    for function in view.functions:
+    functions = [function for function in view.functions if view.may_name(function, (kept.name,))]
+    for function in functions:
         for node in view.own(function):
             if not _refers(node, kept, function):
                 continue
@@ -182,7 +183,7 @@ def _evaluating(view: View, kept: Kept) -> Iterator[ast.expr]:
                     return
             elif _fills(view, node):
                 found.append(node)
-    for function in view.functions:
+    for function in functions:
         for node in view.own(function):
             if isinstance(node, ast.Global | ast.Nonlocal) and kept.owner is None and kept.name in node.names:
                 return

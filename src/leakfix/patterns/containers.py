@@ -66,7 +66,8 @@ def containers(view: View) -> list[Container]:
     named: dict[str, list[Container]] = {}
     for item in found:
         named.setdefault(item.name, []).append(item)
-    for function in [None, *view.functions]:
+    naming = [function for function in view.functions if view.may_name(function, named)]
+    for function in [None, *naming] if named else ():
         for node in _with_lambdas(function.node if function is not None else view.tree):
             match node:
                 case ast.Name(id=name) if name in named:

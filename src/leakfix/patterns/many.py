@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from leakfix.patterns.called import SERVES, TESTS
+from leakfix.patterns.called import SERVES, is_of_tests
 from leakfix.patterns.view import View
 
 _JOINING = (
@@ -26,8 +26,9 @@ _ADMIN = ("ModelAdmin", "TabularInline", "StackedInline")
 WORDS = (*_JOINING, _PATHS, *SERVES, *_MASSES, *_CHOOSING, *_ADMIN)
 """All that is sought in the project's files."""
 
-_ONCE = re.compile(rb"\bmigrations\.Migration\b")
-_WRITTEN = re.compile(rb"(\w+)\.(?:objects|_default_manager)(?:\.using\([^()\n]*\))?\.a?bulk_create\(")
+_ONCE = b"migrations.Migration"
+_WRITTEN = re.compile(rb"(\w+)\.(?:objects|_default_manager)(?:\.using\([^()\n]*\))?\.a?\Z")
+_CREATES = b"bulk_create("
 _READ = re.compile(rb"\.a?iterator\(|\.yield_per\(|yield_per=")
 _SOURCE = re.compile(rb"(\w+)\.(?:objects|_default_manager)\b|\b(?:query|select)\((\w+)")
 _CHOSEN = re.compile(rb"(?:raw_id_fields|autocomplete_fields)\s*[:=][^=\n(\[]*[(\[]([^)\]]*)")
@@ -68,7 +69,7 @@ def is_many(view: View, table: str) -> bool:
 
 def is_written_at_once(view: View, table: str) -> bool:
     """Whether the project writes rows of a table at once; unlike reading in blocks, no repair begins that."""
-    return _has(view.once("tables written at once", lambda: _names(view, _MASSES[:1], _WRITTEN.findall)), table)
+    return _has(view.once("tables written at once", lambda: _names(view, _MASSES[:1], _written)), table)
 
 
 def is_inserted_into(view: View, table: str) -> bool:
@@ -95,7 +96,7 @@ def _is_created(view: View, table: str) -> bool:
     for text in (view.module.source.data, *view.texts(table), *view.texts(f"{table}Serializer")):
         if made.search(text) is None and (of_form.search(text) is None or _FORMS.search(text) is None):
             continue
-        if not any(form.search(text) for form in (_OF_ADMIN, _ONCE, TESTS)) and _FOR_TESTS not in text:
+        if _lasts(text) and _FOR_TESTS not in text and _OF_ADMIN.search(text) is None:
             return True
     return False
 
@@ -109,8 +110,12 @@ def _registered(text: bytes) -> Iterator[bytes]:
 def _names(view: View, words: Iterable[str], found_in: Callable[[bytes], Iterable[bytes]]) -> frozenset[str]:
     """The tables that texts with one of the words tell of."""
     texts = (text for word in words for text in view.texts(word))
-    lasting = (text for text in texts if not _ONCE.search(text) and not TESTS.search(text))
-    return frozenset(name.decode() for text in lasting for name in found_in(text))
+    return frozenset(name.decode() for text in texts if _lasts(text) for name in found_in(text))
+
+
+def _lasts(text: bytes) -> bool:
+    """Whether a file is no migration and no test."""
+    return _ONCE not in text and not is_of_tests(text)
 
 
 def _has(names: frozenset[str], table: str) -> bool:
@@ -122,8 +127,18 @@ def _chosen(text: bytes) -> Iterator[bytes]:
         yield from (name.replace(b"_", b"") for name in _NAME.findall(names))
 
 
+def _written(text: bytes) -> Iterator[bytes]:
+    """The tables to which ``bulk_create`` adds rows."""
+    at = text.find(_CREATES)
+    while at >= 0:
+        table = _WRITTEN.search(text, max(0, at - _NEAR), at)
+        if table is not None:
+            yield table[1]
+        at = text.find(_CREATES, at + 1)
+
+
 def _in_masses(text: bytes) -> Iterator[bytes]:
-    yield from _WRITTEN.findall(text)
+    yield from _written(text)
     for match in _READ.finditer(text):
         before = text[max(0, match.start() - _NEAR) : match.start()]
         made = list(_SOURCE.finditer(before))

@@ -70,6 +70,11 @@ class View:
         """Every function and method of the file."""
         return self.module.functions.values()
 
+    def may_name(self, function: FunctionInfo, names: Iterable[str]) -> bool:
+        """Whether one of these names stands in a function; quicker than to look through its nodes."""
+        words = self.module.words_in(function)
+        return bool(function.node.decorator_list) or any(name in words for name in names)
+
     def of(self, node: ast.expr, function: FunctionInfo | None = None) -> tuple[str, ...]:
         """The symbolic names of an expression that stands in a function, or outside all."""
         return self.names.of(node, Place(self.module, function))
