@@ -12,7 +12,7 @@ from leakfix.project.kinds import is_migration
 SERVES = ("urlpatterns", "FastAPI", "Flask")
 """Words of a program that answers requests: what it does not call, nobody calls."""
 _TESTS = (b"TestCase", b"def test_", b"def setUp", b"pytest")
-_UNUSED = re.compile(r"(?<!for )\b(?:unused|not used|no longer used|obsolete)\b", re.IGNORECASE)
+_UNUSED = re.compile(r"(?<!for )\b(?:unused|not used|no longer used|obsolete|deprecated)\b", re.IGNORECASE)
 _SETS_UP_A_TASK = frozenset({"shared_task", "task", "job", "actor"})
 
 

@@ -260,8 +260,17 @@ def _is_compiled(fill: Fill) -> bool:
 
 def _is_class(fill: Fill) -> bool:
     """Whether what is kept is a class made in the function: each must be made once."""
-    made = {node.name for node in own_nodes(fill.function.node) if isinstance(node, ast.ClassDef)}
-    return isinstance(fill.value, ast.Name) and fill.value.id in made
+    if not isinstance(fill.value, ast.Name):
+        return False
+    for node in own_nodes(fill.function.node):
+        match node:
+            case ast.ClassDef(name=name) if name == fill.value.id:
+                return True
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id="type"), args=[_, _, _])) if (
+                name == fill.value.id
+            ):
+                return True
+    return False
 
 
 def _is_computed(fill: Fill) -> bool:

@@ -43,11 +43,13 @@ _FEW = frozenset(
     "option options backend provider integration rule feed server mirror arch architecture menu navigation bar "
     "theme plugin channel queue warehouse zone domain host organization organisation team department model mode "
     "policy level layout widget style script field column table index section collection location format engine "
-    "driver scheme definition preset unit brand key license information app application service".split()
+    "driver scheme definition preset unit brand key license information app application service exchange".split()
 )
 """What a row is where somebody sets it up by hand."""
 _CLOSED = frozenset("status state type kind country currency language locale timezone".split())
 """What a row is that the program or the world knows before anybody uses it."""
+_ACCOUNTS = frozenset("user account member profile".split())
+"""Of those, the ones who sign in."""
 _PEOPLE = frozenset("user account member person people profile player author".split())
 """Who uses a program: a household, a team, or everybody who signs up."""
 _GOODS = frozenset(
@@ -72,8 +74,8 @@ _PARTS = frozenset("contains icontains regex iregex range startswith istartswith
 _TREE = frozenset("depth level parent lft numchild".split())
 _KEYS = frozenset("id pk uuid".split())
 _RARE = frozenset(
-    "superuser staff admin temporary spam hidden banned blocked rejected rescinded withdrawn cancelled canceled "
-    "flagged locked duplicate merged broken invalid".split()
+    "current superuser staff admin temporary spam hidden banned blocked rejected rescinded withdrawn cancelled "
+    "canceled flagged locked duplicate merged broken invalid".split()
 )
 """Flags that few rows carry."""
 _DONE = frozenset(
@@ -113,7 +115,7 @@ def growth(view: View, table: str, conditions: Iterable[tuple[str, ast.expr]], c
 def _is_filled_by_use(view: View, table: str) -> bool:
     """Whether nothing speaks for rows that only the few who run the program put in."""
     word = _last_word(table)
-    if word in _PEOPLE and many.anybody_joins(view):
+    if word in _ACCOUNTS and many.anybody_joins(view):
         return True
     if word not in _PEOPLE and many.is_put_in_by_staff(view, table):
         return False
@@ -138,6 +140,8 @@ def _by_name(table: str) -> int:
     words = [_singular(word) for word in words_of(table)]
     if not words:
         return 0
+    if not _WAITING.isdisjoint(words[:-1]):
+        return 0  # what is taken out again
     hints = sum(_HINT for word in words[:-1] if word in _GROWING - _WEAK)
     hints -= sum(_HINT for word in words[:-1] if word in _FEW)
     if words[-1] in _FEW or not _SET_UP.isdisjoint(words[:-1]):
@@ -205,7 +209,7 @@ def _narrows(name: str, value: ast.expr) -> int:
     if _is_text_or_state(value) and fields[-1] in _UNIQUE and lookup in _ONE:
         return _SURE  # the one row of that name, or those of the one that is called so
     if constant is False and lookup == "isnull":
-        return 0  # what should be there, mostly is
+        return 2 * _HINT if fields[-1].endswith("s") else 0  # what should be there, mostly is; what points at it, not
     if constant is False and not _DONE.isdisjoint(words_of(name)):
         return 2 * _HINT
     if constant is True and not _RARE.isdisjoint(words_of(name)):
