@@ -11,6 +11,7 @@ from leakfix.project.kinds import is_command, is_run_once
     ("path", "command", "once"),
     [
         ("shop/management/commands/total.py", True, True),
+        ("shop/management/commands/_total.py", False, True),
         ("shop/migrations/0002_slugs.py", False, True),
         ("alembic/versions/ab12_users.py", False, True),
         ("scripts/load.py", False, True),

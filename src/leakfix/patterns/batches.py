@@ -13,11 +13,12 @@ from leakfix.project.kinds import is_command, is_copy
 _TASKS = re.compile(r"(?:^|/)(?:tasks?|jobs?|workers?|cron)(?:\.py$|/)")
 _DEVELOPMENT = re.compile(
     r"(?:^|/)management/commands/[^/]*(?:random|fake|fixture|dummy|mock|sample|demo|anonymi[sz]e|obfuscat|sensitive|"
-    r"staging|prod_data|superuser|seed|test)"
+    r"staging|prod_data|superuser|seed|cleanse|scramble|test)"
 )
 """Commands for a developer's database, in which there is little."""
 _FOR_TRIAL = re.compile(r"(?:^|_)(?:sample|fake|fixtures?|dummy|demo|seed)(?:_|$)")
 """Functions that fill a database to try a program out."""
+_SOUTH = re.compile(rb"^(?:from|import) south\b", re.MULTILINE)
 _OLD_ARGUMENTS = re.compile(rb"\boption_list\b|\bmake_option\b|\bargs\[\d\]|\blen\(args\)")
 _TASK_DECORATORS = frozenset(
     "shared_task task periodic_task job db_task db_periodic_task cron schedule scheduled_job actor".split()
@@ -52,7 +53,7 @@ def is_batch(view: View, function: FunctionInfo | None) -> bool:
     path = view.module.path
     if function is None or _is_revision(view) or is_copy(path) or _DEVELOPMENT.search(path):
         return False
-    if is_command(path) and _is_outdated(view):
+    if _is_outdated(view):
         return False
     if _FOR_TRIAL.search(function.node.name):
         return False
@@ -75,8 +76,9 @@ def _is_revision(view: View) -> bool:
 
 
 def _is_outdated(view: View) -> bool:
-    """Whether a command takes its arguments in a way that went with Django 1.10: it fails, or does nothing."""
-    return _OLD_ARGUMENTS.search(view.module.source.data) is not None
+    """Whether a command takes its arguments in a way that went with Django 1.10, or a migration is one of South."""
+    data = view.module.source.data
+    return _SOUTH.search(data) is not None or (is_command(view.module.path) and _OLD_ARGUMENTS.search(data) is not None)
 
 
 def _is_task(function: FunctionInfo) -> bool:

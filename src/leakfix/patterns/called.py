@@ -68,8 +68,8 @@ def _is_named(view: View, function: FunctionInfo) -> bool:
     if name.startswith("__"):
         return True
     word = re.escape(name.encode())
-    if len(re.findall(rb"\b" + word + rb"\b", view.module.source.data)) > 1:
-        return True
+    if len(re.findall(rb"(?m)^(?![ \t]*#).*?\b" + word + rb"\b", view.module.source.data)) > 1:
+        return True  # on another line than its own, comments left out
     others = (text for text in view.texts(name) if not is_of_tests(text))
     if function.owner is not None:
         return any(True for _ in others)

@@ -214,6 +214,8 @@ def _narrows(name: str, value: ast.expr) -> int:
         return 2 * _HINT
     if constant is True and not _RARE.isdisjoint(words_of(name)):
         return 2 * _HINT
+    if lookup in _UNTIL and _is_fixed(value):
+        return 2 * _HINT  # what was there at a time, and grows no more
     if lookup in _SINCE and type(constant) not in (int, float):
         return 2 * _HINT  # what came lately
     if type(constant) in (int, float) and lookup == "exact":
@@ -266,7 +268,18 @@ def _field(view: View, table: str, name: str) -> str:
     return found[0] if found is not None else ""
 
 
+def _is_fixed(value: ast.expr) -> bool:
+    """Whether a value is a day that was written down."""
+    if isinstance(value, ast.Constant):
+        return isinstance(value.value, str)
+    made = getattr(value, "func", None)
+    given = [*value.args, *(word.value for word in value.keywords)] if isinstance(value, ast.Call) else []
+    word = getattr(made, "attr", getattr(made, "id", ""))
+    return word in ("date", "datetime") and any(isinstance(item, ast.Constant) for item in given)
+
+
 _SINCE = frozenset({"gt", "gte"})
+_UNTIL = frozenset({"lt", "lte"})
 _LOOKUPS = _ONE | _PARTS | frozenset("isnull in gt gte lt lte ne date year".split())
 
 

@@ -12,7 +12,7 @@ _TESTING = re.compile(
 _COPY = re.compile(r"(?:^|/)[^/]*(?:(?<!\d)20\d\d-?[01]\d-?[0-3]\d(?!\d)[^/]*|_old|_bak|_backup)/")
 
 
-_COMMAND = re.compile(r"(?:^|/)management/commands/[^/]+$")
+_COMMAND = re.compile(r"(?:^|/)management/commands/(?!_)[^/]+$")
 _MIGRATION = re.compile(r"(?:^|/)(?:data_)?migrations?/[^/]+$")
 _RUN_ONCE = re.compile(
     r"(?:^|/)(?:(?:management/commands|(?:\w+_)?migrations?|\w*alembic\w*|bin|scripts?|crawlers?|scrapers?|spiders?)/"
@@ -21,7 +21,7 @@ _RUN_ONCE = re.compile(
 
 
 def is_command(path: str) -> bool:
-    """Whether a file is a command of Django."""
+    """Whether a file is a command of Django, which lists none that begins with ``_``."""
     return _COMMAND.search(path) is not None
 
 
