@@ -187,6 +187,17 @@ def test_colour_is_another_matter(call: Call, monkeypatch: pytest.MonkeyPatch) -
     assert call("check") == plain
 
 
+def test_a_reader_that_goes_away_is_no_reason_to_begin_anew(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(said: repeated.Said, seconds: float) -> None:
+        raise BrokenPipeError
+
+    call("check")
+    assert repeated.repeat(("check",)) is not None
+    monkeypatch.setattr(repeated.Said, "say", gone)
+    with pytest.raises(BrokenPipeError):
+        repeated.repeat(("check",))
+
+
 def test_neither_click_nor_settings_are_imported(project: Path, tree: Path) -> None:
     code = """
 import sys

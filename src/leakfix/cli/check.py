@@ -95,16 +95,19 @@ def _say(run: Settings, output_format: str, report: Report, fails: bool) -> int:
     said.err = "".join(complaint("warning", f"{error.path}: {error.message}") for error in report.errors)
     said.code = 2 if (missing := unusable(run.named)) else int(fails)
     said.say(report.seconds)
-    snapshot = run.kept.snapshot if run.kept is not None else None
-    if snapshot is not None and output_format not in REPAIRING and not missing and not _asks_environment(run.config):
-        keep(click.get_current_context().find_root().obj, said, snapshot)
+    kept = None if missing or output_format in REPAIRING else run.kept
+    if kept is not None and kept.snapshot is not None and not _asks_environment(run.config):
+        keep(click.get_current_context().find_root().obj, said, kept.snapshot)
     return said.code
 
 
 def _asks_environment(config: Config) -> bool:
     """Whether settings may build upon files that the environment's variables name."""
     files = config.nearest.files if config.nearest is not None else config.files
-    return any(b"extend" in data and b"$" in data for data in map(read_file, files))
+    try:
+        return any(b"extend" in data and b"$" in data for data in map(read_file, files))
+    except OSError:  # gone since it was read
+        return True
 
 
 def _require_one(given: list[str], stdin_filename: str | None, reports: bool) -> None:

@@ -49,12 +49,18 @@ def repeat(arguments: Sequence[str]) -> int | None:
     started = time.monotonic()
     if not arguments or arguments[0] != "check":
         return None
+    said = _kept(arguments)
+    if said is None:
+        return None
+    said.say(time.monotonic() - started)
+    return said.code
+
+
+def _kept(arguments: Sequence[str]) -> Said | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         snapshot, told = unframed(Store().load(_key(arguments)) or b"", 2)
         if Snapshot.loaded(snapshot).holds():
-            said = Said(*json.loads(told))
-            said.say(time.monotonic() - started)
-            return said.code
+            return Said(*json.loads(told))
     return None
 
 
