@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from click.testing import CliRunner, Result
@@ -23,16 +24,31 @@ from .conftest import LEAKY, TIDY, MakeRepository, names
 OUTPUT = "leakfix-fleet.jsonl"
 PROGRAM = "import sys; from leakfix.cli.fleet import command; sys.exit(command.main(standalone_mode=False))"
 Listed = Callable[[Iterable[str]], str]
+Started = Callable[..., subprocess.Popen[bytes]]
 
 
 def fleet(*arguments: str) -> Result:
     return CliRunner().invoke(command, arguments, standalone_mode=False)
 
 
-def started(*arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
-    )
+@pytest.fixture
+def started() -> Iterator[Started]:
+    """Starts the command in a process of its own, which does not outlive the test, however that ends."""
+    with ExitStack() as processes:
+
+        def start(*arguments: str) -> subprocess.Popen[bytes]:
+            process = processes.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", PROGRAM, *arguments],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    process_group=0,
+                )
+            )
+            processes.callback(process.kill)
+            return process
+
+        yield start
 
 
 def lines() -> list[bytes]:
@@ -41,11 +57,20 @@ def lines() -> list[bytes]:
     return data[: data.rfind(b"\n") + 1].splitlines()
 
 
-def wait_for_lines(number: int) -> None:
+Awaited = TypeVar("Awaited")
+
+
+def wait_for(what: Callable[[], Awaited]) -> Awaited:
+    """The first answer that is not empty."""
     until = time.monotonic() + 60
-    while len(lines()) < number:
+    while not (found := what()):
         assert time.monotonic() < until
         time.sleep(0.01)
+    return found
+
+
+def wait_for_lines(number: int) -> None:
+    wait_for(lambda: len(lines()) >= number)
 
 
 def children_of(pid: int) -> list[int]:
@@ -117,7 +142,7 @@ def test_only_what_failed_is_tried_again(repository: MakeRepository, listed: Lis
     assert Counter(names(lines())) == {tidy: 1, str(late): 1}
 
 
-def test_killed_at_any_time_each_is_reported_once(repository: MakeRepository, listed: Listed) -> None:
+def test_killed_at_any_time_each_is_reported_once(repository: MakeRepository, listed: Listed, started: Started) -> None:
     urls = [repository(f"r{number}", {"a.py": LEAKY if number % 2 else TIDY}) for number in range(14)]
     repos = listed([*urls, "/no/such"])
     for number in (1, 4, 8):
@@ -137,13 +162,13 @@ def test_killed_at_any_time_each_is_reported_once(repository: MakeRepository, li
 
 @pytest.mark.parametrize("signals", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_it_keeps_what_is_done_and_leaves_nothing_running(
-    repository: MakeRepository, listed: Listed, signals: signal.Signals
+    repository: MakeRepository, listed: Listed, started: Started, signals: signal.Signals
 ) -> None:
     urls = [repository(f"r{number}", {"a.py": TIDY}) for number in range(12)]
     process = started(listed(urls), "--jobs", "2")
     wait_for_lines(2)
-    running = children_of(process.pid)
-    assert running
+    # each job runs one process after the other: there may be none for a moment
+    running = wait_for(lambda: children_of(process.pid))
     process.send_signal(signals)
     _, told = process.communicate(timeout=120)
     assert process.returncode == 130
