@@ -32,6 +32,7 @@ from leakfix.ir.nodes import (
 from leakfix.languages.python.modules import FunctionNode, own_nodes, parameter_parts
 from leakfix.languages.python.names import Names, Place
 from leakfix.languages.python.syntax import (
+    adds_numbers,
     given_in,
     is_class_name,
     is_display,
@@ -297,7 +298,7 @@ class Expressions:
         arguments = [(value, self.slot(value), keyword, position) for value, keyword, position in given_in(node)]
         given = tuple(Argument(slot, k, p, f"{k}={name_of(v)}" if k else "") for v, slot, k, p in arguments)
         op = Call(dest, callee, given, awaited)
-        if not _VALUES.isdisjoint(names):
+        if not _VALUES.isdisjoint(names) and ("builtins.sum" not in names or adds_numbers(node)):
             then = self.add(Constant(dest, None), node, Edge(then))
         if any(name in _ENDS_PROCESS for name in names):
             entry = self.add(op, node, Edge(exits["process"]))

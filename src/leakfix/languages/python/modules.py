@@ -174,17 +174,24 @@ class Module:
     def all_names(self) -> frozenset[str]:
         """Every name that is bound or used anywhere in the file."""
         if self._all_names is None:
-            self._all_names = frozenset(_names_in(self.tree))
+            self._all_names = frozenset(names_in(self.tree))
         return self._all_names
 
 
-def _names_in(tree: ast.AST) -> Iterator[str]:
+def names_in(tree: ast.AST) -> Iterator[str]:
+    """Every name that a tree reads, binds or declares, nested functions included."""
     for node in ast.walk(tree):
         match node:
             case ast.Name(id=name) | ast.arg(arg=name) | ast.ExceptHandler(name=str() as name):
                 yield name
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield name
+            case ast.MatchAs(name=str() as name) | ast.MatchStar(name=str() as name):
+                yield name
+            case ast.MatchMapping(rest=str() as name):
+                yield name
+            case ast.Global(names=names) | ast.Nonlocal(names=names):
+                yield from names
             case ast.alias(name=name, asname=asname):
                 yield asname or name.partition(".")[0]
 

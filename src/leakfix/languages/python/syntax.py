@@ -46,6 +46,14 @@ def given_in(node: ast.Call) -> list[tuple[ast.expr, str | None, int | None]]:
     return found + [(keyword.value, keyword.arg, None) for keyword in node.keywords]
 
 
+def adds_numbers(node: ast.Call) -> bool:
+    """Whether ``sum`` begins with a number, as it does by itself; to a list it adds lists, with what is in them."""
+    starts = [*node.args[1:], *(keyword.value for keyword in node.keywords)]
+    if any(isinstance(argument, ast.Starred) for argument in node.args):
+        return False
+    return all(isinstance(start, ast.Constant) or is_class_name(name_of(start)) for start in starts)
+
+
 def name_of(node: ast.expr) -> str:
     """The last word of a name, or of what is called."""
     if isinstance(node, ast.Call):

@@ -105,14 +105,30 @@ def _named(subject: Subject, pool: ast.expr) -> str | None:
     statement, layout = subject.statement, subject.layout
     text = layout.text(pool)
     whole = isinstance(statement, ast.Assign) and statement.value is subject.call
-    if (
-        not whole
-        or not isinstance(pool, ast.Call | ast.Subscript)
-        or "\n" in text
-        or not layout.stands_alone(statement)
-    ):
+    if not whole or "\n" in text or not layout.stands_alone(statement) or not _asks_the_same(subject, pool):
         return None
     name = subject.new_name("pool")
     layout.add_before(first_line(statement), f"{layout.indent_of(first_line(statement))}{name} = {text}")
     layout.replace(layout.span(pool), name)
     return name
+
+
+def _asks_the_same(subject: Subject, pool: ast.expr) -> bool:
+    """Whether an expression is one call or look-up, of which no part changes once the resource is acquired."""
+    if not isinstance(pool, ast.Call | ast.Subscript):
+        return False
+    simple = ast.Name | ast.Attribute | ast.Constant | ast.keyword | ast.expr_context
+    if not all(node is pool or isinstance(node, simple) for node in ast.walk(pool)):
+        return False
+    parts = {_word(node) for node in ast.walk(pool)}
+    return not any(
+        isinstance(node, ast.Name | ast.Attribute)
+        and not isinstance(node.ctx, ast.Load)
+        and node.lineno > subject.statement.lineno
+        and _word(node) in parts
+        for node in ast.walk(subject.node)
+    )
+
+
+def _word(node: ast.AST) -> str | None:
+    return getattr(node, "id", getattr(node, "attr", None))

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from leakfix.languages.python.modules import FunctionNode, own_nodes
 from leakfix.languages.python.names import Names, Place
+from leakfix.languages.python.syntax import adds_numbers
 from leakfix.repairs.python.columns import plain_attributes, plain_classes
 from leakfix.resources import Resource, ResourceTable
 
@@ -316,6 +317,8 @@ class Needs:
                 made = max((*(self.of(body) for body in bodies), *carried), default=Need.PERHAPS)
                 return Need.VIEW if word in self.lazy_closures else made
             return Need.NOTHING
+        if isinstance(node.func, ast.Name) and word == "sum" and not adds_numbers(node):
+            return self._materialised(node)
         if isinstance(node.func, ast.Name) and word in _PLAIN_BUILTINS:
             return Need.NOTHING
         if word in _MATERIALISING and (isinstance(node.func, ast.Name) or word in _COLLECTIONS):

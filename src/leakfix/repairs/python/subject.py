@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from leakfix.languages.python.modules import FunctionInfo, FunctionNode, Module, own_nodes
+from leakfix.languages.python.modules import FunctionInfo, FunctionNode, Module, names_in, own_nodes
 from leakfix.languages.python.names import Names, Place
 from leakfix.repairs.python.lasting import Need, Needs
 from leakfix.repairs.python.layout import Layout, last_line
@@ -201,18 +201,9 @@ class Subject:
         inner = self.layout.indent_of(self.node.body[0].lineno)
         return inner[len(outer) :] if inner.startswith(outer) and len(inner) > len(outer) else "    "
 
-    @cached_property
-    def all_names(self) -> set[str]:
-        """Every name that occurs in the file, so that a new one can differ from them."""
-        found = {n.id for n in ast.walk(self.module.tree) if isinstance(n, ast.Name)}
-        found |= {n.arg for n in ast.walk(self.module.tree) if isinstance(n, ast.arg)}
-        return found | set(self.module.names)
-
     def new_name(self, wish: str) -> str:
         """A name that nothing in the function, nor anything it can see, uses."""
-        taken = {n.id for n in ast.walk(self.node) if isinstance(n, ast.Name)}
-        taken |= {n.arg for n in ast.walk(self.node) if isinstance(n, ast.arg)}
-        taken |= {n.name for n in ast.walk(self.node) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
+        taken = set(names_in(self.node))
         for candidate in (wish, *(f"{wish}_{number}" for number in range(2, 99))):
             if candidate not in taken and candidate not in self.module.names:
                 return candidate
