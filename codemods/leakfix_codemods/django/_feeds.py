@@ -151,19 +151,16 @@ def _drains(chain: ast.expr, body: list[ast.stmt], variables: set[str]) -> bool:
         return False
     for node in (node for statement in body for node in ast.walk(statement)):
         match node:
-            case ast.Call(func=ast.Attribute(value=gone, attr="delete" | "adelete")) if _root(gone) in variables:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="delete" | "adelete")) if name in variables:
+                return True
+            case ast.Call(
+                func=ast.Attribute(value=ast.Attribute(value=ast.Name(id=name), attr=field), attr="delete")
+            ) if name in variables and field in asked:
                 return True
             case ast.Attribute(value=ast.Name(id=name), attr=field, ctx=ast.Store()) if name in variables:
                 if field in asked:
                     return True
     return False
-
-
-def _root(node: ast.expr) -> str:
-    """The name that a path of attributes begins with: of a row, or of what belongs to it."""
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _as_statement(view: View, node: ast.comprehension) -> ast.stmt:

@@ -46,6 +46,7 @@ from leakfix.patterns.batches import is_batch
 from leakfix.patterns.called import is_called
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._feeds import Feed, feeds
+from leakfix_codemods.django._outdated import is_outdated
 from leakfix_codemods.django._querysets import closes_connection, prefetches, why_not_plain
 from leakfix_codemods.django._text import may_loop
 
@@ -57,7 +58,7 @@ def find(view: View) -> Iterator[Match]:
     for function in view.functions:
         batch = is_batch(view, function)
         for feed in feeds(view, function):
-            if (batch or feed.is_async) and is_called(view, function):
+            if (batch or feed.is_async) and is_called(view, function) and not is_outdated(view):
                 yield Match(
                     feed.queryset,
                     "all rows of the table are kept in memory until the loop is over",

@@ -7,8 +7,7 @@ import re
 
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.patterns.view import View
-from leakfix.project import kinds
-from leakfix.project.kinds import is_command, is_copy
+from leakfix.project.kinds import is_command, is_copy, is_migration_file
 
 _TASKS = re.compile(r"(?:^|/)(?:tasks?|jobs?|workers?|cron)(?:\.py$|/)")
 _DEVELOPMENT = re.compile(
@@ -18,8 +17,6 @@ _DEVELOPMENT = re.compile(
 """Commands for a developer's database, in which there is little."""
 _FOR_TRIAL = re.compile(r"(?:^|_)(?:sample|fake|fixtures?|dummy|demo|seed)(?:_|$)")
 """Functions that fill a database to try a program out."""
-_SOUTH = re.compile(rb"^(?:from|import) south\b", re.MULTILINE)
-_OLD_ARGUMENTS = re.compile(rb"\boption_list\b|\bmake_option\b|\bargs\[\d\]|\blen\(args\)")
 _TASK_DECORATORS = frozenset(
     "shared_task task periodic_task job db_task db_periodic_task cron schedule scheduled_job actor".split()
 )
@@ -53,8 +50,6 @@ def is_batch(view: View, function: FunctionInfo | None) -> bool:
     path = view.module.path
     if function is None or _is_revision(view) or is_copy(path) or _DEVELOPMENT.search(path):
         return False
-    if _is_outdated(view):
-        return False
     if _FOR_TRIAL.search(function.node.name):
         return False
     if is_command(path) or _TASKS.search(path):
@@ -75,12 +70,6 @@ def _is_revision(view: View) -> bool:
     return b"down_revision" in view.module.source.data and "down_revision" in view.module.names
 
 
-def _is_outdated(view: View) -> bool:
-    """Whether a command takes its arguments in a way that went with Django 1.10, or a migration is one of South."""
-    data = view.module.source.data
-    return _SOUTH.search(data) is not None or (is_command(view.module.path) and _OLD_ARGUMENTS.search(data) is not None)
-
-
 def _is_task(function: FunctionInfo) -> bool:
     words = set()
     for decorator in function.node.decorator_list:
@@ -94,7 +83,7 @@ def is_migration(path: str, function: FunctionInfo) -> bool:
     given = [argument.arg for argument in function.node.args.args]
     if _ONCE.search(function.node.name):
         return True
-    return given[-1:] == ["schema_editor"] or (kinds.is_migration(path) and len(given) >= 2)
+    return given[-1:] == ["schema_editor"] or (is_migration_file(path) and len(given) >= 2)
 
 
 def _streams(function: FunctionInfo) -> bool:

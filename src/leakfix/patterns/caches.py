@@ -17,7 +17,7 @@ from leakfix.repairs.python.imports import forget_import, imported
 MOST_ENTRIES = 4096
 MOST_OBJECTS = 128
 _STARTS = re.compile(rb"__main__|\bdef (?:main|run|start\w*|lifespan|create_app|setup)\b|asyncio\.run\(")
-_FEW_OBJECTS = ("Command", "Config", "Configuration", "Settings", "App", "Application", "Context", "Storage")
+_FEW_OBJECTS = ("Command", "Config", "Configuration", "Settings", "App", "Application")
 
 
 @dataclass(frozen=True)

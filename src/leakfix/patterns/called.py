@@ -7,12 +7,12 @@ import re
 
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.patterns.view import View
-from leakfix.project.kinds import is_migration
+from leakfix.project.kinds import is_migration_file
 
 SERVES = ("urlpatterns", "FastAPI", "Flask")
 """Words of a program that answers requests: what it does not call, nobody calls."""
 _TESTS = (b"TestCase", b"def test_", b"def setUp", b"pytest")
-_UNUSED = re.compile(r"(?<!for )\b(?:unused|not used|no longer used|obsolete|deprecated)\b", re.IGNORECASE)
+_UNUSED = re.compile(r"(?<!for )\b(?:unused|not used|no longer used|obsolete)\b", re.IGNORECASE)
 _SETS_UP_A_TASK = frozenset({"shared_task", "task", "job", "actor"})
 
 
@@ -30,7 +30,7 @@ def is_called(view: View, function: FunctionInfo) -> bool:
         if _is_handed_on(at) or _is_inherited(at) or _is_named(view, at):
             return True
         at = at.parent
-    return not is_program(view) and not is_migration(view.module.path)
+    return not is_program(view) and not is_migration_file(view.module.path)
 
 
 def _is_said_to_be_unused(view: View, function: FunctionInfo) -> bool:

@@ -415,9 +415,10 @@ def _source_names(view: View, name: str, function: FunctionInfo, depth: int) -> 
     if not assigned and function.parent is not None:
         yield from _source_names(view, name, function.parent, depth)
         return
-    if assigned and all(isinstance(value, ast.Tuple | ast.JoinedStr) for value in assigned):
-        pass  # what it is put together of tells, not what that is called
-    elif name not in ("self", "cls") and not says_closed(name) and not all(_is_reduced(value) for value in assigned):
+    # what it is put together of tells, not what that is called
+    composed = assigned and all(isinstance(value, ast.Tuple | ast.JoinedStr) for value in assigned)
+    reduced = all(_is_reduced(value) for value in assigned)
+    if not composed and not reduced and name not in ("self", "cls") and not says_closed(name):
         yield name, False
     for value in assigned if depth < 3 else ():
         yield from _sources(view, value, function, depth + 1)

@@ -87,16 +87,13 @@ def _known_words(name: str) -> list[str]:
     ]
 
 
-_SURE = 2
-
-
 def strength(name: str) -> int:
     """How surely the values of a name grow with use: 2 for what comes from outside, 1 for other open words, else 0."""
     if not says_open(name, AMBIGUOUS):
         return 0
     words = _known_words(name)
     if not _TRAFFIC.isdisjoint(words) and words[-1] not in ("key", "name"):
-        return _SURE
+        return 2
     return 0 if _ANYTHING.issuperset(words) else 1
 
 
@@ -136,9 +133,7 @@ def is_open_parameter(view: View, function: FunctionInfo, argument: ast.arg) -> 
         return False
     if not says_open(name, AMBIGUOUS) and not _CLOSED.isdisjoint(_known_words(name)):
         return False
-    if strength(name) < _SURE and reads_files(function.node):
-        return False  # there are as many as files
-    if not says_open(name) and not _CLOSED.isdisjoint(words_of(function.node.name)):
+    if not says_open(name) and (reads_files(function.node) or not _CLOSED.isdisjoint(words_of(function.node.name))):
         return False
     if isinstance(parameter_parts(function.node, name)[1], ast.Constant) and argument.annotation is None:
         default = parameter_parts(function.node, name)[1]

@@ -29,7 +29,7 @@ from leakfix.patterns.view import View
 from leakfix.project.kinds import is_copy, is_run_once
 
 _CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
-_LIBRARY_CACHE = re.compile(r"\.\w*Cache$")
+_LIBRARY_CACHE = re.compile(r"\.Cache$")
 _SAID = re.compile(rb"#[^\n]*\b(?:bounded|limited|at most|never more)\b", re.IGNORECASE)
 _CONNECTED = re.compile(rf"(?:{CONNECTED})\(")
 _REGISTERS = re.compile(

@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Iterable
 
+from leakfix.languages.python.syntax import name_of
 from leakfix.patterns import many
 from leakfix.patterns.domain import words_of
 from leakfix.patterns.view import View
@@ -48,10 +49,10 @@ _FEW = frozenset(
 """What a row is where somebody sets it up by hand."""
 _CLOSED = frozenset("status state type kind country currency language locale timezone".split())
 """What a row is that the program or the world knows before anybody uses it."""
-_ACCOUNTS = frozenset("user account member profile".split())
-"""Of those, the ones who sign in."""
 _PEOPLE = frozenset("user account member person people profile player author".split())
 """Who uses a program: a household, a team, or everybody who signs up."""
+_ACCOUNTS = frozenset("user account member profile".split())
+"""Of those, the ones who sign in."""
 _GOODS = frozenset(
     "product item variant sku stock article image picture video media asset rendition thumbnail book song "
     "track episode dashboard chart notebook address membership subscription assignment story client customer "
@@ -106,7 +107,7 @@ def growth(view: View, table: str, conditions: Iterable[tuple[str, ast.expr]], c
         found -= _narrows(name, value)
         if _is_one_of_many(name, value) and not _is_common(view, table, name, value):
             found -= _HINT
-        if name.endswith("__isnull") and _is_of_itself(view, table, name):
+        if name.endswith("__isnull") and (_is_of_itself(view, table, name) or _points_here(view, table, name, value)):
             found -= 2 * _HINT
     found -= 2 * _HINT if len(selected) == 1 and selected[0] in _KEYS else 0
     return found if found < ENOUGH or _is_filled_by_use(view, table) else found - _SURE
@@ -209,7 +210,7 @@ def _narrows(name: str, value: ast.expr) -> int:
     if _is_text_or_state(value) and fields[-1] in _UNIQUE and lookup in _ONE:
         return _SURE  # the one row of that name, or those of the one that is called so
     if constant is False and lookup == "isnull":
-        return 2 * _HINT if fields[-1].endswith("s") else 0  # what should be there, mostly is; what points at it, not
+        return 0  # what should be there, mostly is
     if constant is False and not _DONE.isdisjoint(words_of(name)):
         return 2 * _HINT
     if constant is True and not _RARE.isdisjoint(words_of(name)):
@@ -258,6 +259,14 @@ def _is_of_itself(view: View, table: str, name: str) -> bool:
     return re.search(rf"\(\s*(?:to\s*=\s*)?[\"'](?:self|(?:\w+\.)?{table})[\"']", _field(view, table, name)) is not None
 
 
+def _points_here(view: View, table: str, name: str, value: ast.expr) -> bool:
+    """Whether a condition wants rows that others refer to, by the plural the other table is called here: few are."""
+    field = name.rpartition("__")[0]
+    plural = field.endswith("s") and not field.endswith(("ss", "us", "is"))
+    wanted = isinstance(value, ast.Constant) and value.value is False
+    return plural and wanted and not _field(view, table, name)
+
+
 _DEFAULT = re.compile(r"\bdefault\s*=\s*([^\s,()]+)")
 
 
@@ -272,10 +281,9 @@ def _is_fixed(value: ast.expr) -> bool:
     """Whether a value is a day that was written down."""
     if isinstance(value, ast.Constant):
         return isinstance(value.value, str)
-    made = getattr(value, "func", None)
-    given = [*value.args, *(word.value for word in value.keywords)] if isinstance(value, ast.Call) else []
-    word = getattr(made, "attr", getattr(made, "id", ""))
-    return word in ("date", "datetime") and any(isinstance(item, ast.Constant) for item in given)
+    if not isinstance(value, ast.Call) or name_of(value) not in ("date", "datetime"):
+        return False
+    return any(isinstance(item, ast.Constant) for item in [*value.args, *(word.value for word in value.keywords)])
 
 
 _SINCE = frozenset({"gt", "gte"})

@@ -25,7 +25,7 @@ def is_command(path: str) -> bool:
     return _COMMAND.search(path) is not None
 
 
-def is_migration(path: str) -> bool:
+def is_migration_file(path: str) -> bool:
     """Whether a file is a migration, which nothing imports: what it does not call itself, nobody calls."""
     return _MIGRATION.search(path) is not None
 

@@ -1,0 +1,41 @@
+"""Commands and migrations that no longer run: written for a Django that the project has left behind."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from leakfix.codemod import View
+from leakfix.languages.python.modules import own_nodes
+from leakfix.project.kinds import is_command
+from leakfix.project.requirements import only_before
+
+_OPTIONS = (b"option_list", b"make_option")
+_ASKS_FOR_ARGUMENTS = re.compile(rb"\.add_argument\(\s*[\"']args[\"']")
+
+
+def is_outdated(view: View) -> bool:
+    """Whether a command takes its arguments in a way that went with Django 1.10, or a migration is one of South."""
+    data, path = view.module.source.data, view.module.path
+    if b"from south." in data:
+        return True
+    if not is_command(path) or not (any(word in data for word in _OPTIONS) or _reads_arguments(view)):
+        return False
+    return not only_before(path, "django 1.10")
+
+
+def _reads_arguments(view: View) -> bool:
+    """Whether a command reads positional arguments that nothing asks for, as ``optparse`` handed them on."""
+    if _ASKS_FOR_ARGUMENTS.search(view.module.source.data):
+        return False
+    for function in view.functions:
+        given = function.node.args.vararg
+        if function.node.name != "handle" or given is None:
+            continue
+        for node in own_nodes(function.node):
+            match node:
+                case (
+                    ast.Subscript(value=ast.Name(id=name)) | ast.Call(func=ast.Name(id="len"), args=[ast.Name(id=name)])
+                ) if name == given.arg:
+                    return True
+    return False
