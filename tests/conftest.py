@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import io
 import os
@@ -30,6 +31,21 @@ Program = Callable[..., subprocess.CompletedProcess[bytes]]
 # Hundreds of tests start the program, and without bytecode each start compiles all of it.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def imported(arguments: Sequence[str], names: Sequence[str], folder: Path) -> tuple[bytes, set[str]]:
+    """What a command line that succeeds prints in a process of its own, and which of some modules that imports."""
+    code = f"""
+import os, sys
+os._exit = sys.exit
+from leakfix.__main__ import main
+try:
+    main()
+finally:
+    print([name for name in {list(names)} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=folder, capture_output=True, check=True)
+    return done.stdout, set(ast.literal_eval(done.stderr.decode().splitlines()[-1]))
 
 
 @pytest.fixture(autouse=True)

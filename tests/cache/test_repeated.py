@@ -7,8 +7,6 @@ import os
 import random
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 
 from leakfix.cli import main, repeated
 
+from ..conftest import imported
 from .conftest import Shop
 from .test_memory import RANDOM
 
@@ -79,11 +78,23 @@ def test_what_was_said_is_said_again(again: Callable[..., bool], options: tuple[
     assert not again("check", ".", *options)
 
 
-def test_times_are_those_of_this_run(call: Call, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_times_are_those_of_this_run(
+    call: Call, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     call("check", "--output-format", "json")
-    call("check", "--output-format", "json")
+    clock = iter((100.0, 102.25))
+    monkeypatch.setattr("leakfix.cli.repeated.time.monotonic", lambda: next(clock))
     main(["check", "--output-format", "json"])
-    assert 0 < json.loads(capfdbinary.readouterr().out)["summary"]["seconds"] < 1
+    assert json.loads(capfdbinary.readouterr().out)["summary"]["seconds"] == 2.25
+
+
+def test_a_keystroke_ends_it(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(said: repeated.Said, seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    call("check")
+    monkeypatch.setattr(repeated.Said, "say", interrupted)
+    assert main(["check"]) == 130
 
 
 CHANGES: dict[str, Callable[[], object]] = {
@@ -198,23 +209,12 @@ def test_a_reader_that_goes_away_is_no_reason_to_begin_anew(call: Call, monkeypa
         repeated.repeat(("check",))
 
 
-def test_neither_click_nor_settings_are_imported(project: Path, tree: Path) -> None:
-    code = """
-import sys
-sys.argv[1:] = ["check", "--exit-zero"]
-import os; os._exit = sys.exit
-from leakfix.__main__ import main
-try:
-    main()
-except SystemExit:
-    pass
-absent = ["click", "dataclasses", "inspect", "leakfix.config", "leakfix.finding"]
-print([name for name in absent if name in sys.modules])
-"""
+def test_neither_click_nor_settings_are_imported(project: Path) -> None:
+    names = "click", "dataclasses", "inspect", "leakfix.config", "leakfix.finding"
     time.sleep(2.1)  # until no file system's clock can take a later change for the one before
-    first, second = (
-        subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, check=True) for _ in range(2)
-    )
-    assert b"click" in first.stdout.splitlines()[-1]
-    assert second.stdout.splitlines()[-1] == b"[]"
-    assert b"shop.py:5" in second.stdout
+    said, at_first = imported(["check", "--exit-zero"], names, project)
+    assert "click" in at_first
+    again, later = imported(["check", "--exit-zero"], names, project)
+    assert later == set()
+    assert b"shop.py:5" in again
+    assert again.splitlines()[:-1] == said.splitlines()[:-1]

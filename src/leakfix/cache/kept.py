@@ -38,7 +38,7 @@ class Kept:
         self._report = self._rest = b""
         self._memory: Memory | None = None
         raw = store.load(key)
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
             pieces = unframed(raw or b"", 3)
             self._former = Snapshot.loaded(pieces[0])
             self._report, self._rest = pieces[1:]
@@ -47,7 +47,7 @@ class Kept:
     def memory(self) -> Memory | None:
         """What a run can go on from."""
         if self._memory is None and self._former is not None:
-            with suppress(ValueError, KeyError, TypeError):
+            with suppress(ValueError, KeyError, TypeError, AttributeError):
                 self._memory = Memory.loaded(self._former, self._report, self._rest)
             self._former = None if self._memory is None else self._former
         return self._memory
@@ -70,7 +70,6 @@ class Kept:
 
     def keep(self, memory: Memory) -> None:
         """Keep what a run found for the next one."""
-        pieces = memory.dumped()
-        self.snapshot, self._memory = Snapshot.loaded(pieces[0]), memory
-        if self.store.save(self.key, framed(pieces)):
+        self.snapshot, self._memory = memory.snapshot(), memory
+        if self.store.save(self.key, framed([self.snapshot.dumped(), *memory.dumped(self.snapshot)])):
             self.store.tidy()

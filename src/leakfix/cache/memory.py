@@ -163,9 +163,13 @@ class Memory:
         self.trace.add(trace)
         return self.trace
 
-    def dumped(self) -> list[bytes]:
-        """All of it as bytes: what tells whether it holds, the report, and what a run goes on from."""
-        trace, snapshot = self.trace, Snapshot.of(self.program, self.trace)
+    def snapshot(self) -> Snapshot:
+        """How all stands that it depends on."""
+        return Snapshot.of(self.program, self.trace)
+
+    def dumped(self, snapshot: Snapshot) -> list[bytes]:
+        """The rest of it as bytes: the report, and what a run goes on from."""
+        trace = self.trace
         later = {
             "found": self.found,
             "listings": {folder: names for folder, (_, names) in trace.listings.items()},
@@ -174,19 +178,22 @@ class Memory:
             "facts": self.facts,
         }
         contents = b"".join(trace.files[path][1].ljust(_DIGEST, b"\0") for path in snapshot.paths)
-        return [snapshot.dumped(), _json(self.report), framed([contents, _json(later)])]
+        return [_json(self.report), framed([contents, _json(later)])]
 
     @classmethod
     def loaded(cls, snapshot: Snapshot, report: bytes, rest: bytes) -> Memory:
-        """The memory in what ``dumped`` gave. Raises ValueError, KeyError, TypeError where it is none."""
+        """The memory in what ``dumped`` gave.
+
+        Raises ValueError, KeyError, TypeError, AttributeError where it is none.
+        """
         contents, later = unframed(rest, 2)
         told = json.loads(later)
         trace = Trace(
             files=dict(zip(snapshot.paths, zip(_stamps(snapshot), _digests(contents), strict=True), strict=True)),
-            walked=_tuples(snapshot.walked),
+            walked=dict(snapshot.walked),
             listings={
                 folder: (was, names and tuple(names))
-                for folder, was in _tuples(snapshot.listed).items()
+                for folder, was in snapshot.listed.items()
                 for names in (told["listings"][folder],)
             },
             asked=snapshot.asked,
@@ -208,10 +215,6 @@ def _stamps(snapshot: Snapshot) -> Iterator[Stamp]:
 
 def _digests(contents: bytes) -> Iterator[bytes]:
     return (contents[start : start + _DIGEST] for start in range(0, len(contents), _DIGEST))
-
-
-def _tuples(stamps: Mapping[str, Sequence[int]]) -> dict[str, Stamp]:
-    return {path: (size, modified, changed, inode) for path, (size, modified, changed, inode) in stamps.items()}
 
 
 def report_values(report: Report) -> dict[str, Any]:

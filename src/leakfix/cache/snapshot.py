@@ -47,6 +47,7 @@ class Snapshot:
         self.program, self.paths, self.stamps = program, paths, stamps
         self.walked, self.listed, self.git = walked, listed, git
         self._outside, self._asked, self._words = outside, asked, words
+        self._raw: bytes | None = None
 
     @classmethod
     def of(cls, program: Program, trace: Trace) -> Snapshot:
@@ -56,7 +57,7 @@ class Snapshot:
             program,
             paths,
             array("q", [number for path in paths for number in trace.files[path][0]]),
-            trace.walked,
+            dict(trace.walked),
             {folder: stamp for folder, (stamp, _) in trace.listings.items()},
             {folder: list(names or ()) for folder, (_, names) in trace.listings.items() if _is_outside(folder)},
             sorted(trace.asked),
@@ -78,9 +79,9 @@ class Snapshot:
             return False
         listings = self._listings()
         try:
-            if not self._files_hold() or not all(stamp(folder) == tuple(was) for folder, was in self.walked.items()):
+            if not self._files_hold() or not all(stamp(folder) == was for folder, was in self.walked.items()):
                 return False
-            other = {folder for folder, was in self.listed.items() if stamp(folder) != tuple(was)}
+            other = {folder for folder, was in self.listed.items() if stamp(folder) != was}
             if not all(map(self._matters_not, other)) and not matters_not():
                 return False
             return all(started.digest().hex() == self.git[folder] for folder, started in listings.items())
@@ -129,6 +130,8 @@ class Snapshot:
 
     def dumped(self) -> bytes:
         """All of it as bytes."""
+        if self._raw is not None:
+            return self._raw
         told = {
             "program": self.program.values(),
             "walked": self.walked,
@@ -139,26 +142,33 @@ class Snapshot:
             "git": self.git,
         }
         paths = "\0".join(self.paths).encode("utf-8", "surrogatepass")
-        return framed([json.dumps(told, separators=(",", ":")).encode("ascii"), paths, self.stamps.tobytes()])
+        self._raw = framed([json.dumps(told, separators=(",", ":")).encode("ascii"), paths, self.stamps.tobytes()])
+        return self._raw
 
     @classmethod
     def loaded(cls, raw: bytes) -> Snapshot:
-        """What ``dumped`` gave. Raises ValueError, KeyError, TypeError where it did not."""
+        """What ``dumped`` gave. Raises ValueError, KeyError, TypeError, AttributeError where it did not."""
         first, paths, numbers = unframed(raw, 3)
         told = json.loads(first)
         stamps = array("q")
         stamps.frombytes(numbers)
-        return cls(
+        snapshot = cls(
             Program(*told["program"]),
             paths.decode("utf-8", "surrogatepass").split("\0") if paths else [],
             stamps,
-            told["walked"],
-            told["listed"],
+            _tuples(told["walked"]),
+            _tuples(told["listed"]),
             told["outside"],
             told["asked"],
             told["words"],
             told["git"],
         )
+        snapshot._raw = raw
+        return snapshot
+
+
+def _tuples(stamps: dict[str, list[int]]) -> dict[str, Stamp]:
+    return {path: (size, modified, changed, inode) for path, (size, modified, changed, inode) in stamps.items()}
 
 
 def _is_outside(folder: str) -> bool:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from leakfix.cli.repeated import repeat
 
-PIPE_CLOSED = 141
+FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
+"""Exit codes: an error, and those of a shell for a program that SIGINT and SIGPIPE end."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -22,6 +23,8 @@ def main(arguments: Sequence[str]) -> int:
 
             code = invoke(arguments)
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:
         return _leave_quietly()
     return code

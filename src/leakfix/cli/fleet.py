@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from leakfix.cli import INTERRUPTED
 from leakfix.cli.options import registry_for
 from leakfix.cli.terminal import complain
 from leakfix.config import MOST_JOBS, Config
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from leakfix.fleet.results import Results
     from leakfix.fleet.task import Task
 
-_INTERRUPTED = 130
 _LEAST_MEMORY = 128
 
 
@@ -111,7 +111,7 @@ def _checked(order: Order) -> int:
             complain(
                 "warning", f"stopped; {order.output} holds {done} results, and the same command goes on from there"
             )
-            return _INTERRUPTED
+            return INTERRUPTED
         return _reported(order, results)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from leakfix import __version__
+from leakfix.cli import FAILED, INTERRUPTED
 from leakfix.cli.terminal import complain
 from leakfix.config import ConfigError
 
-FAILED, INTERRUPTED = 2, 130
 COMMANDS = (
     *("check", "report", "apply", "review", "baseline", "branch", "pr", "bot", "fleet"),
     *("run", "prove", "watch", "instrument", "rules", "explain", "config", "completion", "new"),
@@ -48,7 +48,7 @@ def group() -> None:
 
 
 def invoke(arguments: Sequence[str]) -> int:
-    """Call a command and return its exit code. Raises BrokenPipeError, and nothing else."""
+    """Call a command and return its exit code. Raises BrokenPipeError and KeyboardInterrupt, and nothing else."""
     try:
         if instruction := os.environ.get("_LEAKFIX_COMPLETE"):
             from leakfix.cli.completion import answer
@@ -65,7 +65,7 @@ def invoke(arguments: Sequence[str]) -> int:
     except ConfigError as error:
         complain("error", str(error))
         return FAILED
-    except (KeyboardInterrupt, click.Abort):
+    except click.Abort:
         return INTERRUPTED
     except BrokenPipeError:
         raise

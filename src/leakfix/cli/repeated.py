@@ -57,7 +57,7 @@ def repeat(arguments: Sequence[str]) -> int | None:
 
 
 def _kept(arguments: Sequence[str]) -> Said | None:
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         snapshot, told = unframed(Store().load(_key(arguments)) or b"", 2)
         if Snapshot.loaded(snapshot).holds():
             return Said(*json.loads(told))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from leakfix.cli import FAILED
 from leakfix.cli.terminal import complain
 from leakfix.report.style import has_colour
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from leakfix.watch.snapshot import Snapshot
     from leakfix.watch.watching import Silence, Watch
 
-FAILED = 2
 VARIABLE = "LEAKFIX_DSN"
 WIDTH = 120  # columns, where the output is no terminal
 
