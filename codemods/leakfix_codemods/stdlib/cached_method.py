@@ -36,13 +36,14 @@ from leakfix.patterns.caches import (
     unbounded_caches,
 )
 from leakfix.patterns.domain import is_enum
+from leakfix.project.kinds import is_run_once
 
 CHECK = "whether cached_property, or a cache on the object, says it better: up to 128 objects still stay alive"
 
 
 def find(view: View) -> Iterator[Match]:
     """Unbounded caches on methods."""
-    for found in unbounded_caches(view):
+    for found in () if is_run_once(view.module.path) else unbounded_caches(view):
         owner = found.function.owner
         if owner is None or not keeps_self(found.function) or is_cleared(view, found.function):
             continue

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from leakfix.finding import Fix, Refusal, Safety
 from leakfix.languages.python.modules import ClassInfo, FunctionInfo, own_nodes
+from leakfix.patterns.called import is_of_tests
 from leakfix.patterns.domain import is_open_parameter, says_closed, says_long_lived, strength
 from leakfix.patterns.unique import CHANCE, CONNECTED, IN_USE
 from leakfix.patterns.view import View
@@ -110,12 +111,19 @@ def is_made_at_import(view: View, name: str) -> bool:
 
 def is_made_in_passing(view: View, name: str) -> bool:
     """Whether all the project makes of a class are local variables of functions, other than those that start it."""
+    return _is_made_only(view, name, re.compile(rb"[ \t]+(?:\w+ = |with )(?:\w+\.)*$"), _STARTS)
+
+
+def _is_made_only(view: View, name: str, way: re.Pattern[bytes], never: re.Pattern[bytes] | None = None) -> bool:
+    """Whether the project makes objects of a class, behind nothing but this, and in no file with what is never there.
+
+    Tests make theirs as they like.
+    """
     made = re.compile(rb"^(.*?)\b" + name.encode() + rb"\(", re.MULTILINE)
-    local = re.compile(rb"[ \t]+(?:\w+ = |with )(?:\w+\.)*$")
     found = False
-    for text in (view.module.source.data, *view.texts(name)):
+    for text in (view.module.source.data, *(text for text in view.texts(name) if not is_of_tests(text))):
         before = [line for line in made.findall(text) if not line.lstrip().startswith((b"class ", b"#"))]
-        if before and (_STARTS.search(text) or not all(map(local.match, before))):
+        if before and ((never is not None and never.search(text)) or not all(map(way.match, before))):
             return False
         found = found or bool(before)
     return found
@@ -146,7 +154,7 @@ def compiles_patterns(view: View, function: FunctionInfo) -> bool:
 
 
 def has_few_objects(view: View, owner: ClassInfo) -> bool:
-    """Whether a program makes few objects of a class, so that keeping them costs nothing."""
+    """Whether a program makes few objects of a class, so that keeping them costs nothing: one for another object."""
     name = owner.node.name
     bases = view.names.outside_bases(view.module, owner)
     return (
@@ -154,7 +162,13 @@ def has_few_objects(view: View, owner: ClassInfo) -> bool:
         or says_long_lived(name)
         or any(base.rpartition(".")[2].endswith("Command") for base in bases)
         or is_made_at_import(view, name)
+        or _is_part_of_another(view, name)
     )
+
+
+def _is_part_of_another(view: View, name: str) -> bool:
+    """Whether all the project makes of a class is kept by the object that makes it."""
+    return _is_made_only(view, name, re.compile(rb"[ \t]+self\.\w+(?:[ \t]*:[^=]+)?[ \t]*=[ \t]*(?:\w+\.)*$"))
 
 
 def calls_itself(function: FunctionInfo) -> bool:

@@ -15,15 +15,15 @@ from leakfix.patterns.view import View
 
 _TRAFFIC = frozenset(
     "user username userid email mail phone token session sid request req ip addr address url uri href query sql "
-    "question prompt text message msg content body search term keyword lat lon lng latitude longitude order customer "
-    "client account item product sku isbn room chat channel member tenant org organization organisation company hash "
+    "question prompt text message msg content body search keyword lat lon lng latitude longitude order customer "
+    "account item product sku isbn room chat channel member tenant org organization organisation company hash "
     "digest checksum host hostname domain city street zip zipcode postcode postal document doc word phrase sentence "
     "author ticket invoice payment card cart song movie book article post comment thread conversation visitor "
     "subscriber contact lead shipment coordinate coords match run page slug title".split()
 )
 """Words of who or what comes to the program from outside, without end."""
 _OPEN = _TRAFFIC | frozenset(
-    "id ids pk uid uuid guid key users path keywords date day when timestamp number input string payload params args "
+    "id ids pk uid uuid guid key users client term path keywords date day when timestamp number input string payload params args "
     "kwargs name data value code tag topic track point tile job task".split()
 )
 AMBIGUOUS = frozenset(
@@ -88,13 +88,16 @@ def _known_words(name: str) -> list[str]:
 
 
 def strength(name: str) -> int:
-    """How surely the values of a name grow with use: 2 for what comes from outside, 1 for other open words, else 0."""
+    """How surely the values of a name grow with use: 2 for what comes from outside, 1 for other open words, else 0.
+
+    A number or name alone does not tell: what ``measure_id`` and ``resolver_name`` count may be a dozen things.
+    """
     if not says_open(name, AMBIGUOUS):
         return 0
     words = _known_words(name)
     if not _TRAFFIC.isdisjoint(words) and words[-1] not in ("key", "name"):
         return 2
-    return 0 if _ANYTHING.issuperset(words) else 1
+    return 0 if (_OPEN - _ANYTHING - _IDENTITIES).isdisjoint(words) else 1
 
 
 def says_open(name: str, ambiguous: Collection[str] = ()) -> bool:
