@@ -23,8 +23,8 @@ _TRAFFIC = frozenset(
 )
 """Words of who or what comes to the program from outside, without end."""
 _OPEN = _TRAFFIC | frozenset(
-    "id ids pk uid uuid guid key users client term path keywords date day when timestamp number input string payload params args "
-    "kwargs name data value code tag topic track point tile job task".split()
+    "id ids pk uid uuid guid key users client term path keywords date day when timestamp number input string payload "
+    "params args kwargs name data value code tag topic track point tile job task".split()
 )
 AMBIGUOUS = frozenset(
     "path title name data value code tag string key item path job task number domain args kwargs params".split()
