@@ -7,7 +7,7 @@ condition on a variable. Nothing here knows what a resource is, nor what the sou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import NamedTuple, Protocol
@@ -85,13 +85,15 @@ class Callee(NamedTuple):
     """The receiver outlives the function (an attribute of self, a global, a parameter)."""
     makes: bool = False
     """By its name, what is called makes an object, which may keep what it is given."""
+    constructs_base: bool = False
+    """It is the constructor of a class that the object's own class derives from (Python's ``super().__init__()``)."""
 
     @property
     def last_word(self) -> str:
         """The name as written, last part only."""
         if self.method is not None:
             return self.method
-        return self.names[0].replace("()", "").rpartition(".")[2] if self.names else ""
+        return self.names[0].replace("()", "").replace(":", ".").rpartition(".")[2] if self.names else ""
 
 
 @dataclass(slots=True)
@@ -290,8 +292,6 @@ class Function:
     wrapped: bool = False
     """A decorator stands between it and its callers, which may give them something else, or the same thing again."""
     header_lines: tuple[int, ...] = ()
-    owner: str | None = None
-    """Symbolic name of the class it is a method of."""
 
 
 class Program(Protocol):
@@ -306,5 +306,5 @@ class Program(Protocol):
     def constructor(self, name: str) -> Function | None:
         """The ``__init__`` of the project's class of that symbolic name."""
 
-    def methods(self, name: str) -> tuple[Function, ...] | None:
-        """All methods of the project's class of that name; None if it is no class of the project."""
+    def methods(self, name: str) -> Iterable[Function]:
+        """All methods of the project's class of that name, inherited ones included; none if it is no class of it."""

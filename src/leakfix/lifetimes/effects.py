@@ -284,7 +284,8 @@ class Effects:
         summarised = self.handling(op, variable)
         if summarised is not None:
             return summarised
-        if callee.makes or callee.last_word in self.table.keeper_methods or "()" in self.release:
+        makes = callee.makes or callee.constructs_base
+        if makes or callee.last_word in self.table.keeper_methods or "()" in self.release:
             return Handling.KEEPS  # who is given a function calls it some time
         return Handling.BORROWS
 

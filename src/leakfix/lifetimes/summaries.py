@@ -120,22 +120,18 @@ class Summaries:
                 return self._argument(function, call, variable, resource, method=call.callee.method is not None)
             constructor = self.program.constructor(name)
             if constructor is not None:
-                return self._constructed(constructor, call, variable, resource)
+                handling = self._argument(constructor, call, variable, resource, method=True)
+                if handling is Handling.KEEPS and not self._class_releases(name, resource):
+                    return Handling.CARRIES
+                return handling
         return None
 
-    def _constructed(self, constructor: Function, call: Call, variable: str, resource: Resource) -> Handling:
-        """An object that stores its argument carries it, unless its class releases what it stored."""
-        handling = self._argument(constructor, call, variable, resource, method=True)
-        if handling is not Handling.KEEPS:
-            return handling
-        methods = self.program.methods(constructor.owner or "") or ()
-        return Handling.KEEPS if self._class_releases(methods, resource) else Handling.CARRIES
-
-    def _class_releases(self, methods: tuple[Function, ...], resource: Resource) -> bool:
+    def _class_releases(self, name: str, resource: Resource) -> bool:
+        """Whether objects of a class may release what they were given; one that hands it to a library's class may."""
         words = {*resource.release, *resource.release_with}
         return any(
-            isinstance(node.op, Call) and node.op.callee.last_word in words
-            for method in methods
+            isinstance(node.op, Call) and (node.op.callee.last_word in words or _gives_to_base(node.op))
+            for method in self.program.methods(name)
             for node in method.graph.nodes
         )
 
@@ -163,6 +159,13 @@ class Summaries:
             self._busy.pop()
         self._handling[key] = handling
         return handling
+
+
+def _gives_to_base(call: Call) -> bool:
+    """Whether it is the constructor of a base class that is not the project's, with arguments."""
+    callee = call.callee
+    inside = any(name.startswith("@") for name in callee.names)
+    return callee.constructs_base and not inside and bool(call.arguments)
 
 
 def _is_packed(function: Function, site: Site) -> bool:

@@ -83,9 +83,9 @@ class GoProgram:
         """Go has none."""
         return None
 
-    def methods(self, name: str) -> tuple[Function, ...] | None:
+    def methods(self, name: str) -> tuple[Function, ...]:
         """Nobody asks: what a struct is given lives in it."""
-        return None
+        return ()
 
     def _lowered(self, function: GoFunction) -> Function | None:
         lowering = Lowering(function, self.resolver, self._scopes.get(function.name))

@@ -336,7 +336,7 @@ class Expressions:
             receiver, lasting = self.receiver(node.func)
             method = node.func.attr if isinstance(node.func, ast.Attribute) else None
             known = Callee(names, receiver, method, written(node.func), lasting)
-        return known._replace(makes=is_class_name(known.last_word))
+        return known._replace(makes=is_class_name(known.last_word), constructs_base=known.method == "__init__")
 
     def with_bases(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """A class of the project is also known by the library classes it derives from."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from leakfix.ir.nodes import Callee, Function, Graph
 from leakfix.languages.python.expressions import TooComplex
@@ -92,14 +92,20 @@ class PythonProgram:
             return self.function(method)
         return None
 
-    def methods(self, name: str) -> tuple[Function, ...] | None:
-        """All methods of the project's class of that name."""
+    def methods(self, name: str) -> Iterator[Function]:
+        """All methods of the project's class of that name, and of those of its bases that are the project's."""
         found = self.names.class_(name)
-        if found is None:
-            return None
-        module, info = found
-        lowered = [self.function(f"@{module.path}:{method.qualname}") for method in info.methods.values()]
-        return tuple(function for function in lowered if function is not None)
+        waiting, seen = [found] if found is not None else [], set[int]()
+        while waiting:
+            module, info = waiting.pop()
+            if id(info) in seen:
+                continue
+            seen.add(id(info))
+            waiting.extend(self.names.inside_bases(module, info))
+            for method in info.methods.values():
+                function = self.function(f"@{module.path}:{method.qualname}")
+                if function is not None:
+                    yield function
 
     def lowered(self, module: Module, info: FunctionInfo) -> Function | None:
         """One function in the small IR; None where it is too complex."""
@@ -127,7 +133,6 @@ class PythonProgram:
             scope=self.names.scope(info, module),
             wrapped=self.names.is_wrapped(info, module),
             header_lines=tuple(range(first, node.body[0].lineno)) or (node.lineno,),
-            owner=f"@{module.path}:{info.owner.qualname}" if info.owner else None,
         )
 
 
