@@ -21,7 +21,8 @@ When it is left alone
 ---------------------
 Querysets that are only refined, counted or sliced, which fills no cache; ``queryset =`` of views and forms, which
 take copies; names that are set again; scripts that set Django up themselves, commands and migrations, whose process
-ends; querysets over tables of states, kinds, countries, currencies or languages.
+ends; querysets over tables of states, kinds, countries, roles, settings and what else people set up by hand; the
+different values of a column. Those never see a new row either, but memory does not grow with them.
 """
 
 import ast
@@ -34,7 +35,7 @@ from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, Step, V
 from leakfix.languages.python.modules import ClassInfo, FunctionInfo, local_bindings
 from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import parameters
-from leakfix.patterns.tables import is_closed
+from leakfix.patterns.tables import is_closed, may_be_large
 from leakfix.project.kinds import is_run_once, is_test
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._orm import is_of_django, nodes_of
@@ -74,7 +75,7 @@ def find(view: View) -> Iterator[Match]:
     for statement in view.tree.body:
         yield from _at_import(view, statement)
     for kept in _kept(view):
-        uses = [] if _is_of_few(kept) else list(_evaluating(view, kept))
+        uses = [] if _is_of_few(kept.chain) else list(_evaluating(view, kept))
         if uses:
             yield Match(
                 kept.chain,
@@ -95,7 +96,7 @@ def _at_import(view: View, statement: ast.stmt) -> Iterator[Match]:
     elif isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
         for node in nodes_of([ast.Expr(statement.value)]):
             source = _evaluated(view, node)
-            if source is not None:
+            if source is not None and not _is_of_few(source):
                 assert isinstance(node, ast.expr)
                 yield Match(
                     node,
@@ -150,11 +151,13 @@ def _kept(view: View) -> Iterator[Kept]:
                             yield kept
 
 
-def _is_of_few(kept: Kept) -> bool:
-    """Whether the rows are the states or kinds that there are: kept for ever, but few."""
-    manager = manager_of(kept.chain)
+def _is_of_few(chain: ast.expr) -> bool:
+    """Whether the rows are the states or kinds that there are, or what people set up: kept for ever, but few."""
+    manager = manager_of(chain)
     model = manager.value if manager is not None else None
-    return is_closed(str(getattr(model, "attr", getattr(model, "id", ""))))
+    table = str(getattr(model, "attr", getattr(model, "id", "")))
+    distinct = any(isinstance(call.func, ast.Attribute) and call.func.attr == "distinct" for call in links(chain))
+    return distinct or is_closed(table) or not may_be_large(table)
 
 
 def _varies(value: ast.expr, function: FunctionInfo) -> bool:

@@ -12,9 +12,14 @@ from leakfix.project.kinds import is_command, is_copy, is_migration_file
 _TASKS = re.compile(r"(?:^|/)(?:tasks?|jobs?|workers?|cron)(?:\.py$|/)")
 _DEVELOPMENT = re.compile(
     r"(?:^|/)management/commands/[^/]*(?:random|fake|fixture|dummy|mock|sample|demo|anonymi[sz]e|obfuscat|sensitive|"
-    r"staging|prod_data|superuser|seed|cleanse|scramble|test)"
+    r"staging|prod_data|superuser|seed|cleanse|scramble|test|undo)"
 )
-"""Commands for a developer's database, in which there is little."""
+"""Commands for a developer's database, in which there is little, and those that take a step back."""
+_SAID_FOR_DEVELOPMENT = re.compile(
+    rb"\bdevelopment (?:use )?only\b|\bonly for (?:local )?(?:development|testing)\b"
+    rb"|\bfor (?:development|testing) purposes\b",
+    re.IGNORECASE,
+)
 _FOR_TRIAL = re.compile(r"(?:^|_)(?:sample|fake|fixtures?|dummy|demo|seed)(?:_|$)")
 """Functions that fill a database to try a program out."""
 _TASK_DECORATORS = frozenset(
@@ -51,6 +56,8 @@ def is_batch(view: View, function: FunctionInfo | None) -> bool:
     if function is None or _is_revision(view) or is_copy(path) or _DEVELOPMENT.search(path):
         return False
     if _FOR_TRIAL.search(function.node.name):
+        return False
+    if is_command(path) and _SAID_FOR_DEVELOPMENT.search(view.module.source.data):
         return False
     if is_command(path) or _TASKS.search(path):
         return True

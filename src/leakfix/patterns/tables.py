@@ -89,6 +89,8 @@ _WAITING = frozenset(
     "unreviewed unmoderated failed error open new".split()
 )
 """States that a loop ends."""
+_DUE = frozenset("eta due scheduled schedule live next deadline remind retry publish".split())
+"""Dates at which something is to be done with a row."""
 _LEAVING = frozenset({"deletion", "expiration", "expiry"})
 """Dates of rows that are about to go."""
 
@@ -228,8 +230,8 @@ def _narrows(name: str, value: ast.expr) -> int:
         return 2 * _HINT
     if constant is True and not _RARE.isdisjoint(words_of(name)):
         return 2 * _HINT
-    if lookup in _UNTIL and _is_fixed(value):
-        return 2 * _HINT  # what was there at a time, and grows no more
+    if lookup in _UNTIL and (_is_fixed(value) or not _DUE.isdisjoint(words_of(fields[-1]))):
+        return 2 * _HINT  # what was there at a time, and grows no more; or what is due, and no more once it was done
     if lookup in _SINCE and type(constant) not in (int, float):
         return 2 * _HINT  # what came lately
     if type(constant) in (int, float) and lookup == "exact":
