@@ -384,18 +384,34 @@ COLLECTED = {
 }
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        pytest.param(
-            body,
-            id=name,
-            marks=[pytest.mark.xfail(reason="that the list has an element is not known")]
-            if name == "returned later"
-            else [],
-        )
-        for name, body in COLLECTED.items()
-    ],
-)
+@pytest.mark.parametrize("body", COLLECTED.values(), ids=COLLECTED)
 def test_collected_by_a_comprehension_that_leaves(body: str, found: Any) -> None:
     assert checked(found, function(body)) == []
+
+
+MANY = "c = [toydb.connect() for _ in a]\ntry:\n    g(c)\nfinally:\n    "
+CLOSED = {
+    "in a loop": MANY + "for d in c:\n        d.close()",
+    "in a comprehension": MANY + "[d.close() for d in c]",
+    "from behind": MANY + "while c:\n        c.pop().close()",
+    "of a dict": MANY.replace("[toydb.connect() for _ in a]", "{n: toydb.connect() for n in a}")
+    + "for d in c.values():\n        d.close()",
+    "in a loop after a loop": MANY + "for d in c:\n        d.rollback()\n    for d in c:\n        d.close()",
+}
+
+
+@pytest.mark.parametrize("body", CLOSED.values(), ids=CLOSED)
+def test_a_container_is_not_empty_where_something_is_in_it(body: str, found: Any) -> None:
+    assert checked(found, function(body)) == []
+
+
+LEFT = {
+    "not closed": "c = [toydb.connect() for _ in a]\nfor d in c:\n    d.execute(1)",
+    "another container": MANY + "for d in b:\n        d.close()",
+    "something else raises": "c = [toydb.connect() for _ in a]\ng()\nfor d in c:\n    d.close()",
+}
+
+
+@pytest.mark.parametrize("body", LEFT.values(), ids=LEFT)
+def test_what_is_in_a_container_is_followed(body: str, found: Any) -> None:
+    assert [line for line, _ in checked(found, function(body))] == [2]

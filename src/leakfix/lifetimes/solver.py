@@ -13,6 +13,8 @@ from leakfix.lifetimes.state import Role, State, Status
 
 _MAX_STATES = 40_000
 _MAX_DISJUNCTS = 48
+_OF_CONTAINERS = frozenset("values items keys pop popitem popleft close rollback".split())
+"""Methods of a container, and of what is in it, that do not fail in practice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class Solver:
         rest = state.without(dest)
         again = rest.bound(dest, self.result)
         if any(role is not Role.VIEW for _, role in rest.roles):
-            return Outcome((again,), (state,)), None
+            return Outcome((again,), () if _is_one_of_many(rest) else (state,)), None
         return Outcome((State(Status.OWNED, facts=rest.facts).bound(dest, self.result),), (state,)), state
 
     def _acquired_as(self, op: Call) -> str:
@@ -151,6 +153,8 @@ class Solver:
             return self.steady_yield
         if isinstance(op, Nothing) and op.what == "unpacking":
             return self.result is Role.HOLDER  # the factory's own display
+        if isinstance(op, Nothing) and op.what in ("filling", "iteration"):
+            return _is_one_of_many(state)
         if isinstance(op, Enter):
             return state.role(op.context) in (Role.SELF, Role.SCOPE)
         if isinstance(op, Call):
@@ -158,7 +162,8 @@ class Solver:
                 return True
             if self.set_up and any(state.role(argument.variable) is Role.SELF for argument in op.arguments):
                 return True
-            return op.callee.method in self.steady and state.role(op.callee.receiver) is not None
+            role = state.role(op.callee.receiver)
+            return role is not None and op.callee.method in (_OF_CONTAINERS if role is Role.HOLDER else self.steady)
         return False
 
     def _taken(self, edge: Edge, state: State) -> State | None:
@@ -187,6 +192,11 @@ class Solver:
         if roles is state.roles and facts is state.facts:
             return state
         return State(state.status, roles, facts, state.view_left)
+
+
+def _is_one_of_many(state: State) -> bool:
+    """Whether nothing but a container has it: being filled, where one more fails and nobody has a name for it yet."""
+    return {role for _, role in state.roles} - {Role.VIEW} == {Role.HOLDER}
 
 
 def _tested(graph: Graph) -> frozenset[str]:

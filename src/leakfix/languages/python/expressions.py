@@ -447,8 +447,10 @@ class Expressions:
         head_of_outer = then
         heads: list[int] = []
         iterated = [self.slot(generator.iter) for generator in generators]
-        for generator in generators:
-            heads.append(self.add(Nothing("iteration"), generator.iter, Edge(head_of_outer), self.raising(exits)))
+        waiting = [self.temporary() for _ in generators]
+        for generator, unmet in zip(generators, waiting, strict=True):
+            leaving = Edge(head_of_outer, condition=Condition(unmet, False, False))  # as in a statement's loop
+            heads.append(self.add(Nothing("filling"), generator.iter, leaving, self.raising(exits)))
             if generator.is_async:
                 self.graph.nodes[heads[-1]].edges.append(Edge(exits["abandon"], Flow.ABANDONED))
             head_of_outer = heads[-1]
@@ -463,8 +465,10 @@ class Expressions:
             item = self.temporary()
             entry = self.bind(generator.target, item, entry, exits)
             entry = self.add(Derive(item, (iterated[position],)), generator.target, Edge(entry))
+            entry = self.add(Constant(waiting[position], None), generator.target, Edge(entry))
             self.graph.nodes[heads[position]].edges.insert(0, Edge(entry))
-            entry = self.into(generator.iter, iterated[position], heads[position], exits)
+            entry = self.add(Derive(waiting[position], (iterated[position],)), generator.iter, Edge(heads[position]))
+            entry = self.into(generator.iter, iterated[position], entry, exits)
         return self.add(Constant(dest, None), node, Edge(entry))
 
     def _yield(self, node: ast.Yield, dest: str, then: int, exits: Exits) -> int:

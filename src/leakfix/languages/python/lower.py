@@ -10,6 +10,8 @@ from __future__ import annotations
 import ast
 
 from leakfix.ir.nodes import (
+    Condition,
+    Constant,
     Copy,
     Derive,
     Edge,
@@ -167,22 +169,25 @@ class Lowering(Expressions):
     def _for(self, node: ast.For | ast.AsyncFor, then: int, exits: Exits) -> int:
         if isinstance(node, ast.For) and is_short_display(node.iter) and not node.orelse:
             return self.unrolled(node, then, exits)
-        iterated, item = self.slot(node.iter), self.temporary()
+        iterated, item, waiting = self.slot(node.iter), self.temporary(), self.temporary()
         head = self.add(Nothing("iteration"), node.iter)
         inner = exits.but(**{"break": lambda: then, "continue": lambda: head})
         self._loops += 1
         body = self.block(node.body, head, inner)
         body = self.bind(node.target, item, body, exits)
         body = self.add(Derive(item, (iterated,)), node.target, Edge(body))
+        body = self.add(Constant(waiting, None), node.target, Edge(body))
         self._loops -= 1
         after = self.block(node.orelse, then, exits)
-        edges = [Edge(body), Edge(after)]
+        # a container that holds something is not left before that was met
+        edges = [Edge(body), Edge(after, condition=Condition(waiting, False, False))]
         if not is_display(node.iter):
             edges.append(self.raising(exits))
         if isinstance(node, ast.AsyncFor):
             edges.append(Edge(exits["abandon"], Flow.ABANDONED))
         self.graph.nodes[head].edges.extend(edges)
-        return self.into(node.iter, iterated, head, exits)
+        start = self.add(Derive(waiting, (iterated,)), node.iter, Edge(head))
+        return self.into(node.iter, iterated, start, exits)
 
     _asyncfor = _for
 
