@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leakfix.ir.nodes import Call, Callee, Function, Gather, Program, Return
+from leakfix.ir.nodes import Call, Callee, Copy, Derive, Enter, Function, Gather, Member, Program, Return
 from leakfix.lifetimes.effects import Effects, Handling
 from leakfix.lifetimes.solver import Solver
 from leakfix.lifetimes.state import Role, Status
@@ -128,12 +128,12 @@ class Summaries:
 
     def _class_releases(self, name: str, resource: Resource) -> bool:
         """Whether objects of a class may release what they were given; one that hands it to a library's class may."""
-        words = {*resource.release, *resource.release_with}
-        return any(
-            isinstance(node.op, Call) and (node.op.callee.last_word in words or _gives_to_base(node.op))
-            for method in self.program.methods(name)
-            for node in method.graph.nodes
-        )
+        for method in self.program.methods(name):
+            own = _parts_of(method)
+            calls = [node.op for node in method.graph.nodes if isinstance(node.op, Call)]
+            if any(_gives_to_base(call) or _may_release(call, own, resource) for call in calls):
+                return True
+        return False
 
     def _argument(self, function: Function, call: Call, variable: str, resource: Resource, method: bool) -> Handling:
         worst = Handling.BORROWS
@@ -159,6 +159,35 @@ class Summaries:
             self._busy.pop()
         self._handling[key] = handling
         return handling
+
+
+def _may_release(call: Call, own: set[str], resource: Resource) -> bool:
+    """Whether a call releases something of an object, as far as its name tells."""
+    callee = call.callee
+    if callee.receiver in own and callee.last_word in resource.release:
+        return True
+    named = {callee.last_word, *callee.names}
+    return not named.isdisjoint(resource.release_with) and any(given.variable in own for given in call.arguments)
+
+
+def _parts_of(method: Function) -> set[str]:
+    """The variables of a method that are its object, or come from it."""
+    found = set(method.parameters[:1])
+    grown = True
+    while grown:
+        before = len(found)
+        for node in method.graph.nodes:
+            match node.op:
+                case Copy(dest=dest, source=source) | Member(dest=dest, source=source) if source in found:
+                    found.add(dest)
+                case Derive(dest=dest, parts=parts) | Gather(dest=dest, parts=parts) if not found.isdisjoint(parts):
+                    found.add(dest)
+                case Call(dest=dest, callee=callee) if callee.receiver in found:
+                    found.add(dest)
+                case Enter(dest=dest, context=context) if context in found:
+                    found.add(dest)
+        grown = len(found) > before
+    return found
 
 
 def _gives_to_base(call: Call) -> bool:
