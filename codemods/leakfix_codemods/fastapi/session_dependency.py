@@ -20,14 +20,18 @@ When it is left alone
 ---------------------
 The session is put into a ``with`` instead, by the rule of its library, where the endpoint streams, sleeps or calls out:
 a dependency would hold the connection all that time. So it is where other code calls the endpoint, which would have to
-bring a session, where the dependency does more than open and close, and where the endpoint opens it under a condition.
+bring a session, where the dependency does more than open and close or has parameters, where something else of the same
+request has it too (FastAPI makes one for all), where something beside the route decorates the endpoint, where the
+dependency is only defined below it, and where the endpoint opens the session under a condition.
 """
 
 from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Category, Match, PatternCodemod, View
-from leakfix_codemods.fastapi._endpoints import dependency_for, endpoint_sessions, is_called, outlasts, with_parameter
+from leakfix_codemods.fastapi._dependencies import dependency_for
+from leakfix_codemods.fastapi._endpoints import with_parameter
+from leakfix_codemods.fastapi._sessions import endpoint_sessions, is_called, outlasts
 
 
 def find(view: View) -> Iterator[Match]:
