@@ -55,12 +55,32 @@ def users(view: View, function: FunctionInfo) -> Iterator[tuple[View, ast.Call]]
                     yield other, call
 
 
-def callers(view: View, function: FunctionInfo) -> list[str]:
-    """Where the project calls a dependency itself, as ``path:line``."""
-    wanted = names_of(view, function)
+def other_uses(view: View, function: FunctionInfo) -> list[str]:
+    """Where the project calls a dependency itself, or hands it to something else than FastAPI, as ``path:line``."""
+    wanted, word = names_of(view, function), word_of(function)
+    is_object = function.owner is not None  # which may be handed on without being called
     return [
-        f"{other.module.path}:{call.lineno}"
-        for other in view.mentioning(word_of(function))
-        for call in other.calls
-        if wanted.intersection(other.of(call.func, other.function_of(call)))
+        f"{other.module.path}:{node.lineno}"
+        for other in view.mentioning(word)
+        for node in ast.walk(other.tree)
+        if isinstance(node, ast.Name | ast.Attribute)
+        and isinstance(node.ctx, ast.Load)
+        and (_is_called(other, node) if is_object else not _is_given(other, node))
+        and wanted.intersection(other.of(node, other.function_of(node)))
     ]
+
+
+def _is_called(view: View, node: ast.Name | ast.Attribute) -> bool:
+    above = view.parents[node]
+    return isinstance(above, ast.Call) and above.func is node
+
+
+def _is_given(view: View, node: ast.Name | ast.Attribute) -> bool:
+    """Whether an expression is what ``Depends`` is given, or what a test replaces."""
+    above = view.parents[node]
+    if isinstance(above, ast.keyword):
+        above = view.parents[above]
+    if isinstance(above, ast.Call) and node is not above.func:
+        if view.is_a(above.func, view.function_of(above), *DEPENDS):
+            return True
+    return "dependency_overrides" in ast.dump(view.statement_of(node))

@@ -19,8 +19,8 @@ version, the second half runs before or after that.
 
 When it is left alone
 ---------------------
-The function is also called directly (the callers are named): as a generator it would give them something else. It
-returns in several places, or it is a method.
+The function is also called directly, or handed to something else (these places are named): as a generator it would
+give them something else. It returns in several places, or it is a method.
 """
 
 import ast
@@ -31,7 +31,7 @@ from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safet
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.separate import line_edits
-from leakfix_codemods.fastapi._injected import callers, given_names, users, word_of
+from leakfix_codemods.fastapi._injected import given_names, other_uses, users, word_of
 
 _LATER = (b"StreamingResponse", b"BackgroundTask", b"EventSourceResponse")
 
@@ -62,9 +62,9 @@ def find(view: View) -> Iterator[Match]:
 
 def repair(view: View, function: FunctionInfo, returns: list[ast.Return]) -> Fix | Refusal:
     """Yield it inside the scope that releases it."""
-    direct = callers(view, function)
-    if direct:
-        return Refusal(f"{function.node.name}() is also called at {', '.join(direct[:3])}")
+    elsewhere = other_uses(view, function)
+    if elsewhere:
+        return Refusal(f"{function.node.name}() is also used at {', '.join(elsewhere[:3])}")
     if len(returns) != 1 or function.node.body[-1] is not returns[0]:
         return Refusal("it returns in several places, or not at its end")
     layout = view.layout()
