@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
+from leakfix.repairs.python.carried import carried
 from leakfix.repairs.python.forms import Form, entered_span, release_code, with_imports
 from leakfix.repairs.python.hazards import check_region
 from leakfix.repairs.python.lasting import Needs
 from leakfix.repairs.python.layout import first_line, last_line
 from leakfix.repairs.python.releases import remove_releases
-from leakfix.repairs.python.subject import Refused, SharedLines, Subject, Suite
+from leakfix.repairs.python.subject import Refused, SharedLines, Subject, Suite, Wrong
 from leakfix.source import Span
 
 
@@ -167,6 +168,10 @@ def check(
     rebound: the name may get other values in the region.
     """
     _whole_lines(subject, region)
+    tracked = tracked_names(subject, name, needs)
+    for loop, _ in _ancestors(subject, region.suite[min(region.first, region.last)]):
+        if isinstance(loop, ast.For | ast.AsyncFor | ast.While) and (left := carried(loop, tracked)):
+            raise Wrong(f"{min(left)!r} may still be needed in the next round of the loop at line {loop.lineno}")
     notes = check_region(subject, name, region.statements, needs)
     if name is not None and not rebound:
         for node in subject.own(region.statements):
