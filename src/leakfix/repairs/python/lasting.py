@@ -37,6 +37,7 @@ _LAZY = frozenset(
     "map filter zip enumerate iter reversed islice chain from_iterable partial groupby tee starmap takewhile dropwhile "
     "accumulate cycle create_task ensure_future submit run_in_executor to_thread gather Thread".split()
 )
+_AWAITING = frozenset("gather wait_for shield".split())
 _COLLECTING = frozenset("append add extend insert appendleft update setdefault put".split())
 
 
@@ -74,6 +75,7 @@ class Needs:
         self.adopted: set[str] = set()
         self.containers: set[str] = set()
         self.lazy_closures: set[str] = set()
+        self.coroutines: set[str] = set()
         self.waiting = frozenset((*resource.values, *resource.objects)) - frozenset(resource.data)
         self.element = Need.PERHAPS if resource.objects else Need.NOTHING
         self.carriers = frozenset(table.canonical(name) for name in resource.carriers)
@@ -123,6 +125,8 @@ class Needs:
                     self._note(name, Need.VIEW)
                     if not isinstance(node, ast.ClassDef) and _yields(node):
                         self.lazy_closures.add(name)
+                    if isinstance(node, ast.AsyncFunctionDef):
+                        self.coroutines.add(name)
 
     def _adopt(self, given: list[ast.expr]) -> None:
         """Objects handed to the resource live with it from then on, and so does what they were made of."""
@@ -315,8 +319,11 @@ class Needs:
                 bodies = [value.body for value in values if isinstance(value, ast.Lambda)]
                 carried = [Need.VIEW for value in values if isinstance(value, ast.Call) and closure is Need.VIEW]
                 made = max((*(self.of(body) for body in bodies), *carried), default=Need.PERHAPS)
-                return Need.VIEW if word in self.lazy_closures else made
+                waiting = word in self.coroutines and not awaited
+                return Need.VIEW if waiting or word in self.lazy_closures else made
             return Need.NOTHING
+        if awaited and word in _AWAITING:
+            return max(self._awaited(argument) for argument in arguments)
         if isinstance(node.func, ast.Name) and word == "sum" and not adds_numbers(node):
             return self._materialised(node)
         if isinstance(node.func, ast.Name) and word in _PLAIN_BUILTINS:
@@ -330,6 +337,8 @@ class Needs:
             return Need.NOTHING
         if any(self.table.canonical(name) in self.carriers for name in names):
             return min(given, Need.VIEW)
+        if not awaited and self._is_coroutine(names, given):
+            return Need.VIEW
         inferred = self._project_call(node, names)
         if inferred is not None:
             return inferred
@@ -417,6 +426,19 @@ class Needs:
         if base is Need.PERHAPS:
             return Need.NOTHING if word in _PLAIN_METHODS else Need.PERHAPS
         return Need.VIEW
+
+    def _is_coroutine(self, names: tuple[str, ...], given: Need) -> bool:
+        """Whether a call that nobody awaits there only begins once somebody does; of others' functions nobody knows."""
+        found = [function for name in names if (function := self.names.function(name)) is not None]
+        if not found:
+            return given >= Need.VIEW and self.resource.asynchronous
+        return any(isinstance(info.node, ast.AsyncFunctionDef) and not _yields(info.node) for _, info in found)
+
+    def _awaited(self, node: ast.expr) -> Need:
+        """What comes of something that is awaited together with others."""
+        if isinstance(node, ast.Call):
+            return self._call(node, awaited=True)
+        return self.element if self.of(node) > Need.NOTHING else Need.NOTHING
 
     def _project_call(self, node: ast.Call, names: tuple[str, ...]) -> Need | None:
         """What a function of the project makes of its arguments, read from its own returns."""
