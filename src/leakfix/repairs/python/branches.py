@@ -167,7 +167,8 @@ def _only_set_before(subject: Subject, name: str, region: Region) -> None:
 
 
 def _releases(subject: Subject, name: str, region: Region) -> list[ast.stmt]:
-    return [found for statement in region.statements for found in subject.release_statements(statement, name)]
+    own = [statement for statement in region.statements if subject.is_release(statement, name)]
+    return own + [found for statement in region.statements for found in subject.release_statements(statement, name)]
 
 
 def _stack(subject: Subject, kind: str) -> str:

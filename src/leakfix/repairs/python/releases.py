@@ -6,6 +6,7 @@ import ast
 import io
 import tokenize
 
+from leakfix.repairs.python.lasting import Need, Needs
 from leakfix.repairs.python.layout import first_line, last_line
 from leakfix.repairs.python.subject import Refused, Subject, Suite
 
@@ -17,9 +18,6 @@ def remove_releases(
 
     ``indents`` tells that the region is going to be indented, so that a ``try`` can dissolve in it.
     """
-    for node in subject.own(suite[first : last + 1]):
-        if subject.releases_otherwise(node, name) and not subject.resource.repeatable:
-            raise Refused(f"it is released in another way at line {getattr(node, 'lineno', 0)}")
     removable: list[ast.stmt] = []
     for statement in suite[first : last + 1]:
         inside = [statement] if subject.is_release(statement, name) else subject.release_statements(statement, name)
@@ -39,6 +37,42 @@ def remove_releases(
                     f"it is released at line {release.lineno}, work goes on after that, and twice is an error"
                 )
     return _Removal(subject, set(removable), indents).run(suite, first, last)
+
+
+def require_no_other(subject: Subject, name: str | None, statements: Suite, needs: Needs) -> None:
+    """Raise Refused where it is released by another name or in another way, and twice is an error."""
+    if subject.resource.repeatable:
+        return
+    pure = {id(node) for own in subject.own(statements) if _is_pure(subject, own, name) for node in ast.walk(own)}
+    for node in subject.own(statements):
+        if id(node) not in pure and _releases(subject, node, needs):
+            raise Refused(f"it is released in another way at line {getattr(node, 'lineno', 0)}, and twice is an error")
+
+
+def _is_pure(subject: Subject, node: ast.AST, name: str | None) -> bool:
+    return name is not None and isinstance(node, ast.Expr) and subject.is_release(node, name)
+
+
+def _releases(subject: Subject, node: ast.AST, needs: Needs) -> bool:
+    """Whether a node may release the resource, or gets what does: ``conn.close``, ``put(conn, True)``."""
+    resource = subject.resource
+    match node:
+        case ast.Attribute(value=ast.Name() | ast.Subscript() | ast.Attribute() as owner, attr=word):
+            least = Need.RESOURCE if isinstance(owner, ast.Name) else Need.VIEW
+            return word in (*resource.release, "__exit__", "__aexit__") and needs.of(owner) >= least
+        case ast.Call(func=function, args=args, keywords=keywords):
+            given = [*args, *(keyword.value for keyword in keywords)]
+            word = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            looked_up = word == "getattr" and any(
+                isinstance(a, ast.Constant) and a.value in resource.release for a in args
+            )
+            if word in (*resource.release, *resource.release_with) or looked_up:
+                return any(needs.of(argument) is Need.RESOURCE for argument in given)
+        case ast.ListComp(elt=element, generators=generators) | ast.GeneratorExp(elt=element, generators=generators):
+            words = {getattr(inner, "attr", getattr(inner, "id", "")) for inner in ast.walk(element)}
+            if any(needs.of(generator.iter) >= Need.VIEW for generator in generators):
+                return not words.isdisjoint((*resource.release, *resource.release_with))
+    return False
 
 
 def _shield_round(subject: Subject, release: ast.stmt, region: Suite) -> ast.With | ast.AsyncWith | None:

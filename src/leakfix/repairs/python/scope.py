@@ -10,7 +10,7 @@ from leakfix.repairs.python.forms import Form, entered_span, release_code, with_
 from leakfix.repairs.python.hazards import check_region
 from leakfix.repairs.python.lasting import Needs
 from leakfix.repairs.python.layout import first_line, last_line
-from leakfix.repairs.python.releases import remove_releases
+from leakfix.repairs.python.releases import remove_releases, require_no_other
 from leakfix.repairs.python.subject import Refused, SharedLines, Subject, Suite, Wrong
 from leakfix.source import Span
 
@@ -173,6 +173,7 @@ def check(
         if isinstance(loop, ast.For | ast.AsyncFor | ast.While) and (left := carried(loop, tracked)):
             raise Wrong(f"{min(left)!r} may still be needed in the next round of the loop at line {loop.lineno}")
     notes = check_region(subject, name, region.statements, needs)
+    require_no_other(subject, name, region.statements, needs)
     if name is not None and not rebound:
         for node in subject.own(region.statements):
             if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):

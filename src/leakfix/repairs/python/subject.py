@@ -247,18 +247,6 @@ class Subject:
                 return word in self.resource.release_with
         return False
 
-    def releases_otherwise(self, node: ast.AST, name: str) -> bool:
-        """Whether a call releases the variable with arguments of its own, which must not get lost."""
-        match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=found), attr=method), args=args, keywords=keywords):
-                if found == name and method in self.resource.release and (args or keywords):
-                    return True
-        match node:
-            case ast.Call(func=function, args=[ast.Name(id=found), *more], keywords=keywords) if found == name:
-                word = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-                return word in self.resource.release_with and bool(more or keywords)
-        return False
-
     def _asks_only(self, test: ast.expr, name: str) -> bool:
         """A test of the variable alone: ``if conn``, ``if conn is not None``, ``if conn.is_connected()``."""
         match test:
