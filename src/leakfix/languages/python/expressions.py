@@ -33,6 +33,7 @@ from leakfix.languages.python.modules import FunctionNode, own_nodes, parameter_
 from leakfix.languages.python.names import Names, Place
 from leakfix.languages.python.syntax import (
     adds_numbers,
+    aliases,
     given_in,
     is_class_name,
     is_display,
@@ -194,9 +195,14 @@ class Expressions:
                 return self.bind(inner, value, then, exits)
         return then
 
+    @cached_property
+    def aliases(self) -> set[str]:
+        """Local names of what may live elsewhere."""
+        return aliases(self.node)
+
     def known_local(self, base: ast.expr) -> bool:
         """Whether an attribute or item is set on something made in this function."""
-        if not isinstance(base, ast.Name) or base.id not in self.locals:
+        if not isinstance(base, ast.Name) or base.id not in self.locals or base.id in self.aliases:
             return False
         arguments = self.node.args
         every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]

@@ -29,6 +29,46 @@ def local_names(node: FunctionNode) -> set[str]:
     return names - outside
 
 
+_LOOKS_UP = frozenset("get setdefault pop popitem getattr values items keys".split())
+
+
+def aliases(node: FunctionNode) -> set[str]:
+    """Local names that may stand for something that lives elsewhere: ``entry = self.entries[key]``."""
+    arguments = node.args
+    local = local_names(node) - {a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]}
+    found: set[str] = set()
+    for item in own_nodes(node):
+        match item:
+            case ast.Assign(targets=targets, value=value):
+                shared = len(targets) > 1 and any(isinstance(t, ast.Attribute | ast.Subscript) for t in targets)
+                if shared or _is_looked_up(value, local):
+                    found.update(target.id for target in targets if isinstance(target, ast.Name))
+            case (
+                ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                | ast.NamedExpr(target=ast.Name(id=name), value=value)
+                | ast.For(target=ast.Name(id=name), iter=value)
+            ) if _is_looked_up(value, local):
+                found.add(name)
+    return found
+
+
+def _is_looked_up(value: ast.expr, local: set[str]) -> bool:
+    match value:
+        case ast.Attribute() | ast.Subscript():
+            return True
+        case ast.Name(id=name):
+            return name not in local
+        case ast.Call(func=function):
+            return name_of(function) in _LOOKS_UP
+        case ast.IfExp(body=first, orelse=second):
+            return _is_looked_up(first, local) or _is_looked_up(second, local)
+        case ast.BoolOp(values=values):
+            return any(_is_looked_up(part, local) for part in values)
+        case ast.NamedExpr(value=inner):
+            return _is_looked_up(inner, local)
+    return False
+
+
 def pairwise(targets: list[ast.expr], value: ast.expr) -> bool:
     """Whether each target of an assignment gets an expression of its own: ``a, b = x, y``."""
     return (

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from leakfix.languages.python.modules import own_nodes
 from leakfix.languages.python.names import Place
+from leakfix.languages.python.syntax import aliases
 from leakfix.repairs.python.columns import lazy_attributes
 from leakfix.repairs.python.lasting import Need, Needs
 from leakfix.repairs.python.subject import Subject, Wrong
@@ -42,7 +43,7 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
                         f"what the exception at line {node.lineno} carries outlives the {subject.resource.noun}"
                     )
             case ast.Assign(targets=targets, value=value):
-                notes += _stored(subject, targets, needs.of(value))
+                notes += _stored(subject, targets, needs, needs.of(value))
             case ast.Call():
                 notes += _handed(subject, node, needs)
             case ast.While(test=ast.Constant(value=True)) if not _ends(node):
@@ -157,8 +158,9 @@ def _given_back(subject: Subject, name: str | None, region: list[ast.stmt], need
             )
 
 
-def _stored(subject: Subject, targets: list[ast.expr], need: Need) -> Iterator[str]:
-    outside = [t for t in targets if isinstance(t, ast.Attribute | ast.Subscript) and not _is_local(subject, t)]
+def _stored(subject: Subject, targets: list[ast.expr], needs: Needs, need: Need) -> Iterator[str]:
+    places = [target for target in targets if isinstance(target, ast.Attribute | ast.Subscript)]
+    outside = [place for place in places if not _is_local(subject, place) and not _is_loaded(needs, place)]
     if not outside or need <= Need.LOADED:
         return
     line = outside[0].lineno
@@ -209,6 +211,14 @@ def _is_own(needs: Needs, owner: ast.expr) -> bool:
     return needs.of(root) is Need.RESOURCE or (root is not owner and needs.of(root) >= Need.PERHAPS)
 
 
+def _is_loaded(needs: Needs, place: ast.Attribute | ast.Subscript) -> bool:
+    """Whether something is set on an object that came of the resource itself, not in a container that got one."""
+    root: ast.expr = place
+    while isinstance(root, ast.Attribute | ast.Subscript):
+        root = root.value
+    return isinstance(root, ast.Name) and root.id not in needs.containers and needs.of(root) >= Need.LOADED
+
+
 def _is_discarded(subject: Subject, node: ast.Call) -> bool:
     return isinstance(subject.parents.get(node), ast.Expr)
 
@@ -239,4 +249,4 @@ def _is_local(subject: Subject, node: ast.expr) -> bool:
     if not isinstance(node, ast.Name):
         return False
     stored = {n.id for n in subject.own(subject.node.body) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return node.id in stored - subject.parameters
+    return node.id in stored - subject.parameters - aliases(subject.node)
