@@ -127,7 +127,8 @@ def is_large(view: View, function: FunctionInfo, chain: ast.expr) -> bool:
         found = view.names.class_(name)
         if found is not None:
             bases = view.names.outside_bases(*found)
-            return any(base.startswith(_DJANGO) for base in bases) or not any("." in base for base in bases)
+            unknown = bool(bases) and not any("." in base for base in bases)
+            return unknown or any(base.startswith(_DJANGO) for base in bases)
     return any(name.startswith(_DJANGO) for name in names) or b"django" in view.module.source.data
 
 

@@ -46,6 +46,7 @@ from leakfix.patterns.batches import is_batch
 from leakfix.patterns.called import is_called
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._feeds import Feed, feeds
+from leakfix_codemods.django._managers import answering_otherwise
 from leakfix_codemods.django._outdated import is_outdated
 from leakfix_codemods.django._querysets import closes_connection, prefetches, why_not_plain
 from leakfix_codemods.django._text import may_loop
@@ -71,6 +72,9 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
     """Let the rows come in chunks."""
     if prefetches(feed.chain) and only_before(view.module.path, "django 4.1"):
         return Refusal("iterator() ignores prefetch_related before Django 4.1")
+    otherwise = answering_otherwise(view, function, feed.chain)
+    if otherwise:
+        return Refusal(f"{otherwise} of the project stands between, and iterator() may not go through it")
     if closes_connection(feed.body):
         return Refusal("the loop closes the connection the rows would come from")
     if _gives_keys(feed):
@@ -89,6 +93,8 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
     if feed.listed is not None:
         doubt = doubt or "list() may have been written to take the rows before anything changes"
     check = f"{doubt}: rows that are written while others are still to come" if doubt else ""
+    if not doubt and prefetches(feed.chain) and _marks_related(feed):
+        doubt = check = "rows share what was prefetched only within a chunk, and the loop sets something on it"
     return Fix("fetch the rows in chunks", Safety.REVIEW if doubt else Safety.SAFE, tuple(layout.edits), check)
 
 
@@ -98,6 +104,18 @@ def _gives_keys(feed: Feed) -> bool:
         for node in ast.walk(statement):
             match node:
                 case ast.Attribute(value=ast.Name(id=name), attr="id" | "pk", ctx=ast.Store()) if (
+                    name in feed.variables
+                ):
+                    return True
+    return False
+
+
+def _marks_related(feed: Feed) -> bool:
+    """Whether a loop sets an attribute of what a row refers to."""
+    for statement in feed.body:
+        for node in ast.walk(statement):
+            match node:
+                case ast.Attribute(value=ast.Attribute(value=ast.Name(id=name)), ctx=ast.Store()) if (
                     name in feed.variables
                 ):
                     return True
