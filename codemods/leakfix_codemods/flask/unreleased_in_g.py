@@ -25,11 +25,13 @@ belongs is for the project to say.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
 from leakfix.languages.python.modules import FunctionInfo
+from leakfix.repairs.python.layout import Layout
 from leakfix.source import Span
 from leakfix_codemods.flask._context import (
     TEARDOWNS,
@@ -132,6 +134,20 @@ def repair(view: View, item: Stored) -> Fix | Refusal:
     return _added(view, item, code)
 
 
+_OUTLIVES = re.compile(rb"\bapp_context\(|\bstream_with_context\b|\bThread\(|\.submit\(")
+
+
+def _released(view: View, item: Stored, layout: Layout) -> Fix:
+    """The repair; for review where what uses it may go on when the context has ended: streams, threads, scripts."""
+    title, edits = "release it in the teardown", tuple(layout.edits)
+    users = [view.module.source.data, *view.texts(item.function.node.name)]
+    if any(_OUTLIVES.search(text) or (b"yield" in text and b"Response(" in text) for text in users):
+        return Fix(
+            title, Safety.REVIEW, edits, "that no stream, thread or script goes on with it when the context ends"
+        )
+    return Fix(title, Safety.SAFE, edits)
+
+
 def _release(view: View, item: Stored) -> str | Refusal:
     name = _variable(item)
     if item.resource.asynchronous:
@@ -170,7 +186,6 @@ def _filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
     layout = view.layout()
     read = next(reads(view, teardown, item.name), None)
     body = _body(teardown)
-    safe = Fix("release it in the teardown", Safety.SAFE, ())
     if read is None:
         last = teardown.node.body[-1]
         indent = layout.indent_of(last.lineno)
@@ -182,7 +197,7 @@ def _filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
             return Refusal(f"{teardown.node.name}() is laid out in a way that cannot be added to")
         else:
             layout.add_after(last.end_lineno or last.lineno, *lines)
-        return Fix(safe.title, Safety.SAFE, tuple(layout.edits))
+        return _released(view, item, layout)
     for call in releases(teardown, item.resource):
         tested = _tested_error(view, teardown, call)
         if tested is not None:
@@ -193,14 +208,14 @@ def _filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
     if isinstance(statement, ast.Expr) and statement.value is read and _is_pop(read) and layout.stands_alone(statement):
         layout.replace(layout.span(statement), f"{name} = {_popped(layout.text(read), item.name)}")
         layout.add_after(statement.end_lineno or statement.lineno, *_closing(indent, unit, name, code))
-        return Fix(safe.title, Safety.SAFE, tuple(layout.edits))
+        return _released(view, item, layout)
     if isinstance(statement, ast.Assign) and statement.value is read and isinstance(statement.targets[0], ast.Name):
         held = statement.targets[0].id
         uses = [node for node in view.uses(held, teardown) if isinstance(node.ctx, ast.Load)]
         if all(isinstance(view.parents[node], ast.Compare | ast.If) for node in uses) and statement in body:
             code = item.resource.release_code(held, _receiver(item)) or code
             layout.add_after(statement.end_lineno or statement.lineno, *_closing(indent, unit, held, code))
-            return Fix(safe.title, Safety.SAFE, tuple(layout.edits))
+            return _released(view, item, layout)
     return Refusal(f"{teardown.node.name}() uses {item.name} in a way that is not understood")
 
 
