@@ -59,6 +59,9 @@ def repair(view: View, function: FunctionInfo, loop: ast.AsyncFor) -> Fix | Refu
     layout = view.layout()
     if not layout.stands_alone(loop) or loop.end_lineno is None:
         return Refusal("the loop shares a line with another statement")
+    later = _used_after(function, loop)
+    if later is not None:
+        return Refusal(f"what the generator gave is still used at line {later.lineno}, after the loop")
     taken = {node.id for node in ast.walk(function.node) if isinstance(node, ast.Name)}
     target = loop.target.id if isinstance(loop.target, ast.Name) else "item"
     name = next(word for word in (f"{target}s", f"{target}_source", f"{target}_source_1") if word not in taken)
@@ -70,6 +73,19 @@ def repair(view: View, function: FunctionInfo, loop: ast.AsyncFor) -> Fix | Refu
     layout.indent(loop.lineno, loop.end_lineno, unit, indent)
     layout.replace(layout.span(loop.iter), name)
     return Fix("close the generator when the loop is left", Safety.SAFE, tuple(layout.edits))
+
+
+def _used_after(function: FunctionInfo, loop: ast.AsyncFor) -> ast.Name | None:
+    """The first use, behind the loop, of what the generator gave, by any name."""
+    given = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+    for node in ast.walk(loop):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in given:
+            given |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    for node in ast.walk(function.node):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in given:
+            if node.lineno > (loop.end_lineno or loop.lineno):
+                return node
+    return None
 
 
 CODEMOD = PatternCodemod(
