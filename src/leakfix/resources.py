@@ -89,7 +89,9 @@ class Resource:
     release_given: methods of ``release`` that take what the acquiring call was given first (a context).
     outlived: what is made from it may be released after it (the rows of a statement).
     instead: ``Query=Exec``: the method that does the same as one that acquires, and hands nothing out.
+    keyed: an argument of the acquiring call names it, and it may be given back by that elsewhere.
     fix: ``safe``, ``review`` or ``none``: the best any repair of it can be.
+    check: what a reviewer must make sure of, where that is ``review``.
     variable: the name given to one that has none.
     """
 
@@ -132,7 +134,9 @@ class Resource:
     release_given: tuple[str, ...] = ()
     outlived: bool = False
     instead: tuple[str, ...] = ()
+    keyed: bool = False
     fix: Literal["safe", "review", "none"] = "safe"
+    check: str = ""
     variable: str = "connection"
 
     def release_code(self, name: str, receiver: str | None) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 
 from leakfix import engine
 from leakfix.config import Config
-from leakfix.finding import Safety
+from leakfix.finding import Fix, Safety
 from leakfix.registry import Registry
 
 MODULE = """\
@@ -29,6 +29,19 @@ def answer(shop):
 """
 
 
+POOLED = """\
+from psycopg2.pool import ThreadedConnectionPool
+
+pool = ThreadedConnectionPool(1, 5, "dbname=shop")
+
+
+def answer(tenant):
+    connection = pool.getconn()
+    {}
+    connection.cursor().execute("select 1")
+"""
+
+
 @pytest.mark.parametrize(
     ("returned", "safety"),
     [
@@ -43,9 +56,29 @@ def answer(shop):
     ],
 )
 def test_a_value_is_safe_and_what_refers_to_rows_is_for_review(returned: str, safety: Safety, tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text("")
-    (tmp_path / "shop.py").write_text(MODULE.format(returned))
-    config = Config(select=("sqlalchemy/unclosed-session",))
-    (finding,) = engine.check([str(tmp_path)], config, Registry.load(config), jobs=1).findings
+    assert fix_of(MODULE.format(returned), "sqlalchemy/unclosed-session", tmp_path).safety is safety
+
+
+@pytest.mark.parametrize(
+    ("done", "safety"),
+    [
+        ("connection.commit()", Safety.SAFE),
+        ("connection.cursor().execute('set local search_path to shop')", Safety.SAFE),
+        ("connection.cursor().execute('set search_path to shop')", Safety.REVIEW),
+        ("connection.autocommit = True", Safety.REVIEW),
+        ("connection.set_session(readonly=True)", Safety.REVIEW),
+    ],
+)
+def test_what_is_set_on_a_pooled_connection_stays_set(done: str, safety: Safety, tmp_path: Path) -> None:
+    fix = fix_of(POOLED.format(done), "psycopg2/unreturned-pool-connection", tmp_path)
+    assert fix.safety is safety
+    assert ("stays set" in fix.check) == (safety is Safety.REVIEW)
+
+
+def fix_of(text: str, rule: str, folder: Path) -> Fix:
+    (folder / "pyproject.toml").write_text("")
+    (folder / "shop.py").write_text(text)
+    config = Config(select=(rule,))
+    (finding,) = engine.check([str(folder)], config, Registry.load(config), jobs=1).findings
     assert finding.fix is not None
-    assert finding.fix.safety is safety
+    return finding.fix

@@ -39,7 +39,7 @@ def repair(make_subject: Callable[[], Subject], kept_elsewhere: bool) -> Fix | R
 
 def _fix(subject: Subject, notes: list[str], strategy: Callable[[Subject], list[str]]) -> Fix:
     review = notes or subject.resource.fix == "review"
-    check_text = "; ".join(notes)
+    check_text = "; ".join([*notes, *([subject.resource.check] if subject.resource.check else [])])
     return Fix(
         title=_TITLES[strategy].format(noun=subject.resource.noun),
         safety=Safety.REVIEW if review else Safety.SAFE,

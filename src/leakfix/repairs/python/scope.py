@@ -12,6 +12,7 @@ from leakfix.repairs.python.lasting import Needs
 from leakfix.repairs.python.layout import first_line, last_line
 from leakfix.repairs.python.releases import remove_releases, require_no_other
 from leakfix.repairs.python.subject import Refused, SharedLines, Subject, Suite, Wrong
+from leakfix.repairs.python.unnamed import check_unnamed
 from leakfix.source import Span
 
 
@@ -174,6 +175,7 @@ def check(
             raise Wrong(f"{min(left)!r} may still be needed in the next round of the loop at line {loop.lineno}")
     notes = check_region(subject, name, region.statements, needs)
     require_no_other(subject, name, region.statements, needs)
+    notes += check_unnamed(subject, region.statements)
     if name is not None and not rebound:
         for node in subject.own(region.statements):
             if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
