@@ -55,6 +55,7 @@ class Resource:
     acquire_any: method names telling enough to count on a receiver nothing is known about (``getconn``), or with
         the receiver's own last word (``engine.connect`` is also ``self._engine.connect``).
     release: its own methods that release it.
+    at_once: those of ``release`` that need not be awaited where the others must be (``terminate``).
     part: the attribute of it that is released in its place (the ``Body`` of a response).
     release_with: functions or methods of others that release it when they get it as an argument (``putconn``).
     with_: what a ``with`` statement on it does: ``closes``; ``commits`` (closes too, but commits first);
@@ -100,6 +101,7 @@ class Resource:
     acquire: tuple[str, ...]
     acquire_any: tuple[str, ...] = ()
     release: tuple[str, ...] = ("close",)
+    at_once: tuple[str, ...] = ()
     part: str = ""
     release_with: tuple[str, ...] = ()
     with_: Scope = "none"

@@ -212,7 +212,8 @@ class Effects:
         if receiver in (Role.SELF, Role.SCOPE) and op.callee.method in self.resource.failing_releases:
             return Outcome((state.without(op.dest),), (state.ended(Status.RELEASED),))
         if self.releases(op, state, receiver):
-            if self.resource.asynchronous and not op.awaited and receiver is not Role.CLOSER:
+            waits = self.resource.asynchronous and op.callee.method not in self.resource.at_once
+            if waits and not op.awaited and receiver is not Role.CLOSER:
                 return _both(state.bound(op.dest, Role.CLOSER))
             return _both(state.ended(Status.RELEASED))
         role: Role | None = None
