@@ -123,11 +123,18 @@ def _applications(view: View) -> list[ast.Name]:
     ]
 
 
+def _is_in_memory(node: ast.AST) -> bool:
+    text = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(text, str) and (text == "" or ":memory:" in text or "mode=memory" in text)
+
+
 def _why_not(view: View, statement: ast.Assign, name: str, resource: Resource) -> str:
     layout = view.layout()
     uses = _uses(view, name)
     if not any(target.lineno < statement.lineno for target in _applications(view)):
         return "the application is not made in this file before it: where its teardown belongs is for you to decide"
+    if any(_is_in_memory(node) for node in ast.walk(statement)):
+        return "its database is in memory: each request would have one of its own"
     if resource.release_code(name, None) is None or resource.asynchronous:
         return f"how the {resource.noun} is closed is not known here"
     stores = [node for node in view.uses(name, None) if isinstance(node.ctx, ast.Store)]

@@ -26,6 +26,8 @@ _KEYED = frozenset("sorted max min map filter sort groupby reduce key".split())
 def check_region(subject: Subject, name: str | None, region: list[ast.stmt], needs: Needs) -> list[str]:
     """What a reviewer should check; empty where the repair is safe. Raises Wrong where it cannot be right."""
     notes: list[str] = []
+    if subject.resource.shared and name is not None:
+        _require_own_transaction(subject, name)
     for node in subject.own(region):
         match node:
             case ast.Return(value=ast.expr() as value):
@@ -52,6 +54,24 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
                 raise Wrong(f"{name!r} is shared with code outside the function")
     notes += _given_back(subject, name, region, needs)
     return list(dict.fromkeys(notes))
+
+
+def _require_own_transaction(subject: Subject, name: str) -> None:
+    """Raise Wrong where a function writes and leaves it to its caller to commit that."""
+    called = {
+        node.func.attr: node.lineno
+        for node in subject.own(subject.node.body)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == name
+    }
+    writing = next((word for word in called if word in subject.resource.adopters or word == "flush"), None)
+    if writing is not None and called.keys().isdisjoint(("commit", "rollback")):
+        line = called[writing]
+        raise Wrong(
+            f"what line {line} writes is for a caller to commit: closing the {subject.resource.noun} would undo it"
+        )
 
 
 def _ends(loop: ast.While) -> bool:
