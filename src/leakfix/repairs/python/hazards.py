@@ -44,8 +44,12 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
                     notes.append(
                         f"what the exception at line {node.lineno} carries outlives the {subject.resource.noun}"
                     )
+            case ast.Raise(exc=ast.Name() as raised) if subject.resource.objects and needs.of(raised) > Need.LOADED:
+                notes.append(f"what the exception at line {node.lineno} carries outlives the {subject.resource.noun}")
             case ast.Assign(targets=targets, value=value):
                 notes += _stored(subject, targets, needs, needs.of(value))
+            case ast.AugAssign(target=target, value=value):
+                notes += _stored(subject, [target], needs, needs.of(value))
             case ast.Call():
                 notes += _handed(subject, node, needs)
             case ast.While(test=ast.Constant(value=True)) if not _ends(node):
