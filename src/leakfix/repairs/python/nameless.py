@@ -130,7 +130,8 @@ def enclose_transaction(subject: Subject) -> list[str]:
         raise Refused("its `async with` does not release it")
     item = next(item for item in statement.items if item.context_expr is subject.acquisition)
     form = form_of(subject)
-    if form.keyword != "with" or not form.wrapper:
+    given_back = not form.keyword and statement.items[0] is item
+    if not given_back and (form.keyword != "with" or not form.wrapper):
         raise Refused("its `with` does not release it")
     match item.optional_vars:
         case ast.Name(id=name):
@@ -146,17 +147,22 @@ def enclose_transaction(subject: Subject) -> list[str]:
     whole = Region(slot.suite, slot.index, max(region.last, slot.index), False, region.until)
     if used_outside(subject, whole, tracked):
         raise Refused("it is still needed outside the block it is acquired in")
-    notes = check(subject, None, whole, needs)
-    spelled = with_imports(subject, form)
+    notes = check(subject, name if given_back else None, whole, needs, rebound=True)
     acquired = layout.text(subject.acquisition)
     end = layout.span(item.optional_vars).end if item.optional_vars else layout.span(item.context_expr).end
     span = Span(layout.span(item.context_expr).start, end)
+    base = layout.indent_of(first_line(statement))
+    if given_back:
+        layout.replace(span, name)
+        layout.add_before(first_line(statement), f"{base}{name} = {acquired}")
+        enclose_finally(subject, name, whole, first_line(statement) - 1, base)
+        return notes
+    spelled = with_imports(subject, form)
     if region.last <= slot.index:
         layout.replace(span, f"{spelled.entering(acquired)} as {name}, {name}")
         return notes
     if statement.items[0] is not item:
         raise Refused("it is still needed after the `with` it shares with others")
-    base = layout.indent_of(first_line(statement))
     layout.replace(span, name)
     layout.add_before(first_line(statement), f"{base}with {spelled.entering(acquired)} as {name}:")
     indent_region(subject, whole, base, frozenset(), first_line(statement))
