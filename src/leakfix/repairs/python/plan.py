@@ -86,5 +86,5 @@ _TITLES: dict[Callable[[Subject], list[str]], str] = {
     enclose_after_branches: "hold the {noun} in a scope that releases it",
     enclose_with_stack: "release what was opened here with an exit stack",
     enclose_nameless: "name the {noun} and hold it in a scope that releases it",
-    enclose_transaction: "close the {noun}; its own `with` only ends the transaction",
+    enclose_transaction: "release the {noun}; its own `with` only ends the transaction",
 }
