@@ -30,24 +30,14 @@ def answering_otherwise(view: View, function: FunctionInfo, chain: ast.expr) -> 
 
 def _made_of(view: View, module: Module, model: ClassInfo, attribute: str) -> Iterator[ClassInfo]:
     """The project's classes that a model's manager is made of, with those they derive from."""
-    for home, info in _with_bases(view, module, model):
+    for home, info in view.names.lineage(module, model):
         for statement in info.node.body:
             match statement:
                 case ast.Assign(targets=[ast.Name(id=name)], value=value) if name == attribute:
                     named = [node for node in ast.walk(value) if isinstance(node, ast.Name | ast.Attribute)]
                     for symbol in (symbol for node in named for symbol in view.elsewhere(home).of(node)):
                         found = view.names.class_(symbol.removesuffix("()"))
-                        yield from (base for _, base in _with_bases(view, *found)) if found is not None else ()
-
-
-def _with_bases(view: View, module: Module, info: ClassInfo) -> Iterator[tuple[Module, ClassInfo]]:
-    waiting, seen = [(module, info)], set[int]()
-    while waiting:
-        found = waiting.pop()
-        if id(found[1]) not in seen:
-            seen.add(id(found[1]))
-            yield found
-            waiting.extend(view.names.inside_bases(*found))
+                        yield from (base for _, base in view.names.lineage(*found)) if found is not None else ()
 
 
 def _refines(method: FunctionInfo) -> bool:

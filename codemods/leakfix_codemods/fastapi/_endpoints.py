@@ -10,7 +10,7 @@ from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.layout import Layout, last_line
 from leakfix_codemods.fastapi._dependencies import Dependency
 from leakfix_codemods.fastapi._homes import is_bound_above
-from leakfix_codemods.fastapi._injected import DEPENDS
+from leakfix_codemods.fastapi._injected import DEPENDS, annotation_of
 from leakfix_codemods.fastapi._sessions import EndpointSession, first_line
 
 _ANNOTATED = ("typing.Annotated", "typing_extensions.Annotated")
@@ -102,15 +102,9 @@ def _style(view: View, dependency: Dependency, line: int) -> tuple[str, str]:
                     return "alias", holder.targets[0].id
             fallback = ("annotated", ast.unparse(above.elts[0]) if same else fallback[1])
         elif same and isinstance(above, ast.arguments):
-            return "default", _annotation_of(above, call)
+            annotation = annotation_of(above, call)
+            return "default", ast.unparse(annotation) if annotation is not None else ""
     return fallback
-
-
-def _annotation_of(arguments: ast.arguments, default: ast.expr) -> str:
-    given = [*arguments.posonlyargs, *arguments.args]
-    pairs = [*zip(reversed(given), reversed(arguments.defaults), strict=False)]
-    pairs += [(one, value) for one, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value]
-    return next((ast.unparse(one.annotation) for one, value in pairs if value is default and one.annotation), "")
 
 
 def _type_of(view: View, session: EndpointSession) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from leakfix.codemod import View
-from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.modules import ClassInfo, FunctionInfo
 
 _GIVEN = re.compile(rb"\b(?:Depends|Security)\(\s*(?:\w+\s*=\s*)?(?:\w+\.)*(\w+)")
 _MADE = re.compile(rb"^(\w+)(?:\s*:[^=\n]+)?\s*=\s*(?:\w+\.)*(\w+)\(", re.MULTILINE)
@@ -53,6 +53,35 @@ def users(view: View, function: FunctionInfo) -> Iterator[tuple[View, ast.Call]]
             if call.args and other.is_a(call.func, other.function_of(call), *DEPENDS):
                 if wanted.intersection(other.of(call.args[0], other.function_of(call))):
                     yield other, call
+
+
+def class_users(view: View, info: ClassInfo) -> Iterator[ast.Call]:
+    """The ``Depends(Class)`` and ``name: Class = Depends()`` of the project."""
+    symbol = f"@{view.module.path}:{info.qualname}"
+    word = info.node.name.encode()
+    others = {id(m): m for m in view.others("Depends", lambda text: word in text)}
+    for other in (view, *(view.elsewhere(module) for module in others.values())):
+        for call in other.calls:
+            if other.is_a(call.func, other.function_of(call), *DEPENDS):
+                given = call.args[0] if call.args else _written_for(other, call)
+                if given is not None and symbol in other.of(given, other.function_of(call)):
+                    yield call
+
+
+def _written_for(view: View, call: ast.Call) -> ast.expr | None:
+    """The type written for what a ``Depends()`` is the default, or a part of the annotation, of."""
+    above = view.parents[call]
+    if isinstance(above, ast.Tuple):
+        return above.elts[0]
+    return annotation_of(above, call) if isinstance(above, ast.arguments) else None
+
+
+def annotation_of(arguments: ast.arguments, default: ast.expr) -> ast.expr | None:
+    """The annotation of the parameter that has a default."""
+    given = [*arguments.posonlyargs, *arguments.args]
+    pairs = [*zip(reversed(given), reversed(arguments.defaults), strict=False)]
+    pairs += [(one, value) for one, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value]
+    return next((one.annotation for one, value in pairs if value is default), None)
 
 
 def other_uses(view: View, function: FunctionInfo) -> list[str]:

@@ -2,8 +2,9 @@
 
 What leaks
 ----------
-A function given to ``Depends`` opens a session, a connection or a pool slot and returns it. FastAPI hands it to the
-endpoint and forgets it.
+A function given to ``Depends`` opens a session, a connection or a pool slot and returns it, alone or inside an object
+that only uses it; or a class given to ``Depends`` opens one when it is made. FastAPI hands it to the endpoint and
+forgets it.
 
 Why it hurts
 ------------
@@ -20,7 +21,8 @@ version, the second half runs before or after that.
 When it is left alone
 ---------------------
 The function is also called directly, or handed to something else (these places are named): as a generator it would
-give them something else. It returns in several places, or it is a method.
+give them something else. It returns in several places, or it is a method. A class that opens something itself is
+reported, and left to you; one that can release what it holds, or derives from a library's, is not.
 """
 
 import ast
@@ -31,7 +33,8 @@ from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safet
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.separate import line_edits
-from leakfix_codemods.fastapi._injected import given_names, other_uses, users, word_of
+from leakfix_codemods.fastapi._carriers import carried, opened_by
+from leakfix_codemods.fastapi._injected import class_users, given_names, other_uses, users, word_of
 
 _LATER = (b"StreamingResponse", b"BackgroundTask", b"EventSourceResponse")
 
@@ -45,19 +48,32 @@ def find(view: View) -> Iterator[Match]:
         returns = [node for node in view.own(function) if isinstance(node, ast.Return) and node.value is not None]
         if not returns or any(isinstance(node, ast.Yield | ast.YieldFrom) for node in view.own(function)):
             continue
-        resource = view.fresh(view.symbol(function))
+        resource, inside = view.fresh(view.symbol(function)), ""
+        if resource is None:
+            resource, inside = carried(view, function, returns[-1])
         if resource is None or next(users(view, function), None) is None:
             continue
         for call in view.own(function):
             if isinstance(call, ast.Call) and view.acquired(view.module, function, call) is resource:
                 yield Match(
                     call,
-                    f"{resource.noun} is returned to FastAPI, which never releases it",
+                    f"{resource.noun} is returned to FastAPI{inside}, which never releases it",
                     partial(repair, view, function, returns),
                     Severity.ERROR,
                     resource.held,
                 )
                 break
+    for info in view.module.classes.values():
+        opened = opened_by(view, info)
+        if opened is not None and next(class_users(view, info), None) is not None:
+            yield Match(
+                opened[0],
+                f"FastAPI makes a {info.node.name} for each request, and never releases the {opened[1].noun} of it",
+                lambda: Refusal("let a dependency yield it, and close what it opened behind the yield"),
+                Severity.ERROR,
+                opened[1].held,
+                identity=info.qualname,
+            )
 
 
 def repair(view: View, function: FunctionInfo, returns: list[ast.Return]) -> Fix | Refusal:
@@ -81,6 +97,8 @@ def repair(view: View, function: FunctionInfo, returns: list[ast.Return]) -> Fix
     later = any(word in other.module.source.data for other, _ in users(view, function) for word in _LATER)
     check = "that nothing streamed or done in the background still needs it" if later else ""
     edits = line_edits(view.module.source, scoped)
+    if scoped.data == view.module.source.edited(layout.edits).data:
+        return Refusal("what it is returned in may release it: where that belongs is for you to decide")
     return Fix("yield it, and release it after the request", Safety.REVIEW if later else Safety.SAFE, edits, check)
 
 

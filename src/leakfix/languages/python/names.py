@@ -389,6 +389,16 @@ class Names:
                 if found is not None:
                     yield found
 
+    def lineage(self, module: Module, info: ClassInfo) -> Iterator[tuple[Module, ClassInfo]]:
+        """A class of the project and all it derives from that is the project's, each once."""
+        waiting, seen = [(module, info)], set[int]()
+        while waiting:
+            found = waiting.pop()
+            if id(found[1]) not in seen:
+                seen.add(id(found[1]))
+                yield found
+                waiting.extend(self.inside_bases(*found))
+
     def outside_bases(self, module: Module, info: ClassInfo, depth: int = 0) -> list[str]:
         """Symbolic names of base classes the project does not define, also those of its own base classes."""
         found: list[str] = []

@@ -95,13 +95,7 @@ class PythonProgram:
     def methods(self, name: str) -> Iterator[Function]:
         """All methods of the project's class of that name, and of those of its bases that are the project's."""
         found = self.names.class_(name)
-        waiting, seen = [found] if found is not None else [], set[int]()
-        while waiting:
-            module, info = waiting.pop()
-            if id(info) in seen:
-                continue
-            seen.add(id(info))
-            waiting.extend(self.names.inside_bases(module, info))
+        for module, info in self.names.lineage(*found) if found is not None else ():
             for method in info.methods.values():
                 function = self.function(f"@{module.path}:{method.qualname}")
                 if function is not None:
