@@ -93,13 +93,13 @@ def registered(view: View) -> set[str]:
 
 
 def with_teardown(view: View, after: ast.stmt, name: str, body: list[str]) -> Layout | Refusal:
-    """A sheet with a new teardown behind a top-level statement, where the application is made before it."""
+    """A sheet with a new teardown behind a top-level statement, and behind the one that makes the application."""
     application = None
     for statement in view.tree.body:
-        if statement.lineno < after.lineno and isinstance(statement, ast.Assign):
+        if isinstance(statement, ast.Assign):
             target = statement.targets[0]
             if isinstance(target, ast.Name) and view.is_a(statement.value, None, *APPLICATIONS):
-                application = target
+                application, after = target, max(after, statement, key=lambda at: at.lineno)
                 break
     if application is None:
         return Refusal("the application is not made in this file: where its teardown belongs is for you to decide")
