@@ -98,7 +98,20 @@ def _lists(function: FunctionInfo, name: str) -> bool:
 
 def _only_on_success(view: View, function: FunctionInfo, call: ast.Call) -> bool:
     """Whether a release in a teardown stands under a test of the error it was given."""
-    return is_hook(function, TEARDOWNS) and _tested_error(view, function, call) is not None
+    if not is_hook(function, TEARDOWNS):
+        return False
+    return _tested_error(view, function, call) is not None or _leaves_on_error(function, call)
+
+
+def _leaves_on_error(function: FunctionInfo, call: ast.Call) -> bool:
+    """Whether a function returns before a call where it was given an error: ``if error is not None: return``."""
+    given = {argument.arg for argument in function.node.args.args}
+    for statement in function.node.body:
+        match statement:
+            case ast.If(test=test, body=[*_, ast.Return()]) if (statement.end_lineno or 0) < call.lineno:
+                if any(isinstance(node, ast.Name) and node.id in given for node in ast.walk(test)):
+                    return True
+    return False
 
 
 def _tested_error(view: View, function: FunctionInfo, call: ast.Call) -> ast.If | None:
@@ -202,6 +215,8 @@ def _filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
         tested = _tested_error(view, teardown, call)
         if tested is not None:
             return _untested(view, teardown, tested)
+        if _leaves_on_error(teardown, call):
+            return Refusal(f"{teardown.node.name}() returns where a request failed: what is skipped is for you to say")
     statement = view.statement_of(read)
     indent = layout.indent_of(statement.lineno)
     unit = _unit(view, teardown, indent)
