@@ -185,6 +185,12 @@ ACQUIRED = (
     "with toydb.connect() as connection:\n    {inner}",
     "with toydb.Scope(), toydb.connect() as connection:\n    {inner}",
     "for item in toydb.items():\n    connection = toydb.connect()\n    {inner}",
+    "connection = None\nfor item in toydb.items():\n    if connection is None or toydb.choose():\n"
+    "        connection = toydb.connect()\n    {inner}",
+    "for item in toydb.items():\n    if toydb.choose() or item == 0:\n"
+    "        connection = toydb.connect()\n    {inner}",
+    "connections = [toydb.connect() for _ in range(2)]\nconnection = connections[0]\nfor item in connections:\n"
+    "    item.close()\nconnection = toydb.connect()",
     "total += toydb.connect().execute(15)\nreturn total",
     "if (connection := toydb.connect()):\n    {inner}",
     "total += len(toydb.connect().query(16).fetchall())\nreturn total",
