@@ -1,4 +1,4 @@
-"""Commands and migrations that no longer run: written for a Django that the project has left behind."""
+"""Commands and migrations that meet no rows: written for a Django left behind, or for tables that are new."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ import re
 
 from leakfix.codemod import View
 from leakfix.languages.python.modules import own_nodes
-from leakfix.project.kinds import is_command
+from leakfix.project.kinds import is_command, is_migration_file
 from leakfix.project.requirements import only_before
 
+_REPLACES = re.compile(rb"^[ \t]+replaces\s*=", re.MULTILINE)
 _OPTIONS = (b"option_list", b"make_option")
 _ASKS_FOR_ARGUMENTS = re.compile(rb"\.add_argument\(\s*[\"']args[\"']")
+
+
+def fills_what_it_makes(view: View, table: str) -> bool:
+    """Whether a migration makes the table itself, or stands for older ones that did: there are no rows yet."""
+    data = view.module.source.data
+    made = rf"\bCreateModel\(\s*(?:name\s*=\s*)?[\"']{re.escape(table)}[\"']".encode()
+    return is_migration_file(view.module.path) and (_REPLACES.search(data) or re.search(made, data)) is not None
 
 
 def is_outdated(view: View) -> bool:

@@ -10,6 +10,7 @@ from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.languages.python.names import Place
 from leakfix.patterns.tables import ENOUGH, growth
+from leakfix_codemods.django._outdated import fills_what_it_makes
 
 MANAGERS = frozenset({"objects", "_default_manager", "_base_manager", "all_objects"})
 REFINING = frozenset(
@@ -120,7 +121,8 @@ def is_large(view: View, function: FunctionInfo, chain: ast.expr) -> bool:
     manager = manager_of(chain)
     if manager is None:
         return False
-    if growth(view, _model_name(view, function, manager.value), _conditions(chain), _columns(chain)) < ENOUGH:
+    table = _model_name(view, function, manager.value)
+    if growth(view, table, _conditions(chain), _columns(chain)) < ENOUGH or fills_what_it_makes(view, table):
         return False
     names = view.of(manager.value, function)
     for name in names:

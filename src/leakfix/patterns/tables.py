@@ -35,7 +35,7 @@ _GROWING = frozenset(
 """What a row is where each use of the program may add one."""
 _WEAK = frozenset(
     "position event action line view link version position location task metric profile url translation job issue "
-    "entry run".split()
+    "entry run point".split()
 )
 """Of those, the ones that as often are what a few people set up: they need another sign."""
 _FEW = frozenset(
