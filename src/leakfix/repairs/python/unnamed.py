@@ -24,7 +24,9 @@ _SETTINGS = frozenset("autocommit isolation_level readonly deferrable set_sessio
 
 def check_unnamed(subject: Subject, region: Suite) -> Iterator[str]:
     """Notes for a reviewer. Raises Wrong where the rest of the function may rely on the resource being open."""
-    resource = subject.resource
+    resource, function = subject.resource, subject.call.func
+    if isinstance(function, ast.Attribute) and function.attr.endswith("cursor"):
+        return  # its connection stays open, and all that lasts with that
     last = max((last_line(statement) for statement in region), default=last_line(subject.statement))
     inside = [node for statement in (subject.statement, *region) for node in _expressions(statement)]
     held = next((node for node in inside if _holds(node) or _is_of_memory(subject, node)), None)
