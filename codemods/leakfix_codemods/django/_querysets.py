@@ -29,6 +29,10 @@ _CLOSES = frozenset({"close_old_connections", "close_all", "close_if_unusable_or
 _DJANGO = ("django.", "wagtail.", "mptt.", "polymorphic.", "model_utils.", "treebeard.", "netbox.", "modelcluster.")
 _READING = ("django.utils.", "django.template.", "django.core.serializers.", "django.forms.models.model_to_dict")
 """Where Django's own functions only read the row they are given; what another library's do is not known."""
+_TAKING = frozenset(
+    "append add extend insert update write writelines writerow writerows debug info warning error log".split()
+)
+"""Methods that take a row in, or write down what it says."""
 _HARMLESS_METHODS = frozenset({"get_absolute_url", "natural_key", "pk"})
 
 
@@ -186,11 +190,20 @@ def why_not_plain(
     """What in a loop over rows may change those still to come; "" where nothing does."""
     for statement in body:
         for node in ast.walk(statement):
+            if isinstance(node, ast.Yield | ast.YieldFrom):
+                return "what is done between two rows is up to whoever takes them"
             if isinstance(node, ast.Call):
                 reason = _why_call(view, function, queryset, node, variables, 0)
                 if reason:
                     return reason
     return ""
+
+
+def ends_transaction(body: list[ast.stmt]) -> bool:
+    """Whether a loop ends the transaction its rows would come from, as a cursor on the server ends with it."""
+    calls = [node for statement in body for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    ended = (ast.unparse(call.func).split(".") for call in calls if isinstance(call.func, ast.Attribute))
+    return any(words[-1] in ("commit", "rollback") and words[-2] in ("transaction", "connection") for words in ended)
 
 
 def closes_connection(body: list[ast.stmt]) -> bool:
@@ -225,6 +238,11 @@ def _why_call(
         return _why_function(view, function, queryset, call, depth)
     if takes_row and isinstance(base, ast.Name) and base.id in ("self", "cls"):
         return _why_function(view, function, queryset, call, depth)
+    if takes_row and base is not None and word not in _TAKING:
+        names = view.of(call.func, function)
+        given_itself = any(isinstance(argument, ast.Name) and argument.id in variables for argument in call.args)
+        if given_itself or any(view.names.function(name) is not None for name in names):
+            return _why_function(view, function, queryset, call, depth)
     return ""
 
 

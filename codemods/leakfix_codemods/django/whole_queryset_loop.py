@@ -48,7 +48,7 @@ from leakfix.project.requirements import only_before
 from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._managers import answering_otherwise
 from leakfix_codemods.django._outdated import is_outdated
-from leakfix_codemods.django._querysets import closes_connection, prefetches, why_not_plain
+from leakfix_codemods.django._querysets import closes_connection, ends_transaction, prefetches, why_not_plain
 from leakfix_codemods.django._text import may_loop
 
 CHUNK = 2000
@@ -77,6 +77,8 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
         return Refusal(f"{otherwise} of the project stands between, and iterator() may not go through it")
     if closes_connection(feed.body):
         return Refusal("the loop closes the connection the rows would come from")
+    if ends_transaction(feed.body):
+        return Refusal("the loop ends the transaction that the rows would come from")
     if _gives_keys(feed):
         return Refusal("the loop gives rows other keys, and could meet them again under those")
     if feed.is_async and only_before(view.module.path, "django 4.1"):
@@ -92,7 +94,7 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
     doubt = why_not_plain(view, function, feed.chain, feed.body, feed.variables)
     if feed.listed is not None:
         doubt = doubt or "list() may have been written to take the rows before anything changes"
-    check = f"{doubt}: rows that are written while others are still to come" if doubt else ""
+    check = f"{doubt}: rows that are written, or transactions that end, while others are still to come" if doubt else ""
     if not doubt and prefetches(feed.chain) and _marks_related(feed):
         doubt = check = "rows share what was prefetched only within a chunk, and the loop sets something on it"
     return Fix("fetch the rows in chunks", Safety.REVIEW if doubt else Safety.SAFE, tuple(layout.edits), check)
