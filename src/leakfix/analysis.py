@@ -282,7 +282,7 @@ class Analysis:
         return Located(finding, leak, module, info, siblings, len(sites))
 
     def _is_owned(self, module: Module, info: FunctionInfo, resource: Resource, span: Span) -> bool:
-        """Whether the acquiring call is given what owns all it would hold."""
+        """Whether the acquiring call, or the one that made what it calls, is given what owns all it would hold."""
         if not resource.owned_by:
             return False
         owners = {self.table.canonical(name) for name in resource.owned_by}
@@ -290,9 +290,10 @@ class Analysis:
         for node in ast.walk(info.node):
             if isinstance(node, ast.Call) and start(node.lineno, node.col_offset) == span.start:
                 if start(node.end_lineno or 0, node.end_col_offset or 0) == span.end:
-                    given = [*node.args, *(keyword.value for keyword in node.keywords)]
+                    given = [value for call in _with_makers(node, module, info) for value in _arguments_of(call)]
                     names = [n for value in given for n in self.program.names.of(value, Place(module, info))]
-                    return any(self.table.canonical(name) in owners for name in names)
+                    known = any(self.table.canonical(name) in owners for name in names)
+                    return known or any(_CONNECTION.search(_word_of(value)) for value in given)
         return False
 
     def matches(self, module: Module, patterns: Mapping[str, PatternCodemod]) -> Iterator[Matched]:
@@ -458,6 +459,35 @@ class Analysis:
 
 def _last_word(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+_CONNECTION = re.compile(r"(?:^|_)conn(?:ection)?$", re.IGNORECASE)
+"""How an argument is called that is a connection somebody else opened, where nothing else tells its type."""
+
+
+def _with_makers(call: ast.Call, module: Module, info: FunctionInfo) -> Iterator[ast.Call]:
+    """A call, and the calls that made what it calls: ``sessionmaker(bind=connection)()``."""
+    yield call
+    match call.func:
+        case ast.Call() as maker:
+            yield maker
+        case ast.Name(id=name):
+            for node in own_nodes(info.node):
+                match node:
+                    case ast.Assign(targets=[ast.Name(id=bound)], value=ast.Call() as maker) if bound == name:
+                        yield maker
+            for binding in module.names.get(name, ()):
+                if isinstance(binding, Value) and isinstance(binding.expression, ast.Call):
+                    yield binding.expression
+
+
+def _arguments_of(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
+
+
+def _word_of(node: ast.expr) -> str:
+    """The last word of a name; "" for what is none."""
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
 def _is_mocked(module: Module, info: FunctionInfo, acquisition: str) -> bool:

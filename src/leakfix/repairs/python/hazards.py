@@ -175,11 +175,33 @@ def _given_back(subject: Subject, name: str | None, region: list[ast.stmt], need
     """Arguments the resource took in: the caller still has them, and they are stale once it is closed."""
     end = max((item.end_lineno or item.lineno for item in region), default=0) + 1
     if name and subject.resource.objects and _ended_before(subject, end, name, region):
-        for parameter in sorted(needs.adopted & subject.parameters):
+        for parameter in sorted(needs.adopted & _from_caller(subject)):
             yield (
                 f"{parameter!r} has expired when the {subject.resource.noun} is closed: "
                 f"callers must not read attributes of it after that"
             )
+
+
+def _from_caller(subject: Subject) -> set[str]:
+    """Parameters, and names for what came with them: what a loop over one gives, another name of it."""
+    given = subject.node.args
+    found = subject.parameters | {argument.arg for argument in (given.vararg, given.kwarg) if argument is not None}
+    for _ in range(3):
+        for node in ast.walk(subject.node):
+            match node:
+                case (
+                    ast.For(target=target, iter=value)
+                    | ast.AsyncFor(target=target, iter=value)
+                    | ast.comprehension(target=target, iter=value)
+                ):
+                    parts = {item.id for item in ast.walk(value) if isinstance(item, ast.Name)}
+                case ast.Assign(targets=[target], value=ast.Name() | ast.Attribute() | ast.Subscript() as value):
+                    parts = {item.id for item in ast.walk(value) if isinstance(item, ast.Name)}
+                case _:
+                    continue
+            if parts & found:
+                found |= {item.id for item in ast.walk(target) if isinstance(item, ast.Name)}
+    return found
 
 
 def _stored(subject: Subject, targets: list[ast.expr], needs: Needs, need: Need) -> Iterator[str]:
