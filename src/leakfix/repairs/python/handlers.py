@@ -33,6 +33,8 @@ def release_in_finally(subject: Subject) -> list[str]:
         if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
     ]
     preset = _preset(subject, outer, name)
+    if preset is None and any(_asks_for_names(node) for handler in attempt.handlers for node in ast.walk(handler)):
+        raise Refused(f"a handler asks whether {name!r} was set, which it would be")
     allowed = {id(n) for n in ast.walk(subject.statement)} | ({id(n) for n in ast.walk(preset)} if preset else set())
     if any(id(node) not in allowed for node in stored):
         raise Refused(f"{name!r} is set in several places")
@@ -41,6 +43,10 @@ def release_in_finally(subject: Subject) -> list[str]:
         notes.append("its handlers release it on some paths only: make sure none keeps it on purpose")
     _write(subject, attempt, outer, name, preset is not None)
     return notes
+
+
+def _asks_for_names(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("locals", "vars", "dir", "NameError", "UnboundLocalError")
 
 
 def _releases_by_hand(subject: Subject, suite: list[ast.stmt], name: str) -> bool:

@@ -26,6 +26,7 @@ _KEYED = frozenset("sorted max min map filter sort groupby reduce key".split())
 def check_region(subject: Subject, name: str | None, region: list[ast.stmt], needs: Needs) -> list[str]:
     """What a reviewer should check; empty where the repair is safe. Raises Wrong where it cannot be right."""
     notes: list[str] = []
+    _require_named_uses(subject)
     if subject.resource.shared and name is not None:
         _require_own_transaction(subject, name)
     for node in subject.own(region):
@@ -44,6 +45,8 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
                     notes.append(
                         f"what the exception at line {node.lineno} carries outlives the {subject.resource.noun}"
                     )
+            case ast.Await(value=ast.Name(id=found)) if found == name and subject.resource.awaitable:
+                raise Wrong(f"it is awaited by hand at line {node.lineno}")
             case ast.Raise(exc=ast.Name() as raised) if subject.resource.objects and needs.of(raised) > Need.LOADED:
                 notes.append(f"what the exception at line {node.lineno} carries outlives the {subject.resource.noun}")
             case ast.Assign(targets=targets, value=value):
@@ -76,6 +79,21 @@ def _require_own_transaction(subject: Subject, name: str) -> None:
         raise Wrong(
             f"what line {line} writes is for a caller to commit: closing the {subject.resource.noun} would undo it"
         )
+
+
+def _require_named_uses(subject: Subject) -> None:
+    """Raise Wrong where all names of the function are handed on at once."""
+    for node in subject.own(subject.node.body):
+        match node:
+            case ast.Call(func=ast.Name(id="locals" | "vars" | "eval" | "exec" as word)) if not _is_asked(
+                subject, node
+            ):
+                raise Wrong(f"{word}() at line {node.lineno} may hand on what needs the {subject.resource.noun}")
+
+
+def _is_asked(subject: Subject, node: ast.Call) -> bool:
+    """Whether what it gives is only asked for a name: ``"connection" in locals()``."""
+    return isinstance(subject.parents.get(node), ast.Compare)
 
 
 def _ends(loop: ast.While) -> bool:

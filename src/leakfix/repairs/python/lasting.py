@@ -173,6 +173,8 @@ class Needs:
             ):
                 for one, its in zip(targets, values, strict=True):
                     self._bind(one, its)
+            case ast.Tuple() | ast.List(), ast.Call() if self._is_of_project(value):
+                self._note_all(target, self.of(value))  # several things, each of which may be lazy
             case ast.Tuple() | ast.List(), _:
                 self._note_all(target, self.element_of(value))
             case _:
@@ -426,6 +428,9 @@ class Needs:
         if base is Need.PERHAPS:
             return Need.NOTHING if word in _PLAIN_METHODS else Need.PERHAPS
         return Need.VIEW
+
+    def _is_of_project(self, node: ast.Call) -> bool:
+        return any(self.names.function(name) is not None for name in self.names.of(node.func, self.place))
 
     def _is_coroutine(self, names: tuple[str, ...], given: Need) -> bool:
         """Whether a call that nobody awaits there only begins once somebody does; of others' functions nobody knows."""
