@@ -144,8 +144,10 @@ def _as_lifespan(view: View, layout: Layout, item: Opened, closing: str) -> Refu
     if any(word.arg in ("lifespan", "on_startup", "on_shutdown", None) for word in made.keywords):
         return Refusal("the application has a lifespan already, beside which events do nothing")
     events = [info for info in view.functions if _event(info)]
-    elsewhere = [*view.texts("on_event"), *view.texts("add_event_handler")]
-    if len(events) != 1 or elsewhere or b"add_event_handler(" in view.module.source.data:
+    words = "on_event", "add_event_handler", "on_startup", "on_shutdown"
+    elsewhere = any(True for word in words for _ in view.texts(word))
+    own = any(word.encode() in view.module.source.data for word in words[1:])
+    if len(events) != 1 or elsewhere or own:
         return Refusal("there are other handlers of events: what they do belongs into one lifespan")
     if view.uses(node.name, None) or item.function.parent is not None or item.function.owner is not None:
         return Refusal(f"{node.name}() is used in another way, too")

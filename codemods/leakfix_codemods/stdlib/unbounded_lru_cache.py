@@ -45,7 +45,7 @@ from leakfix.patterns.caches import (
 )
 from leakfix.project.kinds import is_run_once
 
-CHECK = "that 4,096 entries are enough, and that computing a value again gives the same"
+CHECK = "that 4,096 entries are enough, that a value computed again is the same, and that nobody changes what it gave"
 
 
 def find(view: View) -> Iterator[Match]:
