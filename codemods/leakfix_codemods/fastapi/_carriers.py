@@ -12,8 +12,8 @@ from leakfix.resources import Resource
 def carried(view: View, function: FunctionInfo, returned: ast.Return) -> tuple[Resource | None, str]:
     """What is opened in a function and returned in an object that never releases it, with words for that object."""
     made = returned.value
-    if not isinstance(made, ast.Call) or function.owner is not None:
-        return None, ""
+    if not isinstance(made, ast.Call) or function.owner is not None or function.node.decorator_list:
+        return None, ""  # a decorator may keep what it returned, and hand it to every request
     for symbol in view.of(made.func, function):
         found = view.names.class_(symbol)
         if found is None:

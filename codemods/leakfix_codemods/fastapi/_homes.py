@@ -93,7 +93,7 @@ def _bound_by(statement: ast.stmt) -> set[str]:
             return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
         case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()):
             return {name}
-        case ast.If(body=body) | ast.Try(body=body) | ast.With(body=body):
+        case ast.Try(body=body) | ast.With(body=body):
             return {name for inner in body for name in _bound_by(inner)}
     return set()
 
