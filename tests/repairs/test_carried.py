@@ -20,6 +20,9 @@ CARRIED = {
     "set in an inner loop": "for c in b:\n    a = c\nprint(a)",
     "read by a function of its own": "def f():\n    return a\na = f()",
     "in one case": "match b:\n    case 1:\n        a = 1\nprint(a)",
+    "set where a failure is swallowed": "with suppress(OSError):\n    a = f()\nprint(a)",
+    "an attribute is set": "a.b = 1\na = 2",
+    "set by a test that may be left out": "if b or (a := f()):\n    pass\nprint(a)",
     "deleted before": "a = 1\ndel a\nprint(a)",
 }
 NEW = {
@@ -30,6 +33,8 @@ NEW = {
     "set by with": "with f() as a:\n    print(a)",
     "set by an inner loop, read there": "for a in b:\n    print(a)",
     "set in the end": "try:\n    f()\nfinally:\n    a = 1\nprint(a)",
+    "set by a test": "if (a := f()) and a.b:\n    print(a)",
+    "set in a with": "with f():\n    a = f()\nprint(a)",
     "set to nothing": "a = None\nif b:\n    a = 1\nprint(a)",
     "never set": "print(a)",
 }

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from leakfix.languages.python.syntax import name_of
+
+_SWALLOWING = frozenset("suppress raises assertRaises assertRaisesRegex".split())
+"""Context managers that go on behind the block where something in it fails."""
 Loop = ast.For | ast.AsyncFor | ast.While
 
 
@@ -72,7 +76,8 @@ class _Reading:
                     self.expressions([item.context_expr])
                     if item.optional_vars is not None:
                         self.stored(item.optional_vars)
-                self.suite(body)
+                swallows = any(_called(item.context_expr) in _SWALLOWING for item in items)
+                self.branches([body, []] if swallows else [body])
             case ast.Match(subject=subject, cases=cases):
                 self.expressions([subject, *(case.guard for case in cases if case.guard)])
                 self.branches([*(case.body for case in cases), []])
@@ -107,9 +112,38 @@ class _Reading:
         self.bound, self.ends = (set.intersection(*ways) if ways else before) if join else before, join and not ways
 
     def expressions(self, nodes: Iterable[ast.AST]) -> None:
-        """Reads first, then what ``:=`` sets; what a nested function reads counts as read here."""
-        found = [node for root in nodes for node in ast.walk(root) if isinstance(node, ast.Name)]
-        self.first |= {node.id for node in found if isinstance(node.ctx, ast.Load)} - self.bound
+        """Reads, and what ``:=`` sets in any case; what a nested function reads counts as read here."""
+        for root in nodes:
+            set_here = {node.target.id: node for node in _always_evaluated(root) if isinstance(node, ast.NamedExpr)}
+            for node in ast.walk(root):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in self.bound:
+                    setting = set_here.get(node.id)
+                    if setting is None or _end(setting) > (node.lineno, node.col_offset):
+                        self.first.add(node.id)
+            self.bound |= set_here.keys()
 
     def stored(self, target: ast.expr) -> None:
-        self.bound |= {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+        self.bound |= {
+            node.id for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+
+
+def _always_evaluated(node: ast.AST) -> Iterator[ast.AST]:
+    """The parts of an expression that are evaluated whatever the others give."""
+    yield node
+    match node:
+        case ast.BoolOp(values=[first, *_]) | ast.IfExp(test=first):
+            yield from _always_evaluated(first)
+        case ast.Lambda() | ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp() | ast.stmt():
+            return
+        case _:
+            for child in ast.iter_child_nodes(node):
+                yield from _always_evaluated(child)
+
+
+def _end(node: ast.expr) -> tuple[int, int]:
+    return node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+
+
+def _called(node: ast.expr) -> str:
+    return name_of(node) if isinstance(node, ast.Call) else ""
