@@ -175,7 +175,7 @@ def check(
             raise Wrong(f"{min(left)!r} may still be needed in the next round of the loop at line {loop.lineno}")
     notes = check_region(subject, name, region.statements, needs)
     require_no_other(subject, name, region.statements, needs)
-    notes += check_unnamed(subject, region.statements)
+    notes += check_unnamed(subject, region.statements, region.closes_itself)
     if name is not None and not rebound:
         for node in subject.own(region.statements):
             if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
