@@ -18,6 +18,8 @@ _READING = frozenset(
     "format enumerate zip map filter next iter reversed range type id hash round dumps jsonify debug info warning "
     "error exception".split()
 )
+_WRITING = frozenset("add add_all delete merge flush".split())
+_ENDING = frozenset("commit rollback begin".split())
 _REREADING = frozenset("refresh expunge expunge_all make_transient".split())
 _LOADING_AHEAD = frozenset("joinedload selectinload subqueryload immediateload contains_eager joinedload_all".split())
 _KEYED = frozenset("sorted max min map filter sort groupby reduce key".split())
@@ -73,22 +75,23 @@ def _require_own_transaction(subject: Subject, name: str) -> None:
         and isinstance(node.func.value, ast.Name)
         and node.func.value.id == name
     }
-    writing = next((word for word in called if word in subject.resource.adopters or word == "flush"), None)
-    if writing is not None and called.keys().isdisjoint(("commit", "rollback")):
-        line = called[writing]
-        raise Wrong(
-            f"what line {line} writes is for a caller to commit: closing the {subject.resource.noun} would undo it"
-        )
+    writing = next((word for word in called if word in _WRITING), None)
+    if writing is not None and called.keys().isdisjoint(_ENDING):
+        noun = subject.resource.noun
+        raise Wrong(f"what line {called[writing]} writes is for a caller to commit: closing the {noun} would undo it")
 
 
 def _require_named_uses(subject: Subject) -> None:
     """Raise Wrong where all names of the function are handed on at once."""
     for node in subject.own(subject.node.body):
         match node:
-            case ast.Call(func=ast.Name(id="locals" | "vars" | "eval" | "exec" as word)) if not _is_asked(
-                subject, node
-            ):
-                raise Wrong(f"{word}() at line {node.lineno} may hand on what needs the {subject.resource.noun}")
+            case ast.Call(func=ast.Name(id="locals" | "vars" as word), args=[]) if not _is_asked(subject, node):
+                pass
+            case ast.Call(func=ast.Name(id="eval" | "exec" as word)):
+                pass
+            case _:
+                continue
+        raise Wrong(f"{word}() at line {node.lineno} may hand on what needs the {subject.resource.noun}")
 
 
 def _is_asked(subject: Subject, node: ast.Call) -> bool:
@@ -211,15 +214,25 @@ def _from_caller(subject: Subject) -> set[str]:
                     ast.For(target=target, iter=value)
                     | ast.AsyncFor(target=target, iter=value)
                     | ast.comprehension(target=target, iter=value)
+                    | ast.Assign(targets=[target], value=ast.Name() | ast.Attribute() | ast.Subscript() as value)
                 ):
-                    parts = {item.id for item in ast.walk(value) if isinstance(item, ast.Name)}
-                case ast.Assign(targets=[target], value=ast.Name() | ast.Attribute() | ast.Subscript() as value):
-                    parts = {item.id for item in ast.walk(value) if isinstance(item, ast.Name)}
+                    parts = set(_roots(value))
                 case _:
                     continue
             if parts & found:
                 found |= {item.id for item in ast.walk(target) if isinstance(item, ast.Name)}
     return found
+
+
+def _roots(node: ast.expr) -> Iterator[str]:
+    """The names whose own elements a loop over an expression gives, not those a query is built of."""
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Starred):
+        node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _READING:
+        for argument in node.args:
+            yield from _roots(argument)
 
 
 def _stored(subject: Subject, targets: list[ast.expr], needs: Needs, need: Need) -> Iterator[str]:
