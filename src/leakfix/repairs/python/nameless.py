@@ -130,7 +130,7 @@ def enclose_transaction(subject: Subject) -> list[str]:
         raise Refused("its `async with` does not release it")
     item = next(item for item in statement.items if item.context_expr is subject.acquisition)
     form = form_of(subject)
-    given_back = not form.keyword and statement.items[0] is item
+    given_back = not form.keyword and subject.resource.with_ == "transaction" and statement.items[0] is item
     if not given_back and (form.keyword != "with" or not form.wrapper):
         raise Refused("its `with` does not release it")
     match item.optional_vars:
@@ -152,6 +152,8 @@ def enclose_transaction(subject: Subject) -> list[str]:
     end = layout.span(item.optional_vars).end if item.optional_vars else layout.span(item.context_expr).end
     span = Span(layout.span(item.context_expr).start, end)
     base = layout.indent_of(first_line(statement))
+    if given_back and "\n" in acquired:
+        raise Refused("it is acquired over several lines of its `with`")
     if given_back:
         layout.replace(span, name)
         layout.add_before(first_line(statement), f"{base}{name} = {acquired}")
