@@ -293,7 +293,7 @@ class Analysis:
                     given = [value for call in _with_makers(node, module, info) for value in _arguments_of(call)]
                     names = [n for value in given for n in self.program.names.of(value, Place(module, info))]
                     known = any(self.table.canonical(name) in owners for name in names)
-                    return known or any(_CONNECTION.search(_word_of(value)) for value in given)
+                    return known or any(_CONNECTION.search(_last_word(value)) for value in given)
         return False
 
     def matches(self, module: Module, patterns: Mapping[str, PatternCodemod]) -> Iterator[Matched]:
@@ -483,11 +483,6 @@ def _with_makers(call: ast.Call, module: Module, info: FunctionInfo) -> Iterator
 
 def _arguments_of(call: ast.Call) -> list[ast.expr]:
     return [*call.args, *(keyword.value for keyword in call.keywords)]
-
-
-def _word_of(node: ast.expr) -> str:
-    """The last word of a name; "" for what is none."""
-    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
 def _is_mocked(module: Module, info: FunctionInfo, acquisition: str) -> bool:

@@ -6,6 +6,7 @@ import ast
 import io
 import tokenize
 
+from leakfix.languages.python.syntax import name_of
 from leakfix.repairs.python.lasting import Need, Needs
 from leakfix.repairs.python.layout import first_line, last_line
 from leakfix.repairs.python.subject import Refused, Subject, Suite
@@ -62,7 +63,7 @@ def _releases(subject: Subject, node: ast.AST, needs: Needs) -> bool:
             return word in (*resource.release, "__exit__", "__aexit__") and needs.of(owner) >= least
         case ast.Call(func=function, args=args, keywords=keywords):
             given = [*args, *(keyword.value for keyword in keywords)]
-            word = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            word = name_of(function)
             looked_up = word == "getattr" and any(
                 isinstance(a, ast.Constant) and a.value in resource.release for a in args
             )
