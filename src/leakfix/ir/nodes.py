@@ -306,5 +306,8 @@ class Program(Protocol):
     def constructor(self, name: str) -> Function | None:
         """The ``__init__`` of the project's class of that symbolic name."""
 
+    def is_record(self, name: str) -> bool:
+        """Whether it is a class of the project whose objects only keep what they are made of (a dataclass)."""
+
     def methods(self, name: str) -> Iterable[Function]:
         """All methods of the project's class of that name, inherited ones included; none if it is no class of it."""

@@ -163,6 +163,8 @@ class Effects:
                 return Role.CLOSER
             plain = name in self.resource.data or self.liveness(name) or self.resource.makes_values
             return None if plain else Role.VIEW
+        if role is Role.CARRIER:
+            return Role.HOLDER  # what it was made with may be that part, and is released there
         return role if role is not Role.VIEW else None
 
     def derived_role(self, state: State, parts: tuple[str, ...]) -> Role | None:

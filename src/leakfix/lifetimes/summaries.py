@@ -119,11 +119,14 @@ class Summaries:
             if function is not None:
                 return self._argument(function, call, variable, resource, method=call.callee.method is not None)
             constructor = self.program.constructor(name)
+            if constructor is None and not self.program.is_record(name):
+                continue
+            handling = Handling.KEEPS
             if constructor is not None:
                 handling = self._argument(constructor, call, variable, resource, method=True)
-                if handling is Handling.KEEPS and not self._class_releases(name, resource):
-                    return Handling.CARRIES
-                return handling
+            if handling is Handling.KEEPS and not self._class_releases(name, resource):
+                return Handling.CARRIES
+            return handling
         return None
 
     def _class_releases(self, name: str, resource: Resource) -> bool:

@@ -83,6 +83,10 @@ class GoProgram:
         """Go has none."""
         return None
 
+    def is_record(self, name: str) -> bool:
+        """Nobody asks: a struct is no call."""
+        return False
+
     def methods(self, name: str) -> tuple[Function, ...]:
         """Nobody asks: what a struct is given lives in it."""
         return ()

@@ -365,7 +365,7 @@ class Expressions:
 
     def is_steady(self, node: ast.Call, names: tuple[str, ...]) -> bool:
         """Whether a call counts as one that does not fail (see the module's lists)."""
-        if name_of(node) in QUIET_SCOPES:
+        if name_of(node) in QUIET_SCOPES or any(self.names.is_record(name) for name in names):
             return True
         for name in names:
             if name in _STEADY_NAMES or (name.startswith("builtins.") and name[9:] in _STEADY_BUILTINS):

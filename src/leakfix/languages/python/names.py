@@ -80,6 +80,11 @@ class Place:
     function: FunctionInfo | None
 
 
+_RECORDS = frozenset({"builtins.object", "typing.Generic", "typing.Protocol", "abc.ABC"})
+"""Library classes that leave the constructor of a class derived from them to its fields."""
+_SETS_UP = frozenset({"__init__", "__new__", "__post_init__"})
+
+
 class Names:
     """Resolves expressions to symbolic names. Every answer has at most four names; an empty one means unknown.
 
@@ -388,6 +393,13 @@ class Names:
                 found = self.class_(name)
                 if found is not None:
                     yield found
+
+    def is_record(self, name: str) -> bool:
+        """Whether it is a class of the project without a constructor that anybody wrote: a dataclass."""
+        found = self.class_(name)
+        if found is None or any(base not in _RECORDS for base in self.outside_bases(*found)):
+            return False
+        return _SETS_UP.isdisjoint(method for _, info in self.lineage(*found) for method in info.methods)
 
     def lineage(self, module: Module, info: ClassInfo) -> Iterator[tuple[Module, ClassInfo]]:
         """A class of the project and all it derives from that is the project's, each once."""

@@ -92,6 +92,10 @@ class PythonProgram:
             return self.function(method)
         return None
 
+    def is_record(self, name: str) -> bool:
+        """Whether it is a class of the project without a constructor that anybody wrote: a dataclass."""
+        return self.names.is_record(name)
+
     def methods(self, name: str) -> Iterator[Function]:
         """All methods of the project's class of that name, and of those of its bases that are the project's."""
         found = self.names.class_(name)
