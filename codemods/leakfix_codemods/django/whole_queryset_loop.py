@@ -28,11 +28,12 @@ few rows. So does one text or state (``status="refunded"``), unless new rows beg
 that table's rows in masses, or they belong to users who sign up by themselves. Tables of which nothing says that
 they grow with use (roles, settings, templates, kinds of pages); users where nobody signs up by himself; products,
 pictures, articles that neither belong to users nor are written or read in masses anywhere in the project; tables that
-only Django's administration pages fill. Rows that the loop puts into a list, themselves, as a dict of their values or
-in objects that refer to them; lists of new objects or of values, one for each row, that are kept or written at once
-after the loop. Functions that nothing in a web project calls or whose comment says that they are unused, folders of old
-copies, commands and functions for a developer's database (fake, sample, anonymize). ``prefetch_related`` before Django
-4.1, which ``iterator`` ignores there, and loops that close the connection.
+only Django's administration pages fill, or that nothing in a web project fills. Rows that the loop puts into a list,
+themselves, as a dict of their values or in objects that refer to them; lists of new objects or of values, one for each
+row, that are kept or written at once after the loop. Functions that nothing in a web project calls or whose comment
+says that they are unused, folders of old copies, commands and functions for a developer's database (fake, sample,
+anonymize). ``prefetch_related`` before Django 4.1, which ``iterator`` ignores there, and loops that close the
+connection.
 """
 
 import ast

@@ -15,15 +15,20 @@ _JOINING = (
     "djoser",
     "dj_rest_auth",
     "django_registration",
-    "UserCreationForm",
 )
 """Words of a program where people make themselves an account."""
+_CREATION = "UserCreationForm"
 _PATHS = "register"
-_JOINS_AT = re.compile(rb"[\"'/^]register/?[$\"'/?]|\bdef register\(request\b|\bclass \w*Regist(?:er|ration)\w*\(")
+_PERSON = rb"(?:New|Custom|User|Account|Member|Customer|Profile|Email)*"
+_PAGE = rb"(?:Form|Serializer|View|API\w*|Page|Controller)?"
+_JOINS_AT = re.compile(
+    rb"[\"'/^]register/?[$\"'/?]|\bdef register\(request\b"
+    rb"|\bclass " + _PERSON + rb"Regist(?:er|ration)" + _PERSON + _PAGE + rb"\("
+)
 _MASSES = ("bulk_create", "iterator", "yield_per")
 _CHOOSING = ("raw_id_fields", "autocomplete_fields")
 _ADMIN = ("ModelAdmin", "TabularInline", "StackedInline")
-WORDS = (*_JOINING, _PATHS, *SERVES, *_MASSES, *_CHOOSING, *_ADMIN)
+WORDS = (*_JOINING, _CREATION, _PATHS, *SERVES, *_MASSES, *_CHOOSING, *_ADMIN)
 """All that is sought in the project's files."""
 
 _ONCE = b"migrations.Migration"
@@ -59,7 +64,7 @@ def _joins(view: View) -> bool:
         return True
     if any(True for word in _JOINING for _ in view.texts(word)):
         return True
-    return any(_JOINS_AT.search(text) for text in view.texts(_PATHS))
+    return any(_JOINS_AT.search(text) for word in (_CREATION, _PATHS) for text in view.texts(word))
 
 
 def is_many(view: View, table: str) -> bool:
@@ -87,10 +92,11 @@ def is_put_in_by_staff(view: View, table: str) -> bool:
     registered = view.once("tables that staff fill", lambda: _names(view, (*_ADMIN, _PATHS), _registered))
     if not _has(registered, table):
         return False
-    return not _is_created(view, table)
+    return not is_made(view, table)
 
 
-def _is_created(view: View, table: str) -> bool:
+def is_made(view: View, table: str) -> bool:
+    """Whether a page, an endpoint or a statement of the program, beside its administration's, makes rows of a table."""
     names = {"table": re.escape(table), "plain": re.escape(table.lower())}
     made, of_form = (re.compile(form.format(**names).encode()) for form in (_MADE, _OF_FORM))
     for text in (view.module.source.data, *view.texts(table), *view.texts(f"{table}Serializer")):

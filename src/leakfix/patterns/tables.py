@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from leakfix.languages.python.syntax import name_of
 from leakfix.patterns import many
+from leakfix.patterns.called import is_program
 from leakfix.patterns.domain import words_of
 from leakfix.patterns.view import View
 from leakfix.project.mentions import DEFINITION
@@ -47,8 +48,6 @@ _FEW = frozenset(
     "driver scheme definition preset unit brand key license information app application service exchange".split()
 )
 """What a row is where somebody sets it up by hand."""
-_CLOSED = frozenset("status state type kind country currency language locale timezone".split())
-"""What a row is that the program or the world knows before anybody uses it."""
 _PEOPLE = frozenset("user account member person people profile player author".split())
 """Who uses a program: a household, a team, or everybody who signs up."""
 _ACCOUNTS = frozenset("user account member profile".split())
@@ -126,14 +125,16 @@ def _is_filled_by_use(view: View, table: str) -> bool:
         return False
     if word in _PEOPLE or _by_definition(view, table) > _HINT:
         return many.anybody_joins(view) or many.is_many(view, table) or many.is_too_long_to_choose_from(view, table)
-    if word not in _GOODS or many.is_many(view, table) or _by_definition(view, table) > 0:
+    if many.is_many(view, table) or _by_definition(view, table) > 0:
         return True
+    if word not in _GOODS:
+        return not is_program(view) or not _definition(view, table) or many.is_made(view, table)
     return many.is_inserted_into(view, table)
 
 
-def is_closed(table: str) -> bool:
-    """Whether a table lists the states, kinds or places that there are, and is as long as that."""
-    return _last_word(table) in _CLOSED
+def says_large(table: str) -> bool:
+    """Whether a table is called like one that grows with use."""
+    return _by_name(table) > 0
 
 
 def may_be_large(table: str) -> bool:
