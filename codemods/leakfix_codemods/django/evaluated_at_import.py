@@ -21,7 +21,7 @@ When it is left alone
 ---------------------
 Querysets that are only refined, counted or sliced, which fills no cache; ``queryset =`` of views and forms, which
 take copies; names that are set again; scripts that set Django up themselves, commands and migrations, whose process
-ends; querysets over tables of states, kinds, countries, roles, settings and what else people set up by hand; the
+ends; querysets over tables that are not called like what grows with use (states, kinds, roles, settings); the
 different values of a column. Those never see a new row either, but memory does not grow with them.
 """
 
@@ -35,7 +35,7 @@ from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, Step, V
 from leakfix.languages.python.modules import ClassInfo, FunctionInfo, local_bindings
 from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import parameters
-from leakfix.patterns.tables import is_closed, may_be_large
+from leakfix.patterns.tables import says_large
 from leakfix.project.kinds import is_run_once, is_test
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._orm import is_of_django, nodes_of
@@ -152,12 +152,12 @@ def _kept(view: View) -> Iterator[Kept]:
 
 
 def _is_of_few(chain: ast.expr) -> bool:
-    """Whether the rows are the states or kinds that there are, or what people set up: kept for ever, but few."""
+    """Whether nothing says that the table grows, or only different values of it are kept: for ever, but few."""
     manager = manager_of(chain)
     model = manager.value if manager is not None else None
     table = str(getattr(model, "attr", getattr(model, "id", "")))
     distinct = any(isinstance(call.func, ast.Attribute) and call.func.attr == "distinct" for call in links(chain))
-    return distinct or is_closed(table) or not may_be_large(table)
+    return distinct or not says_large(table)
 
 
 def _varies(value: ast.expr, function: FunctionInfo) -> bool:
