@@ -44,6 +44,8 @@ _REMEMBERS = frozenset("warned logged known missing reported announced forbidden
 """What was done or met once, remembered so that it is not done again."""
 _HOLDERS = frozenset("client engine pool connection".split())
 """Things of which there is one for each server or tenant, on purpose."""
+_OF_SERVERS = frozenset("jwk jwks keyset oidc issuer discovery wellknown".split())
+"""Things asked of a server that somebody configured."""
 _ROUTES = frozenset(
     "route get post put patch delete head options websocket api_route before_request after_request".split()
 )
@@ -170,7 +172,7 @@ def growing(view: View) -> Iterator[Growing]:
 def _holds_one_each(container: Container) -> bool:
     """Whether a container is called by what is there once for each server or tenant."""
     words = words_of(container.name)
-    return bool(words) and words[-1].removesuffix("s") in _HOLDERS
+    return bool(words) and (words[-1].removesuffix("s") in _HOLDERS or not _OF_SERVERS.isdisjoint(words))
 
 
 def _serves_a_library(view: View, container: Container) -> bool:
