@@ -351,6 +351,15 @@ class ResourceTable:
         return {root: frozenset(words) for root, words in found.items()}
 
     @cached_property
+    def object_words(self) -> dict[str, frozenset[str]]:
+        """Those of them that name an object of a module, with the module they are asked of: ``db.connection``."""
+        found: dict[str, set[str]] = {}
+        for name in (name.replace("[]", "") for row in self.types for name in row.instances):
+            if "()" not in name:
+                found.setdefault(name.partition(".")[0], set()).add(".".join(name.split(".")[-2:]))
+        return {root: frozenset(words) for root, words in found.items()}
+
+    @cached_property
     def method_words(self) -> dict[str, frozenset[str]]:
         """For each package: methods that acquire, on an object somebody else made."""
         found: dict[str, set[str]] = {}

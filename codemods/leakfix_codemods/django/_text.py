@@ -22,9 +22,11 @@ _KEPT = re.compile(
     rb"(?:[\[({,\\][ \t]*(?:#[^\n]*)?\r?\n(?:[^\n]*\n){0,3}[^\n]*)?\Z"
 )
 _OF_OBJECT = re.compile(rb"self\.(\w+) = [^\n]*\Z")
-_FILLED = re.compile(rb"=[^=].*(?:\b(?:list|set|tuple|dict|sorted|frozenset)\(|[\[{(])", re.DOTALL)
+_FILLED = re.compile(rb"=[^=].*(?:\b(?:list|set|tuple|dict|sorted|frozenset)\(|[\[{])", re.DOTALL)
 _FUNCTIONS = (b"def ", b"async def ")
 _NEAR = 400
+_ITSELF = re.compile(rb"=[\s(\\]*[\w.]+\Z")
+_BEFORE_USE = rb"(?:\b(?:in|if|while|not|and|or)\s+|[(,*]\s*)(?:\w+(?:\.\w+)*)?"
 
 
 def may_loop(data: bytes, path: str) -> bool:
@@ -43,13 +45,18 @@ def may_loop(data: bytes, path: str) -> bool:
 def may_be_kept(data: bytes, path: str) -> bool:
     """Whether a queryset is evaluated where a module or class is defined, or kept there or on an object and used."""
     for at in _places(data):
+        following = _NEXT.match(data, at + len(_MANAGER))
+        if following is not None and following[1].decode() not in REFINING:
+            continue
         before = data[max(0, at - _NEAR) : at]
         own = _OF_OBJECT.search(before)
-        if own is not None and _is_used(data, rb"self\." + own[1]):
+        if own is not None and _is_used(data, rb"\." + own[1]):
             return True
         kept = _KEPT.search(data[data.rfind(b"\n", 0, at) + 1 : at]) or _KEPT.search(before)
         if kept is not None and not _is_in_function(data, at):
-            if _FILLED.search(kept[0]) or _is_used(data, rb"(?<!\.)" + kept[1]) or _is_used(data, rb"\." + kept[1]):
+            of_class = kept[0].lstrip(b"\n")[:1].isspace()
+            itself = _ITSELF.search(kept[0]) is not None
+            if _FILLED.search(kept[0]) or (itself and _is_used(data, rb"\." * of_class + kept[1])):
                 return True
     return False
 
@@ -87,5 +94,5 @@ def _is_in_function(data: bytes, at: int) -> bool:
 
 
 def _is_used(data: bytes, name: bytes) -> bool:
-    """Whether a name stands by itself, and not only where it is set."""
-    return re.search(name + rb"\b(?![ \t]*[.(\[=])", data) is not None
+    """Whether a name stands by itself where something may go through it, measure or test it."""
+    return re.search(_BEFORE_USE + name + rb"\b(?![ \t]*[.(\[=])", data) is not None

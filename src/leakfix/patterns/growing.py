@@ -49,10 +49,12 @@ _OF_SERVERS = frozenset("jwk jwks keyset oidc issuer discovery wellknown".split(
 _ROUTES = frozenset(
     "route get post put patch delete head options websocket api_route before_request after_request".split()
 )
-_EMPTY = (b"= {}", b"ache={}", b"= set()", b"ict(")
+_EMPTY = (b"={}", b"= {}", b"= set()", b"ict(")
 _EXPIRY = re.compile(rb"time\(\)|\bnow\(|expir|\bttl\b|monotonic")
 _NEAR = 500  # characters; a cache is filled right after it was asked
-_NAME = re.compile(rb"[ \t]*(?:self\.|cls\.|def .*?[(,] *)?(\w+)")
+_SET = re.compile(rb"[ \t]*(self\.|cls\.)?(\w+)[ \t]*(?::.*?)?(?:=[ \t]*[\w.]*)?\Z")
+_DEFAULT = re.compile(rb"(?:\A[ \t]*|[(,][ \t]*)()(\w+)[ \t]*(?::[^=]*)?\Z")
+_NEXT = re.compile(rb"\s*[,)]")
 
 
 def may_grow(data: bytes, path: str) -> bool:
@@ -66,11 +68,12 @@ def may_grow(data: bytes, path: str) -> bool:
         at = data.find(form)
         while at >= 0:
             line = data[data.rfind(b"\n", 0, at) + 1 : at]
-            name = _NAME.match(line)
-            if name is not None and name[1] not in seen:
-                seen.add(name[1])
-                if _is_suspect(data, line, name):
+            is_default = form.endswith(b"{}") and _NEXT.match(data, at + len(form)) is not None
+            begun = (_DEFAULT.search if is_default else _SET.match)(line)
+            if begun is not None and begun[2] not in seen and begun[2] in data[at:]:
+                if _is_suspect(data, begun, is_default):
                     return True
+                seen.add(begun[2])
             at = data.find(form, at + 1)
     return False
 
@@ -78,20 +81,14 @@ def may_grow(data: bytes, path: str) -> bool:
 _SERVING = re.compile(rb"while (?:True|1)\b[\s\S]*?(?:await |sleep\()")
 
 
-def _is_suspect(data: bytes, line: bytes, match: re.Match[bytes]) -> bool:
+def _is_suspect(data: bytes, begun: re.Match[bytes], is_default: bool) -> bool:
     """Whether a container that begins in a line may be filled for ever; a local variable of a function may not."""
-    name, top = match[1], match.start(1) == 0
-    own = b"." in line[: match.end(1)]
-    if _called_cache(line):
-        return (top or own or b"." + name in data or b"def " in line) and _is_left_full(data, name)
-    if not (top or own) or not _is_asked_and_filled(data, name) or not _is_left_full(data, name):
+    own, name, top = bool(begun[1]), begun[2], not begun[0][:1].isspace()
+    if b"cache" in name.lower() or b"memo" in name.lower():
+        return (top or own or is_default or b"." + name in data) and _is_left_full(data, name)
+    if not (top or own or is_default) or not _is_asked_and_filled(data, name) or not _is_left_full(data, name):
         return False
-    return top or b" not in self." + name + b":" in data or _SERVING.search(data) is not None
-
-
-def _called_cache(line: bytes) -> bool:
-    lowered = line.lower()
-    return b"cache" in lowered or b"memo" in lowered
+    return top or is_default or b" not in self." + name + b":" in data or _SERVING.search(data) is not None
 
 
 def _is_left_full(data: bytes, name: bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from leakfix.patterns.called import SERVES, is_of_tests
 from leakfix.patterns.view import View
@@ -28,7 +29,8 @@ _JOINS_AT = re.compile(
 _MASSES = ("bulk_create", "iterator", "yield_per")
 _CHOOSING = ("raw_id_fields", "autocomplete_fields")
 _ADMIN = ("ModelAdmin", "TabularInline", "StackedInline")
-WORDS = (*_JOINING, _CREATION, _PATHS, *SERVES, *_MASSES, *_CHOOSING, *_ADMIN)
+_INSERTS = ("insert into", "INSERT INTO")
+WORDS = (*_JOINING, _CREATION, _PATHS, *SERVES, *_MASSES, *_CHOOSING, *_ADMIN, *_INSERTS)
 """All that is sought in the project's files."""
 
 _ONCE = b"migrations.Migration"
@@ -48,7 +50,6 @@ _MADE = (
 )
 _OF_FORM = r"(?m)^[ \t]+(?:model|queryset|serializer_class)\s*=\s*(?:\w+\.)*?{table}(?:Serializer)?\b"
 _FOR_TESTS = b"DjangoModelFactory"
-_INSERTS = ("insert into", "INSERT INTO")
 _INSERTED = re.compile(rb"(?i)\binsert into [\"`\[]?(?:\w+[\"`\]]?\.[\"`\[]?)?(\w+)")
 _NAME = re.compile(rb"[\"'](\w+)[\"']")
 _NEAR = 400  # characters; a chain of calls is written in a few lines
@@ -99,7 +100,7 @@ def is_made(view: View, table: str) -> bool:
     """Whether a page, an endpoint or a statement of the program, beside its administration's, makes rows of a table."""
     names = {"table": re.escape(table), "plain": re.escape(table.lower())}
     made, of_form = (re.compile(form.format(**names).encode()) for form in (_MADE, _OF_FORM))
-    for text in (view.module.source.data, *view.texts(table), *view.texts(f"{table}Serializer")):
+    for text in chain([view.module.source.data], view.texts(table), view.texts(f"{table}Serializer")):
         if made.search(text) is None and (of_form.search(text) is None or _FORMS.search(text) is None):
             continue
         if _lasts(text) and _FOR_TESTS not in text and _OF_ADMIN.search(text) is None:
@@ -114,9 +115,9 @@ def _registered(text: bytes) -> Iterator[bytes]:
 
 
 def _names(view: View, words: Iterable[str], found_in: Callable[[bytes], Iterable[bytes]]) -> frozenset[str]:
-    """The tables that texts with one of the words tell of."""
+    """The tables that texts with one of the words tell of, in lower case."""
     texts = (text for word in words for text in view.texts(word))
-    return frozenset(name.decode() for text in texts if _lasts(text) for name in found_in(text))
+    return frozenset(name.decode().lower() for text in texts if _lasts(text) for name in found_in(text))
 
 
 def _lasts(text: bytes) -> bool:
@@ -125,7 +126,7 @@ def _lasts(text: bytes) -> bool:
 
 
 def _has(names: frozenset[str], table: str) -> bool:
-    return table.lower() in {name.lower() for name in names}
+    return table.lower() in names
 
 
 def _chosen(text: bytes) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from leakfix.resources import ResourceTable
 
 _BEFORE_TYPE = re.compile(rb"(?:->|(?<![\"'])[ \t]*:|[\[|])[ \t]*[\"']?(?:\w+\.)*\Z")
 _LONGEST_BEFORE = 60
+_ASKED = re.compile(rb"(?:\[[^]\n]*\])?[ \t]*\.[ \t]*(\w+)")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -19,35 +20,39 @@ class _Word:
     """A word to look for; the plain search before the pattern is what makes it quick."""
 
     def __init__(self, word: str) -> None:
-        self._plain = word.encode()
+        self.plain = word.encode()
 
     @cached_property
     def _pattern(self) -> re.Pattern[bytes]:
-        return re.compile(rb"\b" + re.escape(self._plain) + rb"\b")
+        return re.compile(rb"\b" + re.escape(self.plain) + rb"\b")
 
     def occurrences(self, data: bytes) -> list[re.Match[bytes]]:
-        return list(self._pattern.finditer(data)) if self._plain in data else []
+        return list(self._pattern.finditer(data)) if self.plain in data else []
 
     def stands_in(self, data: bytes) -> bool:
-        return self._plain in data and self._pattern.search(data) is not None
+        return self.plain in data and self._pattern.search(data) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
     """What tells, in a file that imports a package, that it gets hold of something by itself.
 
-    calls: functions and objects of the package.
+    calls: functions of the package.
+    objects: what it has made, each with what a file imports that uses it; they tell by what is asked of them.
     classes: its classes; in an annotation they only tell what somebody else made.
     methods: what acquires on such an object.
     """
 
     calls: list[_Word]
+    objects: list[tuple[frozenset[bytes], _Word]]
     classes: list[_Word]
     methods: list[_Word]
 
-    def tell(self, data: bytes, rest: bytes) -> bool:
-        """Whether they do; ``rest`` is the data without plain imports of the package."""
+    def tell(self, data: bytes, rest: bytes, imported: frozenset[bytes]) -> bool:
+        """Whether they do; ``rest`` is the data without plain imports of the package, ``imported`` what these name."""
         if any(word.stands_in(data) for word in self.calls):
+            return True
+        if any(not named.isdisjoint(imported) and self._is_asked(word, data, rest) for named, word in self.objects):
             return True
         for word in self.classes:
             used = word.occurrences(rest)
@@ -57,6 +62,14 @@ class _Words:
                 return True
         return False
 
+    def _is_asked(self, word: _Word, data: bytes, rest: bytes) -> bool:
+        """Whether an object is handed on, or asked for more than a mere attribute; or imported for others to import."""
+        used = word.occurrences(rest)
+        asked = (_ASKED.match(rest, match.end()) for match in used)
+        telling = [method.plain for method in (*self.methods, *self.calls)]
+        said = any(attribute is None or attribute[1] in telling for attribute in asked)
+        return said if used else word.stands_in(data)
+
 
 class Prefilter:
     """Keeps the files that import a library of the tables and use one of the words that lead to its resources."""
@@ -65,9 +78,14 @@ class Prefilter:
         self._words = {}
         for root, words in table.file_words.items():
             classes = {word for word in words if word[:1].isupper()}
-            methods = table.method_words.get(root, frozenset())
+            objects: dict[str, set[bytes]] = {}
+            for module, _, word in (name.partition(".") for name in sorted(table.object_words.get(root, ()))):
+                objects.setdefault(word, {word.encode(), b"*"}).add(module.encode())
             self._words[root.encode()] = _Words(
-                *([_Word(word) for word in sorted(given)] for given in (words - classes, classes, methods))
+                calls=[_Word(word) for word in sorted(words - classes - objects.keys())],
+                objects=[(frozenset(named), _Word(word)) for word, named in objects.items()],
+                classes=[_Word(word) for word in sorted(classes)],
+                methods=[_Word(word) for word in sorted(table.method_words.get(root, ()))],
             )
         self.telling = frozenset(word.encode() for word in table.telling_words)
 
@@ -87,7 +105,7 @@ class Prefilter:
                 module.partition(b".")[0] in roots or any(w in roots for w in words_of(names))
             ):
                 rest = rest.replace(b"import" + names, b"")
-        return any(self._words[root].tell(data, rest) for root in roots)
+        return any(self._words[root].tell(data, rest, imports.names) for root in roots)
 
 
 Shape = str | Callable[[bytes, str], bool]
