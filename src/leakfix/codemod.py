@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from leakfix.finding import Category, Fix, Refusal, Requirement, Safety, Severity, Step
 from leakfix.patterns.go import GoMatch, GoView
+from leakfix.patterns.text import Text
 from leakfix.patterns.view import Match, View
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Safety",
     "Severity",
     "Step",
+    "Text",
     "View",
 ]
 
@@ -55,6 +57,8 @@ class PatternCodemod:
         of the tables.
     shape: a regular expression that must be found, too (multi-line), or a question to the bytes and the path; asked
         where an import or a word is there.
+    worth: asked of a file that has all this, and in which nothing that acquires is known, before it is parsed: whether
+        its text and those of the project's other files leave a chance.
     noun: what the finding is about, in a word or two.
     repairs: one line for the table of rules.
     asks: words that it seeks in the project's other files, so that all are sought in one pass.
@@ -70,6 +74,7 @@ class PatternCodemod:
     imports: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     shape: str | Callable[[bytes, str], bool] = ""
+    worth: Callable[[Text], bool] | None = None
     category: Category = Category.GROWTH
     asks: tuple[str, ...] = ()
     refines: bool = False

@@ -18,6 +18,7 @@ from leakfix_codemods.django._querysets import (
     is_whole,
     links,
     refined,
+    sets_one_of,
     uses_in_order,
 )
 
@@ -63,14 +64,16 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
             _collects_rows(node, variables) or _collects_for_one_write(view, function, node)
         ):
             continue
-        if _drains(source, body, variables) and not is_migration(view.module.path, function):
+        if _drains(view, function, source, body, variables) and not is_migration(view.module.path, function):
             continue
         if is_whole(source) and is_large(view, function, source):
             yield Feed(source, source, source, body, variables, is_async, listed)
         elif isinstance(source, ast.Name):
             made = _only_for(view, function, source)
             if made is not None and is_large(view, function, made.chain):
-                if _drains(made.chain, body, variables) and not is_migration(view.module.path, function):
+                if _drains(view, function, made.chain, body, variables) and not is_migration(
+                    view.module.path, function
+                ):
                     continue
                 listed = made.value if isinstance(made.value, ast.Call) and made.listed is not None else None
                 yield Feed(made.value, made.listed or source, made.chain, body, variables, is_async, listed)
@@ -144,7 +147,7 @@ def _collects_for_one_write(view: View, function: FunctionInfo, loop: ast.For | 
     return bool(written) and all(line > last for _, line in written)
 
 
-def _drains(chain: ast.expr, body: list[ast.stmt], variables: set[str]) -> bool:
+def _drains(view: View, function: FunctionInfo, chain: ast.expr, body: list[ast.stmt], variables: set[str]) -> bool:
     """Whether rows that meet a condition are deleted or get another value for it: the next run does not see them."""
     asked = {name.partition("__")[0] for name in asked_of(chain)}
     if not asked:
@@ -159,6 +162,9 @@ def _drains(chain: ast.expr, body: list[ast.stmt], variables: set[str]) -> bool:
                 return True
             case ast.Attribute(value=ast.Name(id=name), attr=field, ctx=ast.Store()) if name in variables:
                 if field in asked:
+                    return True
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if name in variables:
+                if sets_one_of(view, function, chain, method, asked):
                     return True
     return False
 

@@ -10,7 +10,7 @@ from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.languages.python.names import Place
 from leakfix.patterns.tables import ENOUGH, growth
-from leakfix_codemods.django._outdated import fills_what_it_makes
+from leakfix_codemods.django._outdated import meets_few_rows
 
 MANAGERS = frozenset({"objects", "_default_manager", "_base_manager", "all_objects"})
 REFINING = frozenset(
@@ -126,7 +126,7 @@ def is_large(view: View, function: FunctionInfo, chain: ast.expr) -> bool:
     if manager is None:
         return False
     table = _model_name(view, function, manager.value)
-    if growth(view, table, _conditions(chain), _columns(chain)) < ENOUGH or fills_what_it_makes(view, table):
+    if growth(view, table, _conditions(chain), _columns(chain)) < ENOUGH or meets_few_rows(view, table):
         return False
     names = view.of(manager.value, function)
     for name in names:
@@ -140,14 +140,23 @@ def is_large(view: View, function: FunctionInfo, chain: ast.expr) -> bool:
 
 def _model_name(view: View, function: FunctionInfo, model: ast.expr) -> str:
     """What a model is called: where a migration asked for it by name, that one."""
+    asked_here = _asked_for(model)
+    if asked_here:
+        return asked_here
     for node in own_nodes(function.node) if isinstance(model, ast.Name) else ():
         match node:
-            case ast.Assign(
-                targets=[ast.Name(id=name)], value=ast.Call(func=asked, args=[*_, ast.Constant(value=str() as said)])
-            ):
-                if isinstance(model, ast.Name) and name == model.id and getattr(asked, "attr", "") == "get_model":
-                    return said.rpartition(".")[2]
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if isinstance(model, ast.Name):
+                if name == model.id and _asked_for(value):
+                    return _asked_for(value)
     return str(getattr(model, "attr", getattr(model, "id", "")))
+
+
+def _asked_for(value: ast.expr) -> str:
+    """The model that ``apps.get_model("shop", "Order")`` gives; "" for anything else."""
+    match value:
+        case ast.Call(func=ast.Attribute(attr="get_model"), args=[*_, ast.Constant(value=str() as said)]):
+            return said.rpartition(".")[2]
+    return ""
 
 
 def _conditions(chain: ast.expr) -> list[tuple[str, ast.expr]]:
@@ -165,6 +174,18 @@ def asked_of(chain: ast.expr) -> set[str]:
     given = [node for call in links(chain) if _method(call) in _NARROWING for node in [*call.args, *call.keywords]]
     words = [word for node in given for word in ast.walk(node) if isinstance(word, ast.keyword) and word.arg]
     return {word.arg or "" for word in words if not _is_number(word.value)}
+
+
+def sets_one_of(view: View, function: FunctionInfo, chain: ast.expr, method: str, fields: set[str]) -> bool:
+    """Whether a method of the rows' class sets one of these fields."""
+    manager = manager_of(chain)
+    for name in view.of(manager.value, function) if manager is not None else ():
+        for symbol in view.names.member(f"{name}()", method):
+            found = view.names.function(symbol)
+            for node in own_nodes(found[1].node) if found is not None else ():
+                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr in fields:
+                    return True
+    return False
 
 
 def _is_number(value: ast.expr) -> bool:

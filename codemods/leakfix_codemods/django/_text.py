@@ -13,7 +13,7 @@ from leakfix.patterns.tables import may_be_large
 from leakfix_codemods.django._querysets import REFINING
 
 _MANAGER = b".objects"
-_FED = re.compile(rb"(?:\bin|=|\()[ \t\\\r\n]*([\w.\x80-\xff]+)\Z")
+_FED = re.compile(rb"(?:\bin|=|\()[ \t\\\r\n]*([\w.\x80-\xff]+)(?:\([^()]*\))?\Z")
 _NEXT = re.compile(rb"\b[ \t\\\r\n]*(?:#[^\n]*\n\s*)*\.[ \t]*(\w+)\(\s*(\w*)(\s*=(?!=)\s*)?([\"'\d.\-\[({\w]*)(\(?)")
 _CONSTANT = re.compile(rb"[a-zA-Z]{0,2}[\"']|[\d.(\-]|(?:True|False|None)\b")
 _WIDE = re.compile(rb"(?:\A|_)(?:gt|gte|lt|lte|isnull|ne|range)\Z")
@@ -26,7 +26,9 @@ _FILLED = re.compile(rb"=[^=].*(?:\b(?:list|set|tuple|dict|sorted|frozenset)\(|[
 _FUNCTIONS = (b"def ", b"async def ")
 _NEAR = 400
 _ITSELF = re.compile(rb"=[\s(\\]*[\w.]+\Z")
-_BEFORE_USE = rb"(?:\b(?:in|if|while|not|and|or)\s+|[(,*]\s*)(?:\w+(?:\.\w+)*)?"
+_BEFORE_USE = re.compile(rb"(?:\b(?:in|if|while|not|and|or)\s+|[(,*]\s*)(?:\w+(?:\.\w+)*)?\Z")
+_PLAIN = re.compile(rb"\b(?![ \t]*[.(\[=])")
+_NEAR_USE = 80
 
 
 def may_loop(data: bytes, path: str) -> bool:
@@ -50,13 +52,13 @@ def may_be_kept(data: bytes, path: str) -> bool:
             continue
         before = data[max(0, at - _NEAR) : at]
         own = _OF_OBJECT.search(before)
-        if own is not None and _is_used(data, rb"\." + own[1]):
+        if own is not None and _is_used(data, b"." + own[1]):
             return True
         kept = _KEPT.search(data[data.rfind(b"\n", 0, at) + 1 : at]) or _KEPT.search(before)
         if kept is not None and not _is_in_function(data, at):
             of_class = kept[0].lstrip(b"\n")[:1].isspace()
             itself = _ITSELF.search(kept[0]) is not None
-            if _FILLED.search(kept[0]) or (itself and _is_used(data, rb"\." * of_class + kept[1])):
+            if _FILLED.search(kept[0]) or (itself and _is_used(data, b"." * of_class + kept[1])):
                 return True
     return False
 
@@ -95,4 +97,9 @@ def _is_in_function(data: bytes, at: int) -> bool:
 
 def _is_used(data: bytes, name: bytes) -> bool:
     """Whether a name stands by itself where something may go through it, measure or test it."""
-    return re.search(_BEFORE_USE + name + rb"\b(?![ \t]*[.(\[=])", data) is not None
+    at = data.find(name)
+    while at >= 0:
+        if _PLAIN.match(data, at + len(name)) and _BEFORE_USE.search(data, max(0, at - _NEAR_USE), at):
+            return True
+        at = data.find(name, at + 1)
+    return False

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from leakfix.codemod import View
+from leakfix.codemod import Text, View
 from leakfix.languages.python.modules import FunctionInfo, Module
 
 _EXECUTORS = frozenset({"concurrent.futures.ThreadPoolExecutor()", "concurrent.futures.thread.ThreadPoolExecutor()"})
@@ -22,8 +22,9 @@ _ELSEWHERE = {
     "schedule": rb"\.do\(\s*([\w.]+)",
 }
 HANDING_ON = tuple(_ELSEWHERE)
-STARTING = tuple(b"Thread Timer submit( map( add_job do( scheduled_job repeat".split())
-"""What a file's text has one of, if it starts functions elsewhere."""
+_FUNCTION = re.compile(rb"\bdef (\w+)\(")
+_STARTING = tuple(b"Thread Timer( .submit( add_job scheduled_job repeat(".split())
+_STARTING_OF = ((b".map(", b"xecutor"), (b".do(", b"schedule"))
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Start:
 def starts(view: View) -> dict[str, list[Start]]:
     """The functions of a file that the project runs in other threads, by their qualified names."""
     found: dict[str, list[Start]] = {}
-    here = _starts_in(view) if any(word in view.module.source.data for word in STARTING) else ()
+    here = _starts_in(view) if hands_on(view.module.source.data) else ()
     for start in (*here, *_starts_elsewhere(view)):
         if start.module is view.module and isinstance(start.function.node, ast.FunctionDef):
             found.setdefault(start.function.qualname, []).append(start)
@@ -54,7 +55,7 @@ def _starts_elsewhere(view: View) -> Iterator[Start]:
     parts = view.module.path.removesuffix("/__init__.py").removesuffix(".py").split("/")
     stem = parts[-1].encode()
     for word, pattern in _ELSEWHERE.items():
-        if _handed_on(view, word, pattern) & own:
+        if _handed_on(view.text, word, pattern) & own:
             worth = partial(_hands_on, pattern, own, stem)
             for other in view.others(word, worth):
                 yield from _starts_in(view.elsewhere(other))
@@ -64,13 +65,26 @@ def _hands_on(pattern: bytes, own: set[bytes], stem: bytes, text: bytes) -> bool
     return stem in text and not own.isdisjoint(_names(pattern, text))
 
 
-def _handed_on(view: View, word: str, pattern: bytes) -> set[bytes]:
+def hands_on(data: bytes) -> bool:
+    """Whether a file's text has what starts a function elsewhere."""
+    return any(word in data for word in _STARTING) or any(form in data and of in data for form, of in _STARTING_OF)
+
+
+def may_start(text: Text) -> bool:
+    """Whether a file hands functions on, or has one whose name some file of the project hands on."""
+    if hands_on(text.data):
+        return True
+    own = set(_FUNCTION.findall(text.data))
+    return any(not own.isdisjoint(_handed_on(text, word, pattern)) for word, pattern in _ELSEWHERE.items())
+
+
+def _handed_on(text: Text, word: str, pattern: bytes) -> set[bytes]:
     """The names that files of the project hand on."""
-    elsewhere = view.once(
+    elsewhere = text.once(
         f"django: what is handed to {word}",
-        lambda: set[bytes]().union(*(_names(pattern, text) for text in view.texts(word))),
+        lambda: set[bytes]().union(*(_names(pattern, other) for other in text.texts(word))),
     )
-    return elsewhere | _names(pattern, view.module.source.data)
+    return elsewhere | _names(pattern, text.data)
 
 
 def _names(pattern: bytes, text: bytes) -> set[bytes]:

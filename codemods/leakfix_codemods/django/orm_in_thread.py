@@ -32,17 +32,17 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Step, View
+from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Step, Text, View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.languages.python.names import Place
 from leakfix.project.kinds import is_test
 from leakfix.repairs.python.imports import imported
 from leakfix_codemods.django._blocks import body_of, is_laid_out, put_in_try
 from leakfix_codemods.django._orm import closes, first_query, is_generator, nodes_of
-from leakfix_codemods.django._threads import HANDING_ON, Start, starts
+from leakfix_codemods.django._threads import HANDING_ON, Start, hands_on, may_start, starts
 
 _COMMANDS = re.compile(r"(?:^|/)management/commands/[^/]+$")
-_STARTS = (b"repeat(", b"scheduled_job", b"add_job", b"Thread(", b"Timer(", b".submit(")
+_OF_DJANGO = re.compile(rb"\.objects\.|^(?:from|import) (?:schedule|apscheduler)\b", re.MULTILINE)
 _STARTED = re.compile(rb"def \w*(?:job|task|thread|worker|schedul|periodic|cron|run_|process_|in_background)\w*\(")
 _WAITS = frozenset("sleep wait listen poll blpop brpop get_message receive recv accept".split())
 _KEPT_OPEN = re.compile(r"\batomic\b|\bcursor\(|\bset_autocommit\b|\.a?iterator\(")
@@ -152,16 +152,22 @@ def _why_not_alone(view: View, function: FunctionInfo, begun: list[Start]) -> st
 
 def may_ask(data: bytes, path: str) -> bool:
     """Whether a file's text names Django or a manager, and has a function for others to start, or starts one."""
-    if _COMMANDS.search(path) is not None:
-        return b"while" in data
-    return any(form in data for form in _STARTS) or _STARTED.search(data) is not None
+    if hands_on(data) or (b"while" in data and _COMMANDS.search(path) is not None):
+        return b"django" in data or b"models" in data or _OF_DJANGO.search(data) is not None
+    return b".objects." in data and _STARTED.search(data) is not None
+
+
+def may_start_or_loop(text: Text) -> bool:
+    """Whether a file starts functions, has one that others start, or is a command, which may go on for ever."""
+    return _COMMANDS.search(text.path) is not None or may_start(text)
 
 
 CODEMOD = PatternCodemod(
     find=find,
-    imports=("schedule", "apscheduler"),
+    imports=("schedule", "apscheduler", "django"),
     words=(".objects",),
     shape=may_ask,
+    worth=may_start_or_loop,
     noun="connection",
     repairs="connections.close_all() in a finally; close_old_connections() around the work",
     category=Category.LEAK,

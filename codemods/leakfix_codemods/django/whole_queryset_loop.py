@@ -30,10 +30,11 @@ they grow with use (roles, settings, templates, kinds of pages); users where nob
 pictures, articles that neither belong to users nor are written or read in masses anywhere in the project; tables that
 only Django's administration pages fill, or that nothing in a web project fills. Rows that the loop puts into a list,
 themselves, as a dict of their values or in objects that refer to them; lists of new objects or of values, one for each
-row, that are kept or written at once after the loop. Functions that nothing in a web project calls or whose comment
-says that they are unused, folders of old copies, commands and functions for a developer's database (fake, sample,
-anonymize). ``prefetch_related`` before Django 4.1, which ``iterator`` ignores there, and loops that close the
-connection.
+row, that are kept or written at once after the loop. Functions that nothing in a web project calls, whose comment says
+that they are unused or that only take a migration back; migrations written within weeks of the table they go through;
+commands and migrations that import from the project what is not there. Folders of old copies, commands and functions
+for a developer's database (fake, sample, anonymize). ``prefetch_related`` before Django 4.1, which ``iterator`` ignores
+there, and loops that close the connection.
 """
 
 import ast
@@ -48,7 +49,7 @@ from leakfix.patterns.called import is_called
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._managers import answering_otherwise
-from leakfix_codemods.django._outdated import is_outdated
+from leakfix_codemods.django._outdated import MAKING, is_broken, is_outdated, only_takes_back
 from leakfix_codemods.django._querysets import closes_connection, ends_transaction, prefetches, why_not_plain
 from leakfix_codemods.django._text import may_loop
 
@@ -59,8 +60,12 @@ def find(view: View) -> Iterator[Match]:
     """Loops over whole querysets in functions that are made for many rows."""
     for function in view.functions:
         batch = is_batch(view, function)
+        goes_through = batch or isinstance(function.node, ast.AsyncFunctionDef)
+        if not goes_through or only_takes_back(view, function):
+            continue
         for feed in feeds(view, function):
-            if (batch or feed.is_async) and is_called(view, function) and not is_outdated(view):
+            runs = is_called(view, function) and not is_outdated(view) and not is_broken(view)
+            if (batch or feed.is_async) and runs:
                 yield Match(
                     feed.queryset,
                     "all rows of the table are kept in memory until the loop is over",
@@ -130,6 +135,6 @@ CODEMOD = PatternCodemod(
     words=(".objects",),
     shape=may_loop,
     noun="queryset",
-    asks=many.WORDS,
+    asks=(*many.WORDS, MAKING),
     repairs=".iterator(chunk_size=2000)",
 )

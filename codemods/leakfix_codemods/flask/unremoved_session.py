@@ -70,7 +70,7 @@ def repair(view: View, statement: ast.Assign, name: str) -> Fix | Refusal:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=("scoped_session",),
+    words=("scoped_session", "Flask("),
     noun="scoped session",
     repairs="remove() in teardown_appcontext",
     category=Category.LEAK,

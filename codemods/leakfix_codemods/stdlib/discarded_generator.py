@@ -65,8 +65,8 @@ def repair(view: View, function: FunctionInfo, taking: ast.Call, call: ast.Call)
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=("next(get_", "next(session", "__next__()"),
-    shape=r"\ba?next\([\w.]*(?:sess|conn|db|cur|pool|data)\w*\(|\)\.__a?next__",
+    words=("next(", "__next__()"),
+    shape=r"next\([\w.]*(?:sess|conn|db|cur|pool|data)\w*\(|\)\.__a?next__",
     noun="generator",
     repairs="with contextmanager(generator)() as x:",
     category=Category.LEAK,

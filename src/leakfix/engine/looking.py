@@ -41,8 +41,9 @@ def look(
         released = {word for item in indexed for word in item.released}
         exported = {name for item in indexed for name in item.exports}
         known.require(released, exported)
-        acquire = {item.path for item in indexed if (item.acquires or item.matches) and item.path in own}
-        analysed = workers.map(Run.analyse_all, sorted(filter(known.wants, acquire)))
+        acquire = {item.path for item in indexed if item.acquires and item.path in own}
+        match = {item.path for item in indexed if item.matches and item.path in own} - acquire
+        analysed = workers.map(Run.analyse_all, sorted(filter(known.wants, acquire | match)), match)
         traces = workers.each(Run.traced) if trace.on else []
     named = set(files)
     first = [item for item in indexed if item.round == 0 and item.path in named]

@@ -20,6 +20,7 @@ from leakfix.languages.go.packages import GoFile, Packages
 from leakfix.languages.python.importers import Exports, Importers, ImportIndex
 from leakfix.languages.python.modules import Import, Module
 from leakfix.languages.python.project import Modules, Unparsable
+from leakfix.patterns.text import Text
 from leakfix.project.files import read_file
 from leakfix.project.imports import Imports
 from leakfix.project.kinds import is_test
@@ -68,6 +69,7 @@ class Run:
         self._chosen: dict[int, Chosen] = {}
         self._literals = {*self.prefilter.telling, *self.shared_releases.values()}
         self._words: Words | None = None
+        self._last_triggered: tuple[tuple[str, bytes], list[str]] = (("", b""), [])
         for path in files:
             self.chosen(path)
         asked = {word for each in self._chosen.values() for item in each.patterns.values() for word in item.asks}
@@ -236,16 +238,28 @@ class Run:
         except RecursionError:
             item.error = "nested too deeply; not analysed"
 
-    def analyse_all(self, paths: Sequence[str]) -> list[Analysed]:
-        """Find and repair the leaks of several files."""
-        return [self.analyse(path) for path in paths]
+    def analyse_all(self, paths: Sequence[str], matching: Collection[str] = ()) -> list[Analysed]:
+        """Find and repair the leaks of several files. matching: those in which nothing that acquires is known."""
+        return [self.analyse(path, path in matching) for path in paths]
 
-    def analyse(self, path: str) -> Analysed:
-        """Find and repair the leaks of one file."""
+    def analyse(self, path: str, only_matches: bool = False) -> Analysed:
+        """Find and repair the leaks of one file. only_matches: nothing that acquires is known in it."""
         result = Analysed(path)
+        if only_matches and not self._is_worth(path):
+            return result
         if not self._in_time(lambda: self._analyse_go(result) if is_go(path) else self._analyse_python(result)):
             return Analysed(path, errors=[self._too_long], late=True)
         return result
+
+    def _is_worth(self, path: str) -> bool:
+        """Whether the text of a file leaves a chance to one of the patterns it has the words of."""
+        try:
+            text = Text(path, self.read(path), self.analysis.mentions)
+        except OSError:
+            return False
+        patterns = self.chosen(path).patterns
+        worth = (patterns[name].worth for name in self._triggered(text) if name in patterns)
+        return any(ask is None or ask(text) for ask in worth)
 
     def _analyse_python(self, result: Analysed) -> None:
         path = result.path
@@ -313,9 +327,17 @@ class Run:
             return {}
         chosen = self.chosen(module.path)
         triggered = {name for name, item in chosen.patterns.items() if item.refines or not (item.words or item.imports)}
-        data = module.source.data
-        triggered.update(chosen.triggers.of(data, module.path, Imports.of(data), self.words.of(data)))
+        triggered.update(self._triggered(Text(module.path, module.source.data, self.analysis.mentions)))
         return {name: item for name, item in chosen.patterns.items() if name in triggered}
+
+    def _triggered(self, text: Text) -> list[str]:
+        """The patterns that the text of a file is near to; asked twice of one file, before and after it is parsed."""
+        asked, names = self._last_triggered
+        if asked != (text.path, text.data):
+            imports, words = Imports.of(text.data), self.words.of(text.data)
+            names = self.chosen(text.path).triggers.of(text.data, text.path, imports, words)
+            self._last_triggered = ((text.path, text.data), names)
+        return names
 
     def _found_in_go(self, analysis: GoAnalysis, file: GoFile) -> Iterator[Finding]:
         """All findings of a Go file, each accepted, or with its repair or why there is none."""

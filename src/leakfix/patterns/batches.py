@@ -42,7 +42,7 @@ _WRITES_ROWS = frozenset({"writerow", "writerows"})
 
 def may_be_batch(data: bytes, path: str, at: int) -> bool:
     """Whether a place in a file's text may be in such a function, by the file's path and what stands round it."""
-    if is_command(path) or _TASKS.search(path) is not None:
+    if is_command(path) or is_migration_file(path) or _TASKS.search(path) is not None:
         return True
     start = max(0, *(data.rfind(form, 0, at) for form in _TOP))
     above = max(0, data.rfind(b"\n\n", 0, start), data.rfind(b"\n\r\n", 0, start))  # decorators

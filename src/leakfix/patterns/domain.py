@@ -53,7 +53,8 @@ _CLOSED = _FEW | frozenset(
     "characters merge delta char component tool db database dsn api warehouse deployment".split()
 )
 _READS_FILES = re.compile(r"\b(open|read_text|read_bytes|exists|isfile|isdir|listdir|stat|getmtime)\b")
-_LONG_LIVED = re.compile(r"(?:Manager|Adapter|Bot|Client|Server|Provider|Store|Registry|Backend)$")
+LONG_LIVED = ("Manager", "Adapter", "Bot", "Client", "Server", "Provider", "Store", "Registry", "Backend")
+"""How classes are called of whose objects there are few, which live as long as the program."""
 _PLAIN = (
     "builtins.str",
     "builtins.int",
@@ -115,7 +116,7 @@ def says_open(name: str, ambiguous: Collection[str] = ()) -> bool:
 
 def says_long_lived(name: str) -> bool:
     """Whether a class is called like one of whose objects there are few, which live as long as the program."""
-    return _LONG_LIVED.search(name) is not None
+    return name.endswith(LONG_LIVED)
 
 
 def says_closed(name: str) -> bool:

@@ -23,7 +23,7 @@ from leakfix.patterns.containers import (
     open_key,
     recomputes,
 )
-from leakfix.patterns.domain import says_closed, says_long_lived, strength, words_of
+from leakfix.patterns.domain import LONG_LIVED, says_closed, says_long_lived, strength, words_of
 from leakfix.patterns.unique import CONNECTED
 from leakfix.patterns.view import View
 from leakfix.project.kinds import is_copy, is_run_once
@@ -78,7 +78,10 @@ def may_grow(data: bytes, path: str) -> bool:
     return False
 
 
-_SERVING = re.compile(rb"while (?:True|1)\b[\s\S]*?(?:await |sleep\()")
+_SERVING = re.compile(
+    rb"while (?:True|1)\b[\s\S]*?(?:await |sleep\()|^class \w*(?:" + "|".join(LONG_LIVED).encode() + rb")\b",
+    re.MULTILINE,
+)
 
 
 def _is_suspect(data: bytes, begun: re.Match[bytes], is_default: bool) -> bool:

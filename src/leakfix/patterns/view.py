@@ -11,6 +11,7 @@ from leakfix.config import NO_WISHES, Wishes
 from leakfix.finding import Fix, Refusal, Requirement, Severity, Step
 from leakfix.languages.python.modules import FunctionInfo, Module, Scoped, own_nodes, parents_of
 from leakfix.languages.python.names import Names, Place
+from leakfix.patterns.text import Text
 from leakfix.project import manifest
 from leakfix.project.mentions import Fact, Mentions
 from leakfix.repairs.python.layout import Layout
@@ -139,13 +140,18 @@ class View:
         """The project's other files in whose text a word stands, and that are worth it by their bytes."""
         return self.seek(word, self.module.path, worth)
 
+    @cached_property
+    def text(self) -> Text:
+        """The file as it was before it was parsed."""
+        return Text(self.module.path, self.module.source.data, self.mentions)
+
     def texts(self, word: str) -> Iterator[bytes]:
         """The bytes of the project's other files in which a word stands."""
-        return self.mentions.texts(word, self.module.path)
+        return self.text.texts(word)
 
     def once(self, key: str, compute: Callable[[], Fact]) -> Fact:
         """A fact about the project that does not depend on this file, computed once for all."""
-        return self.mentions.once(key, self.module.path, compute)
+        return self.text.once(key, compute)
 
     def symbol(self, function: FunctionInfo) -> str:
         """The symbolic name of a function of the file."""
