@@ -10,9 +10,11 @@ from collections.abc import Iterator
 
 from leakfix.patterns.batches import may_be_batch
 from leakfix.patterns.tables import may_be_large
-from leakfix_codemods.django._querysets import REFINING
+from leakfix_codemods.django._querysets import MANAGERS, REFINING
 
-_MANAGER = b".objects"
+MANAGED = tuple(f".{name}" for name in sorted(MANAGERS))
+"""How a file's text names a manager: ``.objects`` and the like."""
+_MANAGERS = tuple(name.encode() for name in MANAGED)
 _FED = re.compile(rb"(?:\bin|=|\()[ \t\\\r\n]*([\w.\x80-\xff]+)(?:\([^()]*\))?\Z")
 _NEXT = re.compile(rb"\b[ \t\\\r\n]*(?:#[^\n]*\n\s*)*\.[ \t]*(\w+)\(\s*(\w*)(\s*=(?!=)\s*)?([\"'\d.\-\[({\w]*)(\(?)")
 _CONSTANT = re.compile(rb"[a-zA-Z]{0,2}[\"']|[\d.(\-]|(?:True|False|None)\b")
@@ -34,8 +36,8 @@ _NEAR_USE = 80
 def may_loop(data: bytes, path: str) -> bool:
     """Whether a function made for many rows may go through all of a large table."""
     by_name = b"get_model" not in data  # a variable may stand for any model where it is asked for by its name
-    for at in _places(data):
-        if _is_refined(data, at):
+    for at, end in _places(data):
+        if _is_refined(data, end):
             line = data[data.rfind(b"\n", 0, at) + 1 : at]
             fed = _FED.search(line) or _FED.search(data[max(0, at - _NEAR) : at])
             if fed is not None and (not by_name or may_be_large(fed[1].rpartition(b".")[2].decode("utf-8", "replace"))):
@@ -46,8 +48,8 @@ def may_loop(data: bytes, path: str) -> bool:
 
 def may_be_kept(data: bytes, path: str) -> bool:
     """Whether a queryset is evaluated where a module or class is defined, or kept there or on an object and used."""
-    for at in _places(data):
-        following = _NEXT.match(data, at + len(_MANAGER))
+    for at, end in _places(data):
+        following = _NEXT.match(data, end)
         if following is not None and following[1].decode() not in REFINING:
             continue
         before = data[max(0, at - _NEAR) : at]
@@ -63,16 +65,18 @@ def may_be_kept(data: bytes, path: str) -> bool:
     return False
 
 
-def _places(data: bytes) -> Iterator[int]:
-    at = data.find(_MANAGER)
-    while at >= 0:
-        yield at
-        at = data.find(_MANAGER, at + 1)
+def _places(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where the name of a manager begins, with its dot, and where it ends."""
+    for manager in _MANAGERS:
+        at = data.find(manager)
+        while at >= 0:
+            yield at, at + len(manager)
+            at = data.find(manager, at + 1)
 
 
-def _is_refined(data: bytes, at: int) -> bool:
+def _is_refined(data: bytes, end: int) -> bool:
     """Whether what follows a manager may give most rows of its table."""
-    following = _NEXT.match(data, at + len(_MANAGER))
+    following = _NEXT.match(data, end)
     if following is None:
         return True
     method, name, equals, value, called = following.groups()

@@ -47,7 +47,7 @@ from leakfix_codemods.django._querysets import (
     prefetches,
     why_not_plain,
 )
-from leakfix_codemods.django._text import may_be_kept
+from leakfix_codemods.django._text import MANAGED, may_be_kept
 
 CHUNK = 2000
 
@@ -255,7 +255,7 @@ def _streams(view: View, kept: Kept, use: ast.expr) -> bool:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=(".objects",),
+    words=MANAGED,
     shape=may_be_kept,
     noun="queryset",
     repairs="ask again at each use: QUERYSET.all(), .iterator(chunk_size=2000)",

@@ -51,7 +51,7 @@ from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._managers import answering_otherwise
 from leakfix_codemods.django._outdated import MAKING, is_broken, is_outdated, only_takes_back
 from leakfix_codemods.django._querysets import closes_connection, ends_transaction, prefetches, why_not_plain
-from leakfix_codemods.django._text import may_loop
+from leakfix_codemods.django._text import MANAGED, may_loop
 
 CHUNK = 2000
 
@@ -132,7 +132,7 @@ def _marks_related(feed: Feed) -> bool:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=(".objects",),
+    words=MANAGED,
     shape=may_loop,
     noun="queryset",
     asks=(*many.WORDS, MAKING),
