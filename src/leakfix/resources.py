@@ -315,8 +315,10 @@ class ResourceTable:
     @cached_property
     def _sources(self) -> frozenset[str]:
         found = set(self.by_acquire) | self.import_roots
-        for name in self.by_acquire:
-            found |= {name[:end] for end in range(len(name)) if name[end] == "." and name[:end].endswith(("()", "[]"))}
+        leading = [name for row in self.types for name in (*row.made_by, *row.instances)]
+        for name in (*self.by_acquire, *leading):
+            ends = (end for end in range(len(name)) if name[end] == "." and name[:end].endswith(("()", "[]")))
+            found |= {self.canonical(name[:end]) for end in ends}
         return frozenset(found)
 
     @cached_property
