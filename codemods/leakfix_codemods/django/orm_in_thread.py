@@ -43,7 +43,6 @@ from leakfix_codemods.django._threads import HANDING_ON, Start, hands_on, may_st
 
 _COMMANDS = re.compile(r"(?:^|/)management/commands/[^/]+$")
 _OF_DJANGO = re.compile(rb"\.objects\.|^(?:from|import) (?:schedule|apscheduler)\b", re.MULTILINE)
-_STARTED = re.compile(rb"def \w*(?:job|task|thread|worker|schedul|periodic|cron|run_|process_|in_background)\w*\(")
 _WAITS = frozenset("sleep wait listen poll blpop brpop get_message receive recv accept".split())
 _KEPT_OPEN = re.compile(r"\batomic\b|\bcursor\(|\bset_autocommit\b|\.a?iterator\(")
 
@@ -151,10 +150,10 @@ def _why_not_alone(view: View, function: FunctionInfo, begun: list[Start]) -> st
 
 
 def may_ask(data: bytes, path: str) -> bool:
-    """Whether a file's text names Django or a manager, and has a function for others to start, or starts one."""
+    """Whether a file's text names a manager, whose functions others may start, or starts some and is of Django."""
     if hands_on(data) or (b"while" in data and _COMMANDS.search(path) is not None):
         return b"django" in data or b"models" in data or _OF_DJANGO.search(data) is not None
-    return b".objects." in data and _STARTED.search(data) is not None
+    return b".objects." in data
 
 
 def may_start_or_loop(text: Text) -> bool:
