@@ -323,8 +323,8 @@ class ResourceTable:
 
     @cached_property
     def telling_words(self) -> frozenset[str]:
-        """Method names that make a file worth parsing whatever it imports."""
-        return frozenset(name for row in self.resources for name in row.acquire_any if "." not in name)
+        """What makes a file worth parsing whatever it imports: methods, some behind what their object is called."""
+        return frozenset(name for row in self.resources for name in row.acquire_any)
 
     @cached_property
     def call_words(self) -> frozenset[str]:

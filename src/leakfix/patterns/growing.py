@@ -53,8 +53,9 @@ _EMPTY = (b"={}", b"= {}", b"= set()", b"ict(")
 _EXPIRY = re.compile(rb"time\(\)|\bnow\(|expir|\bttl\b|monotonic")
 _NEAR = 500  # characters; a cache is filled right after it was asked
 _SET = re.compile(rb"[ \t]*(self\.|cls\.)?(\w+)[ \t]*(?::.*?)?(?:=[ \t]*[\w.]*)?\Z")
-_DEFAULT = re.compile(rb"(?:\A[ \t]*|[(,][ \t]*)()(\w+)[ \t]*(?::[^=]*)?\Z")
+_DEFAULT = re.compile(rb"(?:\A[ \t]*|[(,][ \t]*)(\Z)?(\w+)[ \t]*(?::[^=]*)?\Z")
 _NEXT = re.compile(rb"\s*[,)]")
+_IN_BODY = re.compile(rb"(?: {4}|\t)\S")
 
 
 def may_grow(data: bytes, path: str) -> bool:
@@ -71,7 +72,7 @@ def may_grow(data: bytes, path: str) -> bool:
             is_default = form.endswith(b"{}") and _NEXT.match(data, at + len(form)) is not None
             begun = (_DEFAULT.search if is_default else _SET.match)(line)
             if begun is not None and begun[2] not in seen and begun[2] in data[at:]:
-                if _is_suspect(data, begun, is_default):
+                if _is_suspect(data, at, begun, is_default):
                     return True
                 seen.add(begun[2])
             at = data.find(form, at + 1)
@@ -84,14 +85,23 @@ _SERVING = re.compile(
 )
 
 
-def _is_suspect(data: bytes, begun: re.Match[bytes], is_default: bool) -> bool:
+def _is_suspect(data: bytes, at: int, begun: re.Match[bytes], is_default: bool) -> bool:
     """Whether a container that begins in a line may be filled for ever; a local variable of a function may not."""
-    own, name, top = bool(begun[1]), begun[2], not begun[0][:1].isspace()
+    name, top = begun[2], not begun[0][:1].isspace()
+    own = begun[1] is not None or (b"." + name in data and _is_in_class(data, at))
     if b"cache" in name.lower() or b"memo" in name.lower():
-        return (top or own or is_default or b"." + name in data) and _is_left_full(data, name)
+        return (top or own or is_default) and _is_left_full(data, name)
     if not (top or own or is_default) or not _is_asked_and_filled(data, name) or not _is_left_full(data, name):
         return False
-    return top or is_default or b" not in self." + name + b":" in data or _SERVING.search(data) is not None
+    of_object = begun[1] is not None
+    return not of_object or b" not in self." + name + b":" in data or _SERVING.search(data) is not None
+
+
+def _is_in_class(data: bytes, at: int) -> bool:
+    """Whether a line stands in the body of a class, not of a function."""
+    if _IN_BODY.match(data, data.rfind(b"\n", 0, at) + 1) is None:
+        return False
+    return data.rfind(b"\nclass ", 0, at) > max(data.rfind(b"\ndef ", 0, at), data.rfind(b"\nasync def ", 0, at))
 
 
 def _is_left_full(data: bytes, name: bytes) -> bool:
