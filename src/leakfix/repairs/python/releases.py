@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import io
 import tokenize
 
+from leakfix.languages.python.modules import own_nodes
+from leakfix.languages.python.names import Place
 from leakfix.languages.python.syntax import name_of
 from leakfix.repairs.python.lasting import Need, Needs
 from leakfix.repairs.python.layout import first_line, last_line
@@ -31,6 +34,8 @@ def remove_releases(
                     )
                 if _only_suppresses(scope) and scope.body == [release] and _is_final(subject, scope, name, suite, last):
                     removable.append(scope)
+            elif subject.resource.gives_back and not _gives_back(subject, release):
+                continue  # it is thrown away on purpose
             elif subject.layout.stands_alone(release) and _is_final(subject, release, name, suite, last):
                 removable.append(release)
             elif not subject.resource.repeatable:
@@ -38,6 +43,11 @@ def remove_releases(
                     f"it is released at line {release.lineno}, work goes on after that, and twice is an error"
                 )
     return _Removal(subject, set(removable), indents).run(suite, first, last)
+
+
+def _gives_back(subject: Subject, release: ast.stmt) -> bool:
+    calls = (node for node in ast.walk(release) if isinstance(node, ast.Call))
+    return any(name_of(call) in subject.resource.release_with for call in calls)
 
 
 def require_no_other(subject: Subject, name: str | None, statements: Suite, needs: Needs) -> None:
@@ -102,9 +112,9 @@ def _is_final(subject: Subject, release: ast.stmt, name: str, region: Suite, las
         slot = subject.slots[at]
         end = last + 1 if slot.suite is region else len(slot.suite)
         for following in slot.suite[slot.index + 1 : end]:
-            if isinstance(following, ast.Return | ast.Raise) and _is_light(following):
+            if isinstance(following, ast.Return | ast.Raise) and _is_light(subject, following):
                 return True
-            if not subject.is_release(following, name) and not _is_light(following):
+            if not subject.is_release(following, name) and not _is_light(subject, following):
                 return False
         if slot.suite is region:
             return True
@@ -120,22 +130,52 @@ def _is_final(subject: Subject, release: ast.stmt, name: str, region: Suite, las
                 return False
         if isinstance(owner, ast.Try) and slot.suite is not owner.finalbody:
             rest = [*owner.orelse, *owner.finalbody] if slot.suite is owner.body else owner.finalbody
-            if not all(subject.is_release(item, name) or _is_light(item) for item in rest):
+            if not all(subject.is_release(item, name) or _is_light(subject, item) for item in rest):
                 return False
         assert isinstance(owner, ast.stmt)
         at = owner
 
 
-def _is_light(node: ast.stmt) -> bool:
+_OF_VALUES = frozenset(word for kind in (str, bytes, list, dict, set, tuple) for word in dir(kind)) | set(dir(builtins))
+
+_CONVERTING = ("to_", "as_", "from_", "model_", "isoformat", "json", "dumps")
+_DEEPEST = 3
+
+
+def _is_light(subject: Subject, node: ast.stmt) -> bool:
     if any(isinstance(part, ast.Await | ast.Yield | ast.YieldFrom) for part in ast.walk(node)):
         return False
     if isinstance(node, ast.Return | ast.Raise | ast.Pass | ast.Break | ast.Continue):
-        return True
+        here = Place(subject.module, subject.function)
+        return not any(_does_much(subject, call, here) for call in ast.walk(node) if isinstance(call, ast.Call))
     if isinstance(node, ast.Expr | ast.Assign):
         calls = [part for part in ast.walk(node) if isinstance(part, ast.Call)]
         words = {c.func.attr if isinstance(c.func, ast.Attribute) else getattr(c.func, "id", "") for c in calls}
         return words <= {"print", "info", "debug", "warning", "error", "exception", "len", "str", "format"}
     return False
+
+
+def _does_much(subject: Subject, call: ast.Call, place: Place, depth: int = 0) -> bool:
+    """Whether a call may take long, or need another of the same kind; a function of the project tells by its body."""
+    word = name_of(call)
+    if word in _OF_VALUES or word[:1].isupper() or word.startswith(_CONVERTING):
+        return False
+    names = subject.names.of(call.func, place)
+    functions = [subject.names.function(name) for name in names if name.startswith("@")]
+    inside = [
+        _does_much(subject, inner, Place(*found), depth + 1)
+        for found in functions
+        if found is not None and depth < _DEEPEST
+        for inner in own_nodes(found[1].node)
+        if isinstance(inner, ast.Call)
+    ]
+    unknown = not names or (bool(functions) and (None in functions or depth >= _DEEPEST))
+    return unknown or any(inside) or any(_is_of_databases(subject, name) for name in names)
+
+
+def _is_of_databases(subject: Subject, name: str) -> bool:
+    root = name.partition(".")[0].partition("(")[0]
+    return subject.table.is_source(name) or (root != "django" and root in subject.table.import_roots)
 
 
 class _Removal:
