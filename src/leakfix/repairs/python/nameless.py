@@ -22,6 +22,7 @@ from leakfix.source import Span
 def enclose_nameless(subject: Subject) -> list[str]:
     """Give the acquisition a name in a scope over its statement and what lives on from it."""
     statement, layout = subject.statement, subject.layout
+    _require_made_here(subject)
     form = form_of(subject)
     _evaluated_first(subject)
     if isinstance(statement, ast.Expr) and statement.value is subject.acquisition:
@@ -50,6 +51,21 @@ def enclose_nameless(subject: Subject) -> list[str]:
         layout.add_before(first_line(statement), f"{base}{name} = {kept}")
         enclose_finally(subject, name, region, first_line(statement) - 1, base)
     return notes
+
+
+def _require_made_here(subject: Subject) -> None:
+    """Raise Refused where another call awaits the acquisition, or another acquisition stands in the same statement."""
+    parent = subject.parents.get(subject.acquisition)
+    while isinstance(parent, ast.Starred | ast.List | ast.Tuple | ast.keyword):
+        parent = subject.parents.get(parent)
+    awaits = subject.acquisition is subject.call and (subject.resource.asynchronous or subject.resource.awaitable)
+    if awaits and isinstance(parent, ast.Call):
+        raise Refused(f"it is awaited by what it is given to at line {parent.lineno}")
+    match subject.statement:
+        case ast.Assign(targets=[ast.Tuple() | ast.List()], value=ast.Tuple(elts=values) | ast.List(elts=values)):
+            spans = [subject.layout.span(value) for value in values]
+            if any(span.start <= one.start and one.end <= span.end for one in subject.siblings for span in spans):
+                raise Refused("another is acquired in the same statement: give each a line of its own")
 
 
 def _use_name(subject: Subject, name: str) -> Span:
