@@ -166,9 +166,9 @@ def shop(
     settled()
     analyse = engine.Run.analyse
 
-    def analysing(run: engine.Run, path: str) -> Any:
+    def analysing(run: engine.Run, path: str, *rest: Any) -> Any:
         made.looked_at.append(path)
-        return analyse(run, path)
+        return analyse(run, path, *rest)
 
     monkeypatch.setattr(engine.Run, "analyse", analysing)
     return made
