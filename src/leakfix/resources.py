@@ -82,6 +82,7 @@ class Resource:
     unless: ``keyword=Name`` arguments of the acquiring call that make it harmless (``poolclass=NullPool``).
     owned_by: symbolic names of what, given to the acquiring call, owns all it would hold (a session's connection).
     repeatable: releasing it twice is harmless.
+    gives_back: ``release`` frees it as well, but throws it away; ``release_with`` is what is meant for it.
     on_lasting_owner: only counts where the receiver outlives the function (a cursor of a connection kept on self).
     shared: the same one is handed to everybody, so one release somewhere in the project serves all.
     result: which of several things that the acquiring call gives it is, counted from 0.
@@ -128,6 +129,7 @@ class Resource:
     unless: tuple[str, ...] = ()
     owned_by: tuple[str, ...] = ()
     repeatable: bool = True
+    gives_back: bool = False
     on_lasting_owner: bool = False
     shared: bool = False
     result: int = 0
@@ -142,8 +144,11 @@ class Resource:
     variable: str = "connection"
 
     def release_code(self, name: str, receiver: str | None) -> str | None:
-        """The statement that releases ``name``; None where it needs a receiver nobody named."""
-        if self.release:
+        """The statement that releases ``name``; None where it needs a receiver nobody named.
+
+        What came from a receiver is given back to it, where that is possible.
+        """
+        if self.release and (receiver is None or not self.gives_back):
             call = f"{name}.{self.release[0]}()"
         elif receiver is None:
             return None

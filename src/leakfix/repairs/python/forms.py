@@ -87,8 +87,13 @@ def release_code(subject: Subject, name: str, names_pool: bool = False) -> str:
     if isinstance(function, ast.Attribute):
         plain = all(isinstance(n, ast.Name | ast.Attribute | ast.expr_context) for n in ast.walk(function.value))
         receiver = subject.layout.text(function.value) if plain else None
-        if plain and not subject.resource.release:
-            require_same(subject, function.value)
+        if plain and (subject.resource.gives_back or not subject.resource.release):
+            try:
+                require_same(subject, function.value)
+            except Refused:
+                if not subject.resource.release:
+                    raise
+                receiver = None
         elif names_pool and not plain and not subject.resource.release and not subject.via_factory:
             receiver = _named(subject, function.value)
     code = subject.resource.release_code(name, receiver)
