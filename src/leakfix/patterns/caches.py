@@ -11,7 +11,7 @@ from leakfix.finding import Fix, Refusal, Safety
 from leakfix.languages.python.modules import ClassInfo, FunctionInfo, own_nodes
 from leakfix.patterns.called import is_of_tests
 from leakfix.patterns.domain import is_open_parameter, says_closed, says_long_lived, strength
-from leakfix.patterns.unique import CHANCE, CONNECTED, IN_USE
+from leakfix.patterns.unique import CHANCE, CLOCK, CONNECTED, IN_USE
 from leakfix.patterns.view import View
 from leakfix.repairs.python.imports import forget_import, imported
 
@@ -190,7 +190,8 @@ def _cleared(texts: Iterable[bytes]) -> set[bytes]:
 
 
 _ONE_OF_ITS_KIND = re.compile(
-    rf"(?:\w+\.)*(?:{IN_USE}|{CONNECTED}|Counter|defaultdict|deque)\([^()]*\)$|.*(?:{CHANCE})"
+    rf"(?:\w+\.)*(?:\w*(?:{IN_USE})|{CONNECTED}|Counter|defaultdict|deque)\([^()]*\)$|.*(?:{CHANCE}|{CLOCK})"
+    r"|(?:\[\]|\{\}|(?:list|dict|set|OrderedDict)\(\))$"
 )
 
 
