@@ -175,7 +175,7 @@ def _does_much(subject: Subject, call: ast.Call, place: Place, depth: int = 0) -
 
 def _is_of_databases(subject: Subject, name: str) -> bool:
     root = name.partition(".")[0].partition("(")[0]
-    return subject.table.is_source(name) or (root != "django" and root in subject.table.import_roots)
+    return subject.table.is_source(name) or root in subject.table.import_roots
 
 
 class _Removal:
