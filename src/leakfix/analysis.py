@@ -253,6 +253,8 @@ class Analysis:
             return None
         if {"raise", "abandon"}.issuperset(leak.ways) and _left_on_purpose(info, leak.resource):
             return None
+        if leak.resource.of_process and _runs_once(module, info):
+            return None
         source = module.source
         text = source.text(span)
         if _is_mocked(module, info, text) or self._is_owned(module, info, leak.resource, span):
@@ -503,6 +505,23 @@ def _left_on_purpose(info: FunctionInfo, resource: Resource) -> bool:
             if bare and any(isinstance(i, ast.Attribute) and i.attr in words for i in others):
                 return True
     return False
+
+
+def _runs_once(module: Module, info: FunctionInfo) -> bool:
+    """Whether a function is what a script does: a command, or called only where the file is run as a program."""
+    if info.owner is not None or info.parent is not None:
+        return False
+    decorators = [item.func if isinstance(item, ast.Call) else item for item in info.node.decorator_list]
+    if any(getattr(item, "attr", getattr(item, "id", "")) == "command" for item in decorators):
+        return True
+    guards = [item for item in module.tree.body if isinstance(item, ast.If) and "__main__" in ast.unparse(item.test)]
+    inside = sum(_names(guard, info.node.name) for guard in guards)
+    return inside > 0 and inside == _names(module.tree, info.node.name)
+
+
+def _names(root: ast.AST, name: str) -> int:
+    """How often a name is read below a node."""
+    return sum(isinstance(node, ast.Name) and node.id == name for node in ast.walk(root))
 
 
 def _without_parts(leaks: list[Leak]) -> list[Leak]:

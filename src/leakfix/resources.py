@@ -82,6 +82,7 @@ class Resource:
     unless: ``keyword=Name`` arguments of the acquiring call that make it harmless (``poolclass=NullPool``).
     owned_by: symbolic names of what, given to the acquiring call, owns all it would hold (a session's connection).
     repeatable: releasing it twice is harmless.
+    of_process: one for the whole process is what it is made for: none is lost where a function runs once.
     gives_back: ``release`` frees it as well, but throws it away; ``release_with`` is what is meant for it.
     on_lasting_owner: only counts where the receiver outlives the function (a cursor of a connection kept on self).
     shared: the same one is handed to everybody, so one release somewhere in the project serves all.
@@ -130,6 +131,7 @@ class Resource:
     owned_by: tuple[str, ...] = ()
     repeatable: bool = True
     gives_back: bool = False
+    of_process: bool = False
     on_lasting_owner: bool = False
     shared: bool = False
     result: int = 0

@@ -19,7 +19,8 @@ process, made at module level or in the application's start-up, which changes mo
 When it is left alone
 ---------------------
 The engine is returned (a factory, perhaps cached), stored on an object, in a global or in a registry, or
-disposed of on every path. An engine at module level lives as long as the process and is no leak.
+disposed of on every path. An engine at module level, or in a function that only the program itself runs (a command, a
+``main``), lives as long as the process and is no leak.
 """
 
 from leakfix.codemod import LeakCodemod
