@@ -231,6 +231,30 @@ def test_threads_that_import_at_the_same_time(toy: Path, toy_table: ResourceTabl
     assert len({type(each) for each in seen}) == 1
 
 
+def test_a_thread_that_releases_while_another_takes_hold_of_its_class(toy: Path, toy_table: ResourceTable) -> None:
+    threads: list[threading.Thread] = []
+
+    def work() -> None:
+        driver().connect().close()
+
+    class Interrupted(type):
+        def __setattr__(cls, name: str, value: object) -> None:
+            if not threads:
+                threads.append(threading.Thread(target=work))
+                threads[0].start()
+                threads[0].join(0.2)  # seconds; it has to wait, and does no more than that
+            super().__setattr__(name, value)
+
+    with Tracker(toy_table) as tracker:
+        module = driver()
+        module.Connection = Interrupted("Connection", (module.Connection,), {"close": lambda self: "closed"})
+        kept = driver().connect()
+        threads[0].join()
+        sites = {site.stack[0][0].co_name: site for site in tracker.ledger.sites()}
+        assert (sites["work"].released, len(sites["work"].lost)) == (1, 0)
+        assert kept
+
+
 def test_modules_in_a_zip_share_their_loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = tmp_path / "drivers.zip"
     with zipfile.ZipFile(archive, "w") as written:

@@ -6,6 +6,7 @@ import functools
 import gc
 import inspect
 import sys
+import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from types import CoroutineType, FrameType, FunctionType, MethodType, ModuleType
@@ -33,6 +34,7 @@ class Patches:
         self._undo: list[tuple[object, str, object, object]] = []
         self._ours: dict[int, object] = {}
         self._standing: dict[int, tuple[object, object]] = {}
+        self._lock = threading.RLock()
         self._releasing: set[tuple[type, str, type | None]] = set()
         self._entering: set[type] = set()
         self._pending: dict[int, tuple[Resource, int, type, Stack]] = {}
@@ -58,6 +60,10 @@ class Patches:
         _replace_references({id(ours): (ours, original) for original, ours in self._standing.values()})
         for known in (self._undo, self._standing, self._releasing, self._entering, self._pending):
             known.clear()
+
+    def after_fork(self) -> None:
+        """Begin anew in a child process, where a thread that held the lock is not."""
+        self._lock = threading.RLock()
 
     def _told(self, module: ModuleType, name: str) -> None:
         for point in self.points[name]:
@@ -242,16 +248,17 @@ class Patches:
         """Take hold of what releases a kind of thing. owner: the class of what it was acquired from."""
         if (kind, resource.id, owner) in self._releasing:
             return
-        self._releasing.add((kind, resource.id, owner))
         given = {name.rpartition(".")[2] for name in resource.release_with}
-        for name in releasing_names(resource):
-            if name not in given:
-                self._releasing_method(kind, name, first=0)
-        for name in resource.release_with:
-            if owner is not type(None):
-                self._releasing_method(owner, name.rpartition(".")[2], first=1)
-            else:
-                self._releasing_function(kind, name)
+        with self._lock:  # nobody releases one of the first before this is done
+            for name in releasing_names(resource):
+                if name not in given:
+                    self._releasing_method(kind, name, first=0)
+            for name in resource.release_with:
+                if owner is not type(None):
+                    self._releasing_method(owner, name.rpartition(".")[2], first=1)
+                else:
+                    self._releasing_function(kind, name)
+            self._releasing.add((kind, resource.id, owner))
 
     def _releasing_method(self, owner: type, name: str, first: int) -> None:
         """Take hold of a method that releases itself (first = 0) or what it is given first (1)."""
@@ -306,12 +313,13 @@ class Patches:
         """Take hold of how an awaitable context gives what it acquires."""
         if kind in self._entering:
             return
-        self._entering.add(kind)
-        for name, make in (("__await__", _awaiting), ("__aenter__", _entering)):
-            holder = next((each for each in kind.__mro__ if name in vars(each)), None)
-            if holder is not None and not self._is_ours(vars(holder)[name]):
-                original = vars(holder)[name]
-                self._replace(holder, name, original, self._own(make(original, self)))
+        with self._lock:
+            for name, make in (("__await__", _awaiting), ("__aenter__", _entering)):
+                holder = next((each for each in kind.__mro__ if name in vars(each)), None)
+                if holder is not None and not self._is_ours(vars(holder)[name]):
+                    original = vars(holder)[name]
+                    self._replace(holder, name, original, self._own(make(original, self)))
+            self._entering.add(kind)
 
     def _replace(self, holder: Any, name: str, original: object, ours: object) -> None:
         _set(holder, name, ours)

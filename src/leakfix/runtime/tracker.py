@@ -40,6 +40,7 @@ class Tracker:
 
     def forked(self) -> None:
         """Begin anew in a child process."""
+        self._patches.after_fork()
         if self.ledger.active:
             self.ledger.after_fork()
 
