@@ -46,9 +46,9 @@ def form_of(subject: Subject) -> Form:
             return Form("async with")
         if not resource.awaitable:
             return Form("async with")
-        if subject.parents.get(subject.call) is subject.acquisition:
+        if subject.parents.get(subject.call) is subject.acquisition and not subject.calls_a_coroutine:
             return Form("async with", drops_await=True)
-        return Form("")
+        return Form("")  # what a coroutine gives once it was awaited is no context manager
     if not resource.asynchronous and resource.with_ == "closes":
         return Form("with")
     if not resource.asynchronous and closes:
@@ -85,21 +85,29 @@ def release_code(subject: Subject, name: str, names_pool: bool = False) -> str:
     receiver = None
     function = subject.call.func
     if isinstance(function, ast.Attribute):
-        plain = all(isinstance(n, ast.Name | ast.Attribute | ast.expr_context) for n in ast.walk(function.value))
-        receiver = subject.layout.text(function.value) if plain else None
-        if plain and (subject.resource.gives_back or not subject.resource.release):
-            try:
-                require_same(subject, function.value)
-            except Refused:
-                if not subject.resource.release:
-                    raise
-                receiver = None
+        plain = _is_plain(function.value)
+        receiver = subject.layout.text(function.value) if plain and not subject.via_factory else None
+        if receiver and (subject.resource.gives_back or not subject.resource.release):
+            require_same(subject, function.value)
         elif names_pool and not plain and not subject.resource.release and not subject.via_factory:
             receiver = _named(subject, function.value)
     code = subject.resource.release_code(name, receiver)
     if code is None or (not subject.resource.release and subject.via_factory):
         raise Refused(f"what the {subject.resource.noun} must be given back to has no name here")
     return code
+
+
+def is_given_back(subject: Subject) -> bool:
+    """Whether the scope gives it back to where it came from, where closing it would throw it away."""
+    if not subject.resource.gives_back:
+        return False
+    function = subject.call.func
+    named = isinstance(function, ast.Attribute) and _is_plain(function.value) and not subject.via_factory
+    return named or form_of(subject).keyword != ""
+
+
+def _is_plain(node: ast.expr) -> bool:
+    return all(isinstance(part, ast.Name | ast.Attribute | ast.expr_context) for part in ast.walk(node))
 
 
 def _named(subject: Subject, pool: ast.expr) -> str | None:

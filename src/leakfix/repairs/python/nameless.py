@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from leakfix.languages.python.names import Place
 from leakfix.repairs.python.forms import entered_span, form_of, release_code, with_imports
 from leakfix.repairs.python.layout import first_line, last_line
 from leakfix.repairs.python.scope import (
@@ -54,18 +55,25 @@ def enclose_nameless(subject: Subject) -> list[str]:
 
 
 def _require_made_here(subject: Subject) -> None:
-    """Raise Refused where another call awaits the acquisition, or another acquisition stands in the same statement."""
+    """Raise Refused where something else awaits the acquisition, or another one stands in the same statement."""
     parent = subject.parents.get(subject.acquisition)
-    while isinstance(parent, ast.Starred | ast.List | ast.Tuple | ast.keyword):
-        parent = subject.parents.get(parent)
-    awaits = subject.acquisition is subject.call and (subject.resource.asynchronous or subject.resource.awaitable)
-    if awaits and isinstance(parent, ast.Call):
-        raise Refused(f"it is awaited by what it is given to at line {parent.lineno}")
+    handed_on = isinstance(parent, ast.Starred | ast.List | ast.Tuple | ast.keyword | ast.Call | ast.comprehension)
+    if handed_on and subject.acquisition is subject.call and _is_awaited_first(subject):
+        raise Refused(f"it is handed on at line {subject.call.lineno}, and has to be awaited there")
     match subject.statement:
         case ast.Assign(targets=[ast.Tuple() | ast.List()], value=ast.Tuple(elts=values) | ast.List(elts=values)):
             spans = [subject.layout.span(value) for value in values]
             if any(span.start <= one.start and one.end <= span.end for one in subject.siblings for span in spans):
                 raise Refused("another is acquired in the same statement: give each a line of its own")
+
+
+def _is_awaited_first(subject: Subject) -> bool:
+    """Whether an acquiring call gives a coroutine or the like: what makes an object of a class does not."""
+    if not (subject.resource.asynchronous or subject.resource.awaitable):
+        return False
+    names = subject.names.of(subject.call.func, Place(subject.module, subject.function))
+    made = any(name.endswith("()") or name.rpartition(".")[2][:1].isupper() for name in names)
+    return not made and (subject.calls_a_coroutine or not any(name.startswith("@") for name in names))
 
 
 def _use_name(subject: Subject, name: str) -> Span:

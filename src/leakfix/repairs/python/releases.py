@@ -10,6 +10,7 @@ import tokenize
 from leakfix.languages.python.modules import own_nodes
 from leakfix.languages.python.names import Place
 from leakfix.languages.python.syntax import name_of
+from leakfix.repairs.python.forms import is_given_back
 from leakfix.repairs.python.lasting import Need, Needs
 from leakfix.repairs.python.layout import first_line, last_line
 from leakfix.repairs.python.subject import Refused, Subject, Suite
@@ -34,7 +35,7 @@ def remove_releases(
                     )
                 if _only_suppresses(scope) and scope.body == [release] and _is_final(subject, scope, name, suite, last):
                     removable.append(scope)
-            elif subject.resource.gives_back and not _gives_back(subject, release):
+            elif is_given_back(subject) and not _gives_back(subject, release):
                 continue  # it is thrown away on purpose
             elif subject.layout.stands_alone(release) and _is_final(subject, release, name, suite, last):
                 removable.append(release)
@@ -136,9 +137,13 @@ def _is_final(subject: Subject, release: ast.stmt, name: str, region: Suite, las
         at = owner
 
 
-_OF_VALUES = frozenset(word for kind in (str, bytes, list, dict, set, tuple) for word in dir(kind)) | set(dir(builtins))
-
-_CONVERTING = ("to_", "as_", "from_", "model_", "isoformat", "json", "dumps")
+_OF_VALUES = frozenset(
+    "strip lstrip rstrip split rsplit splitlines join lower upper title capitalize casefold format replace startswith "
+    "endswith encode decode hex items keys values isoformat".split()
+)
+"""Methods of texts, numbers and dicts, which hardly anything else has."""
+_BUILT_IN = frozenset(dir(builtins)) - frozenset("open exec eval compile input breakpoint __import__".split())
+_CONVERTING = ("to_", "as_", "from_", "model_", "dumps")
 _DEEPEST = 3
 
 
@@ -157,9 +162,14 @@ def _is_light(subject: Subject, node: ast.stmt) -> bool:
 
 def _does_much(subject: Subject, call: ast.Call, place: Place, depth: int = 0) -> bool:
     """Whether a call may take long, or need another of the same kind; a function of the project tells by its body."""
-    word = name_of(call)
-    if word in _OF_VALUES or word[:1].isupper() or word.startswith(_CONVERTING):
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if any(subject.names.function(name) for value in given for name in subject.names.of(value, place)):
+        return True  # a function handed on is called there
+    word, method = name_of(call), isinstance(call.func, ast.Attribute)
+    if word in (_OF_VALUES if method else _BUILT_IN) or word[:1].isupper() or word.startswith(_CONVERTING):
         return False
+    if method and word == "get" and any(isinstance(value, ast.Constant) for value in given) and _is_local(call.func):
+        return False  # of a row or a dict
     names = subject.names.of(call.func, place)
     functions = [subject.names.function(name) for name in names if name.startswith("@")]
     inside = [
@@ -171,6 +181,14 @@ def _does_much(subject: Subject, call: ast.Call, place: Place, depth: int = 0) -
     ]
     unknown = not names or (bool(functions) and (None in functions or depth >= _DEEPEST))
     return unknown or any(inside) or any(_is_of_databases(subject, name) for name in names)
+
+
+def _is_local(function: ast.expr) -> bool:
+    """Whether a method is asked of a variable, or of a part of one, rather than of an attribute."""
+    owner = function.value if isinstance(function, ast.Attribute) else function
+    while isinstance(owner, ast.Subscript):
+        owner = owner.value
+    return isinstance(owner, ast.Name) and owner.id not in ("self", "cls")
 
 
 def _is_of_databases(subject: Subject, name: str) -> bool:

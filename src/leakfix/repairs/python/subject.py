@@ -165,6 +165,12 @@ class Subject:
         return any(self.names.function(name) for call, place in made for name in self.names.of(call.func, place))
 
     @cached_property
+    def calls_a_coroutine(self) -> bool:
+        """Whether the acquiring call is one of an ``async def`` of the project."""
+        functions = map(self.names.function, self.names.of(self.call.func, Place(self.module, self.function)))
+        return any(found is not None and isinstance(found[1].node, ast.AsyncFunctionDef) for found in functions)
+
+    @cached_property
     def keeps_after_end(self) -> bool:
         """Whether what it was made with keeps its objects readable after a commit (``expire_on_commit=False``)."""
         return any(
