@@ -22,6 +22,7 @@ from leakfix.languages.python.modules import (
     Import,
     Module,
     Value,
+    names_in,
     own_nodes,
     parameter_parts,
     read_module,
@@ -253,7 +254,7 @@ class Analysis:
             return None
         if {"raise", "abandon"}.issuperset(leak.ways) and _left_on_purpose(info, leak.resource):
             return None
-        if leak.resource.of_process and _runs_once(module, info):
+        if leak.resource.of_process and _runs_once(module, info, module.source.line_of(span.start)):
             return None
         source = module.source
         text = source.text(span)
@@ -507,21 +508,21 @@ def _left_on_purpose(info: FunctionInfo, resource: Resource) -> bool:
     return False
 
 
-def _runs_once(module: Module, info: FunctionInfo) -> bool:
-    """Whether a function is what a script does: a command, or called only where the file is run as a program."""
+def _runs_once(module: Module, info: FunctionInfo, line: int) -> bool:
+    """Whether a line of a function is run once: the function is called only where the file is run as a program."""
     if info.owner is not None or info.parent is not None:
         return False
-    decorators = [item.func if isinstance(item, ast.Call) else item for item in info.node.decorator_list]
-    if any(getattr(item, "attr", getattr(item, "id", "")) == "command" for item in decorators):
-        return True
     guards = [item for item in module.tree.body if isinstance(item, ast.If) and "__main__" in ast.unparse(item.test)]
-    inside = sum(_names(guard, info.node.name) for guard in guards)
-    return inside > 0 and inside == _names(module.tree, info.node.name)
+    loops = [node for root in (info.node, *guards) for node in ast.walk(root) if isinstance(node, _LOOPS)]
+    if any(loop.lineno <= line <= (loop.end_lineno or line) for loop in loops):
+        return False
+    guarded = [name for guard in guards for name in names_in(guard)]
+    called = guarded.count(info.node.name)
+    looped = any(info.node.name in names_in(loop) for loop in loops)
+    return called > 0 and not looped and [*names_in(module.tree)].count(info.node.name) == called + 1  # and its ``def``
 
 
-def _names(root: ast.AST, name: str) -> int:
-    """How often a name is read below a node."""
-    return sum(isinstance(node, ast.Name) and node.id == name for node in ast.walk(root))
+_LOOPS = ast.For | ast.AsyncFor | ast.While | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 def _without_parts(leaks: list[Leak]) -> list[Leak]:
