@@ -80,6 +80,28 @@ def test_another_package_s_function_that_releases_matters(shop: Shop, settled: C
     assert {finding.path for finding in shop.agree().findings} == FOUND - {"web/list.go"}
 
 
+def test_a_function_that_another_file_hands_to_a_thread_matters(shop: Shop, settled: Callable[[], None]) -> None:
+    """It is not even parsed before: nothing in its own file says that it is for threads."""
+    shop.write("shop/models.py", "from django.db import models\n\n\nclass Mail(models.Model):\n    pass\n")
+    shop.write(
+        "shop/mails.py",
+        "from shop.models import Mail\n\n\ndef send_all():\n    while True:\n"
+        "        for mail in Mail.objects.filter(sent=False)[:10]:\n            mail.send()\n",
+    )
+    settled()
+    assert "shop/mails.py" not in {finding.path for finding in shop.remembering().findings}
+    shop.write(
+        "shop/plain.py",
+        "import threading\n\nfrom shop import mails\n\n\ndef start():\n"
+        "    threading.Thread(target=mails.send_all, daemon=True).start()\n",
+    )
+    settled()
+    assert "shop/mails.py" in {finding.path for finding in shop.agree().findings}
+    shop.write("shop/plain.py", PROJECT["shop/plain.py"])
+    settled()
+    assert "shop/mails.py" not in {finding.path for finding in shop.agree().findings}
+
+
 OWN_SQLITE = "def connect(path):\n    return 1\n"
 BEYOND: dict[str, Callable[[Shop], None]] = {
     "a manifest": lambda shop: shop.write("pyproject.toml", '[project]\nname = "shop"\n'),

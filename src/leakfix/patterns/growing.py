@@ -101,7 +101,10 @@ def _is_in_class(data: bytes, at: int) -> bool:
     """Whether a line stands in the body of a class, not of a function."""
     if _IN_BODY.match(data, data.rfind(b"\n", 0, at) + 1) is None:
         return False
-    return data.rfind(b"\nclass ", 0, at) > max(data.rfind(b"\ndef ", 0, at), data.rfind(b"\nasync def ", 0, at))
+    in_class = (
+        data.rfind(b"\nclass ", 0, at) if not data.startswith(b"class ") else max(0, data.rfind(b"\nclass ", 0, at))
+    )
+    return in_class > max(data.rfind(b"\ndef ", 0, at), data.rfind(b"\nasync def ", 0, at))
 
 
 def _is_left_full(data: bytes, name: bytes) -> bool:

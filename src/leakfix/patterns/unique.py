@@ -9,5 +9,5 @@ CONNECTED = r"Client|Session|Engine|Connection|Pool|sessionmaker|create_\w*(?:en
 """Calls that make one thing for each server or tenant."""
 CHANCE = r"\brandom\b|\brand(?:int|range|bits|bytes)?\(|\buuid\d|\bsecrets\b|\burandom\b|\btoken_"
 """Whose value is another each time."""
-CLOCK = r"\b(?:utc)?now\(|\btime\(\)|\bmonotonic\(|\bperf_counter\(|\btoday\(|\bnext\("
+CLOCK = r"\b(?:utc)?now\(|\btime\(\)|\bmonotonic\(|\bperf_counter\(|\btoday\(|\bnext\(\w+\)"
 """Whose value is another later on."""

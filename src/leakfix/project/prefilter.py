@@ -80,7 +80,7 @@ class Prefilter:
             classes = {word for word in words if word[:1].isupper()}
             objects: dict[str, set[bytes]] = {}
             for module, _, word in (name.partition(".") for name in sorted(table.object_words.get(root, ()))):
-                objects.setdefault(word, {word.encode(), b"*"}).add(module.encode())
+                objects.setdefault(word, {root.encode(), word.encode(), b"*"}).add(module.encode())
             self._words[root.encode()] = _Words(
                 calls=[_Word(word) for word in sorted(words - classes - objects.keys())],
                 objects=[(frozenset(named), _Word(word)) for word, named in objects.items()],
