@@ -49,7 +49,7 @@ from leakfix.patterns.called import is_called
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._managers import answering_otherwise
-from leakfix_codemods.django._outdated import MAKING, is_broken, is_outdated, only_takes_back
+from leakfix_codemods.django._outdated import is_broken, is_outdated, only_takes_back
 from leakfix_codemods.django._querysets import closes_connection, ends_transaction, prefetches, why_not_plain
 from leakfix_codemods.django._text import MANAGED, may_loop
 
@@ -135,6 +135,6 @@ CODEMOD = PatternCodemod(
     words=MANAGED,
     shape=may_loop,
     noun="queryset",
-    asks=(*many.WORDS, MAKING),
+    asks=many.WORDS,
     repairs=".iterator(chunk_size=2000)",
 )

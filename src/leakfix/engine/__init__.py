@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from leakfix.cache.facts import NOTHING, FactsChanged, Known
 from leakfix.cache.facts import known as known_of
@@ -16,7 +17,6 @@ from leakfix.cache.kept import Kept
 from leakfix.cache.memory import Memory, report_values, source_of
 from leakfix.cache.program import Program
 from leakfix.config import SETTINGS, Config
-from leakfix.confirm import compared
 from leakfix.engine.divided import Divided, runs
 from leakfix.engine.looking import Look, importing, index, look
 from leakfix.engine.run import Run
@@ -28,7 +28,9 @@ from leakfix.project.files import read_file
 from leakfix.project.trace import Trace, has_one_of
 from leakfix.registry import Registry
 from leakfix.result import Decide, FileError, FileRepair, Report, Rule
-from leakfix.runtime.evidence import Evidence, Seen
+
+if TYPE_CHECKING:
+    from leakfix.runtime.evidence import Evidence, Seen
 
 __all__ = ["NO_TEXTS", "Report", "Run", "check", "importing", "index", "prepare", "reading", "repair"]
 
@@ -92,6 +94,8 @@ def _check(
     findings = [finding for item in analysed for finding in item.findings]
     missed: tuple[Seen, ...] | None = None
     if evidence is not None:
+        from leakfix.confirm import compared
+
         observed, missed = compared(findings, evidence, files)
         for run, _ in parts:
             run.observed = observed

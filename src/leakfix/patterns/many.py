@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
-from leakfix.patterns.called import SERVES, is_of_tests
+from leakfix.patterns.called import SERVES, is_of_tests, is_program
 from leakfix.patterns.view import View
 
 _JOINING = (
@@ -30,7 +30,10 @@ _MASSES = ("bulk_create", "iterator", "yield_per")
 _CHOOSING = ("raw_id_fields", "autocomplete_fields")
 _ADMIN = ("ModelAdmin", "TabularInline", "StackedInline")
 _INSERTS = ("insert into", "INSERT INTO")
-WORDS = (*_JOINING, _CREATION, _PATHS, *SERVES, *_MASSES, *_CHOOSING, *_ADMIN, *_INSERTS)
+MAKING = "CreateModel"
+"""How a migration of Django makes a table."""
+_HISTORY = (MAKING, "create_table")
+WORDS = (*_JOINING, _CREATION, _PATHS, *SERVES, *_MASSES, *_CHOOSING, *_ADMIN, *_INSERTS, *_HISTORY)
 """All that is sought in the project's files."""
 
 _ONCE = b"migrations.Migration"
@@ -66,6 +69,11 @@ def _joins(view: View) -> bool:
     if any(True for word in _JOINING for _ in view.texts(word)):
         return True
     return any(_JOINS_AT.search(text) for word in (_CREATION, _PATHS) for text in view.texts(word))
+
+
+def is_grown(view: View) -> bool:
+    """Whether the project is a program that answers requests and keeps a history of its tables: all of it is here."""
+    return is_program(view) and view.once("migrations", lambda: any(True for w in _HISTORY for _ in view.texts(w)))
 
 
 def is_many(view: View, table: str) -> bool:

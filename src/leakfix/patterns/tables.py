@@ -106,19 +106,27 @@ def growth(view: View, table: str, conditions: Iterable[tuple[str, ast.expr]], c
         return 0
     if 0 <= found < _SURE:
         found = min(found + _by_definition(view, table), _SURE)
-    for name, value in conditions:
+    asked = list(conditions)
+    for name, value in asked:
         found -= _narrows(name, value)
         if _is_one_of_many(name, value) and not _is_common(view, table, name, value):
             found -= _HINT
         if name.endswith("__isnull") and (_is_of_itself(view, table, name) or _points_here(view, table, name, value)):
             found -= 2 * _HINT
     found -= 2 * _HINT if len(selected) == 1 and selected[0] in _KEYS else 0
-    return found if found < ENOUGH or _is_filled_by_use(view, table) else found - _SURE
+    return found if found < ENOUGH or _is_filled_by_use(view, table, bool(asked)) else found - _SURE
 
 
-def _is_filled_by_use(view: View, table: str) -> bool:
-    """Whether nothing speaks for rows that only the few who run the program put in."""
+def _is_filled_by_use(view: View, table: str, in_part: bool) -> bool:
+    """Whether nothing speaks for rows that only the few who run the program put in. in_part: not all are asked for.
+
+    A whole program tells more of a large table than its name; of one where it does not, as of a part of one, it is as
+    likely as not that there are few.
+    """
     word = _last_word(table)
+    grown = many.is_grown(view)
+    if in_part and grown and _by_definition(view, table) <= _HINT and not many.is_written_at_once(view, table):
+        return False
     if word in _ACCOUNTS and many.anybody_joins(view):
         return True
     if word not in _PEOPLE and many.is_put_in_by_staff(view, table):
@@ -127,9 +135,10 @@ def _is_filled_by_use(view: View, table: str) -> bool:
         return many.anybody_joins(view) or many.is_many(view, table) or many.is_too_long_to_choose_from(view, table)
     if many.is_many(view, table) or _by_definition(view, table) > 0:
         return True
-    if word not in _GOODS:
-        return not is_program(view) or not _definition(view, table) or many.is_made(view, table)
-    return many.is_inserted_into(view, table)
+    if many.is_inserted_into(view, table):
+        return True
+    known = is_program(view) and _definition(view, table)
+    return word not in _GOODS and not grown and (not known or many.is_made(view, table))
 
 
 def says_large(table: str) -> bool:
