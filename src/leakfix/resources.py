@@ -61,7 +61,8 @@ class Resource:
     with_: what a ``with`` statement on it does: ``closes``; ``commits`` (closes too, but commits first);
         ``transaction`` (commits or rolls back, stays open); ``none`` (no ``with`` at all).
     async_with: the same for ``async with``.
-    with_since: ``package version`` from which on there is that ``with`` (``sqlalchemy 1.4``).
+    with_since: ``package version`` from which on there is that ``with`` (``sqlalchemy 1.4``); a name alone is that of a
+        package that brings the same modules and never had it.
     asynchronous: releasing must be awaited.
     awaitable: the acquiring call can stand in ``async with`` without being awaited.
     held: how long a forgotten one stays open.
@@ -108,7 +109,7 @@ class Resource:
     release_with: tuple[str, ...] = ()
     with_: Scope = "none"
     async_with: Scope = "none"
-    with_since: str = ""
+    with_since: tuple[str, ...] = ()
     asynchronous: bool = False
     awaitable: bool = False
     held: Held | None = "until-unreferenced"

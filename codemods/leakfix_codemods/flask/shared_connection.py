@@ -20,15 +20,18 @@ not seen, or committed, by another.
 When it is left alone
 ---------------------
 The connection is used outside functions, passed on, rebound, used in another file, or closed anywhere; it is used in
-functions that no request calls; the application or blueprint is not made in the same file.
+functions that no request calls; one of them writes and does not commit; the application or blueprint is not made in the
+same file.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
-from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.modules import FunctionInfo, own_nodes
+from leakfix.languages.python.syntax import name_of
 from leakfix.patterns.growing import is_handler
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.layout import last_line
@@ -123,6 +126,27 @@ def _applications(view: View) -> list[ast.Name]:
     ]
 
 
+_WRITES = re.compile(r"\s*(?:insert|update|delete|replace|merge|truncate)\b", re.IGNORECASE)
+
+
+def _leaves_uncommitted(function: FunctionInfo, name: str) -> bool:
+    """Whether a function executes a statement that writes, and nothing that commits."""
+    nodes = list(own_nodes(function.node))
+    blocks = [item for node in nodes if isinstance(node, ast.With) for item in node.items]
+    if any(isinstance(item.context_expr, ast.Name) and item.context_expr.id == name for item in blocks):
+        return False
+    called = {name_of(node): node for node in nodes if isinstance(node, ast.Call)}
+    writes = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return not {"commit", "begin"} & called.keys() and any(map(_WRITES.match, writes))
+
+
+def _is_autocommit(made: ast.expr) -> bool:
+    """Whether a connection is made so that each statement is committed at once."""
+    given = made.keywords if isinstance(made, ast.Call) else []
+    modes = {word.arg: word.value.value for word in given if isinstance(word.value, ast.Constant)}
+    return modes.get("isolation_level", ...) is None or modes.get("autocommit") is True
+
+
 def _is_in_memory(node: ast.AST) -> bool:
     text = node.value if isinstance(node, ast.Constant) else None
     return isinstance(text, str) and (text == "" or ":memory:" in text or "mode=memory" in text)
@@ -145,6 +169,9 @@ def _why_not(view: View, statement: ast.Assign, name: str, resource: Resource) -
         return f"{name} is also used outside requests"
     if not all(isinstance(view.parents[node], ast.Attribute | ast.withitem) for node, _ in uses):
         return f"{name} is passed on"
+    for function in {function.qualname: function for _, function in uses if function is not None}.values():
+        if not _is_autocommit(statement.value) and _leaves_uncommitted(function, name):
+            return f"{function.node.name}() writes and does not commit: another request may do that"
     if not layout.stands_alone(statement) or statement.lineno != last_line(statement):
         return "it is opened in a statement of several lines"
     taken = {info.node.name for info in view.functions} | set(view.module.names)

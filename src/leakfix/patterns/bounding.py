@@ -12,7 +12,7 @@ from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import MOST_ENTRIES, parameters
 from leakfix.patterns.containers import Container, Fill, bound_to, made_of
 from leakfix.patterns.growing import Growing
-from leakfix.patterns.unique import CHANCE, IN_USE
+from leakfix.patterns.unique import CHANCE, IN_USE, is_changing
 from leakfix.patterns.view import View
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.layout import Layout, first_line
@@ -257,19 +257,9 @@ def _root(node: ast.expr) -> str:
 
 
 def _makes_changing(view: View, fill: Fill, value: ast.expr) -> bool:
-    """Whether what is kept is an object of the project whose methods change it."""
+    """Whether what is kept is an object of the project that changes."""
     names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
-    for made in (value, *bound_to(fill, names)):
-        for name in view.of(made.func, fill.function) if isinstance(made, ast.Call) else ():
-            found = view.names.class_(name)
-            if found is not None and any(_sets(method.node) for method in found[1].methods.values()):
-                return True
-    return False
-
-
-def _sets(method: FunctionNode) -> bool:
-    stores = (n for n in own_nodes(method) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store))
-    return method.name != "__init__" and next(stores, None) is not None
+    return any(is_changing(view, fill.function, made) for made in (value, *bound_to(fill, names)))
 
 
 def _names_behind(fill: Fill, value: ast.expr, depth: int) -> set[str]:

@@ -11,7 +11,7 @@ from leakfix.finding import Fix, Refusal, Safety
 from leakfix.languages.python.modules import ClassInfo, FunctionInfo, own_nodes
 from leakfix.patterns.called import is_of_tests
 from leakfix.patterns.domain import is_open_parameter, says_closed, says_long_lived, strength
-from leakfix.patterns.unique import CHANCE, CLOCK, CONNECTED, IN_USE
+from leakfix.patterns.unique import CHANCE, CLOCK, CONNECTED, IN_USE, is_changing
 from leakfix.patterns.view import View
 from leakfix.repairs.python.imports import forget_import, imported
 
@@ -208,8 +208,11 @@ def _given(function: FunctionInfo) -> Iterator[ast.expr]:
 
 def bound(view: View, found: UnboundedCache, most: int, check: str) -> Fix | Refusal:
     """The same cache with a bound."""
-    if any(_ONE_OF_ITS_KIND.match(ast.unparse(value)) for value in _given(found.function)):
-        return Refusal("what it holds is not the same when it is computed again: which to drop is for you to decide")
+    for value in _given(found.function):
+        if _ONE_OF_ITS_KIND.match(ast.unparse(value)) or is_changing(view, found.function, value):
+            return Refusal(
+                "what it holds is not the same when it is computed again: which to drop is for you to decide"
+            )
     layout = view.layout()
     if found.size is not None:
         layout.replace(layout.span(found.size), str(most))

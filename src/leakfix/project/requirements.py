@@ -26,10 +26,13 @@ Version = tuple[int, ...]
 def only_before(path: str, requirement: str) -> bool:
     """Whether a file's project allows only versions before the one of a requirement such as ``sqlalchemy 1.4``.
 
-    False where nothing is declared. Upper bounds are ``==``, ``<``, ``<=``, ``~=`` and locked versions (PEP 440).
+    False where nothing is declared. Upper bounds are ``==``, ``<``, ``<=``, ``~=``, conda's ``=`` and locked versions
+    (PEP 440). A requirement without a version is one that no version meets: any declaration of it will do.
     """
     package, _, version = requirement.partition(" ")
     root = _root_of(os.path.dirname(os.path.abspath(path)))
+    if not version:
+        return root is not None and _is_declared(root, package.lower())
     highest = _highest(root, package.lower()) if root else None
     return highest is not None and highest < _numbers(version)
 
@@ -65,6 +68,12 @@ def _highest(root: str, package: str) -> Version | None:
     return max(known) if known and len(known) == len(bounds) else None
 
 
+@remembered(64)
+def _is_declared(root: str, package: str) -> bool:
+    name = re.compile(rf"(?i)(?<![\w.-]){_spelled(package)}(?![\w.-])")
+    return any(name.search(text) for folder in _FOLDERS for text in _declarations(os.path.join(root, folder)))
+
+
 def _declarations(folder: str) -> list[str]:
     found = []
     for name in names_like(folder, _LISTING if os.path.basename(folder) in _FOLDERS[1:] else _DECLARING):
@@ -75,14 +84,19 @@ def _declarations(folder: str) -> list[str]:
 
 def _bounds(text: str, package: str) -> list[Version | None]:
     found: list[Version | None] = []
-    name = re.escape(package)
+    name = _spelled(package)
     clause = r"[=<>~!]=?=?[ \t]*[\w.*]+[ \t]*,?[ \t]*"
     for match in re.finditer(rf"(?im)(?<![\w.-]){name}(?:\[[^\]]*\])?[ \t]*((?:{clause})+)", text):
-        upper = re.findall(r"(===|==|~=|<=|<)[ \t]*([\w.]+)", match.group(1))
+        upper = re.findall(r"(===|==|~=|<=|<|(?<![=<>~!])=)[ \t]*([\w.]+)", match.group(1))
         found.append(min((_highest_of(sign, _numbers(version)) for sign, version in upper), default=None))
     for match in re.finditer(rf'(?im)^name = "{name}"\s*\nversion = "([\w.]+)"', text):
         found.append(_numbers(match.group(1)))
     return found
+
+
+def _spelled(package: str) -> str:
+    """A pattern for a package's name, in which hyphens, underscores and dots are the same (PEP 503)."""
+    return r"[-_.]".join(map(re.escape, re.split(r"[-_.]", package)))
 
 
 def _highest_of(sign: str, version: Version) -> Version:

@@ -58,8 +58,7 @@ def form_of(subject: Subject) -> Form:
 
 def _has_no_with(subject: Subject) -> bool:
     """Whether the library is too old for it, or a factory of the project may return something that only closes."""
-    since = subject.resource.with_since
-    if since and only_before(subject.module.path, since):
+    if any(only_before(subject.module.path, since) for since in subject.resource.with_since):
         return True
     return (subject.via_factory or subject.receiver_is_the_projects) and not subject.resource.objects
 
