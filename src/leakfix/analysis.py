@@ -426,10 +426,17 @@ class Analysis:
             return Refusal("the function is nested too deeply to be edited safely")
 
     def _callers(self, module: Module, function: FunctionInfo, depth: int = 0) -> Iterator[tuple[Module, FunctionInfo]]:
-        """The functions that call one of the project, and those that call such as return what they got."""
+        """The functions that call one of the project, and those that call such as return what they got.
+
+        Where a file hands it on, to ``Depends`` or the like, any function there may get what it returns.
+        """
         word, symbol = function.node.name, f"@{module.path}:{function.qualname}"
         for other in (module, *self._others(word, module.path)):
+            handed_on = word in other.all_names and _hands_on(other, word)
             for caller in other.functions.values():
+                if caller is not function and handed_on:
+                    yield other, caller
+                    continue
                 if caller is function or word not in other.words_in(caller):
                     continue
                 calls = [
@@ -458,6 +465,12 @@ class Analysis:
     def parsed(self, source: SourceFile) -> Module:
         """Parse and index a source. Raises Unparsable, RecursionError."""
         return read_module(source, parse(source))
+
+
+def _hands_on(module: Module, word: str) -> bool:
+    """Whether a function of that name is an argument of a call."""
+    calls = (node for node in ast.walk(module.tree) if isinstance(node, ast.Call))
+    return any(_last_word(value) == word for node in calls for value in (*node.args, *(k.value for k in node.keywords)))
 
 
 def _last_word(node: ast.expr) -> str:

@@ -296,14 +296,15 @@ class ResourceTable:
         return name
 
     def acquired_by(self, names: Iterable[str], method: str | None, written: str = "") -> Resource | None:
-        """The resource a call acquires, from the callee's symbolic names, else from a telling way it is written."""
-        resolved = False
-        for name in names:
-            row = self.by_acquire.get(self.canonical(name))
-            if row is not None:
-                return row
-            resolved = True
-        if resolved or method is None:
+        """The resource a call acquires, from the callee's symbolic names, else from a telling way it is written.
+
+        Of several that it may be, one that is shared by all counts before one that is not.
+        """
+        named = list(names)
+        rows = [row for row in (self.by_acquire.get(self.canonical(name)) for name in named) if row is not None]
+        if rows:
+            return next((row for row in rows if row.shared), rows[0])
+        if named or method is None:
             return None
         words = written.split("_")
         hints = ("_".join(words[start:]).lower() for start in range(len(words)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.languages.python.names import Place
 from leakfix.patterns.tables import ENOUGH, growth
+from leakfix.project.mentions import DEFINITION
 from leakfix_codemods.django._outdated import meets_few_rows
 
 MANAGERS = frozenset({"objects", "_default_manager", "_base_manager", "all_objects"})
@@ -120,6 +122,10 @@ def refined(node: ast.expr, former: ast.expr) -> ast.expr:
     return former
 
 
+_OTHER_MAPPERS = re.compile(rb"^(?:from|import) (?:mongoengine|umongo|tortoise|ormar|edgy)\b", re.MULTILINE)
+"""Libraries whose models have ``objects``, too, and no ``iterator()``."""
+
+
 def is_large(view: View, function: FunctionInfo, chain: ast.expr) -> bool:
     """Whether a chain's model is one of Django's, and its table sure to grow."""
     manager = manager_of(chain)
@@ -127,6 +133,8 @@ def is_large(view: View, function: FunctionInfo, chain: ast.expr) -> bool:
         return False
     table = _model_name(view, function, manager.value)
     if growth(view, table, _conditions(chain), _columns(chain)) < ENOUGH or meets_few_rows(view, table):
+        return False
+    if any(_OTHER_MAPPERS.search(text) for text in view.texts(DEFINITION + table)):
         return False
     names = view.of(manager.value, function)
     for name in names:

@@ -27,14 +27,21 @@ _STARTING = tuple(b"Thread Timer( .submit( add_job scheduled_job repeat(".split(
 _STARTING_OF = ((b".map(", b"xecutor"), (b".do(", b"schedule"))
 
 
+_ALONE, _WORKER = "in its own thread", "in a worker"
+
+
 @dataclass(frozen=True)
 class Start:
-    """A function that is run elsewhere: "in its own thread" or "in a worker", and the expression that names it."""
+    """A function that is run elsewhere: "in its own thread" or "in a worker", and the expression that names it.
+
+    ends: the thread ends with the function, or soon after.
+    """
 
     module: Module
     function: FunctionInfo
     how: str
     target: ast.expr | None
+    ends: bool
 
 
 def starts(view: View) -> dict[str, list[Start]]:
@@ -95,6 +102,7 @@ def _starts_in(view: View) -> Iterator[Start]:
     for call in view.calls:
         function = view.function_of(call)
         for how, target in _targets(view, function, call):
+            ends = how == _ALONE or _is_left(view, function, call)
             while (
                 isinstance(target, ast.Call) and view.is_a(target.func, function, "functools.partial") and target.args
             ):
@@ -102,14 +110,14 @@ def _starts_in(view: View) -> Iterator[Start]:
             for name in view.of(target, function):
                 found = view.names.function(name)
                 if found is not None:
-                    yield Start(*found, how, target)
+                    yield Start(*found, how, target, ends)
     for function in view.functions:
         if any(_schedules(view, decorator, function.parent) for decorator in function.node.decorator_list):
-            yield Start(view.module, function, "in a worker", None)
+            yield Start(view.module, function, _WORKER, None, ends=False)
     for info in view.module.classes.values():
         run = info.methods.get("run")
         if run is not None and "threading.Thread" in view.names.outside_bases(view.module, info):
-            yield Start(view.module, run, "in its own thread", None)
+            yield Start(view.module, run, _ALONE, None, ends=True)
 
 
 def _schedules(view: View, decorator: ast.expr, function: FunctionInfo | None) -> bool:
@@ -129,16 +137,26 @@ def _targets(view: View, function: FunctionInfo | None, call: ast.Call) -> Itera
         case "Thread" | "Timer" if view.is_a(method, function, "threading.Thread", "threading.Timer"):
             target = words.get("target", words.get("function", call.args[1] if len(call.args) > 1 else None))
             if target is not None:
-                yield "in its own thread", target
+                yield _ALONE, target
         case "submit" | "map" if (
             call.args and isinstance(method, ast.Attribute) and _is_executor(view, method, function)
         ):
-            yield "in a worker", call.args[0]
+            yield _WORKER, call.args[0]
         case "add_job" if isinstance(method, ast.Attribute) and "sched" in ast.unparse(method.value).lower():
             if call.args or "func" in words:
-                yield "in a worker", call.args[0] if call.args else words["func"]
+                yield _WORKER, call.args[0] if call.args else words["func"]
         case "do" if call.args and any(name.startswith("schedule.") for name in view.of(method, function)):
-            yield "in a worker", call.args[0]
+            yield _WORKER, call.args[0]
+
+
+def _is_left(view: View, function: FunctionInfo | None, call: ast.Call) -> bool:
+    """Whether a call hands work to an executor whose ``with`` the function leaves, which ends its threads."""
+    pool = call.func.value if isinstance(call.func, ast.Attribute) else None
+    blocks = (node for node in view.own(function) if isinstance(node, ast.With)) if function is not None else ()
+    entered = {
+        item.optional_vars.id for node in blocks for item in node.items if isinstance(item.optional_vars, ast.Name)
+    }
+    return isinstance(pool, ast.Name) and pool.id in entered
 
 
 def _is_executor(view: View, method: ast.Attribute, function: FunctionInfo | None) -> bool:

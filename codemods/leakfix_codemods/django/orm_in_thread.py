@@ -15,10 +15,10 @@ or an endless loop stay open for ever, broken ones included.
 
 How it is repaired
 ------------------
-A thread's function closes its connections in a ``finally``: ``connections.close_all()`` closes those of the thread
-that calls it. What workers run calls ``close_old_connections()`` before and after, as Django does around a request,
-and an endless loop does so at the head of each round. Offered for review: connections that other code keeps for the
-same thread are closed, too.
+The function of a thread, or of an executor that its ``with`` ends, closes its connections in a ``finally``:
+``connections.close_all()`` closes those of the thread that calls it. What other workers run calls
+``close_old_connections()`` before and after, as Django does around a request, and an endless loop does so at the head
+of each round. Offered for review: connections that other code keeps for the same thread are closed, too.
 
 When it is left alone
 ---------------------
@@ -44,6 +44,8 @@ from leakfix_codemods.django._threads import HANDING_ON, Start, hands_on, may_st
 _COMMANDS = re.compile(r"(?:^|/)management/commands/[^/]+$")
 _OF_DJANGO = re.compile(rb"\.objects\.|^(?:from|import) (?:schedule|apscheduler)\b", re.MULTILINE)
 _WAITS = frozenset("sleep wait listen poll blpop brpop get_message receive recv accept".split())
+_DONE = re.compile(r"^not \w|\bis None$|\b== 0\b|\blen\(|DoesNotExist|Empty|StopIteration")
+_STOPPED = re.compile(r"stop|shut|exit|quit|terminat|signal|cancel|kill|running|alive|once|connect", re.IGNORECASE)
 _KEPT_OPEN = re.compile(r"\batomic\b|\bcursor\(|\bset_autocommit\b|\.a?iterator\(")
 
 
@@ -61,7 +63,7 @@ def find(view: View) -> Iterator[Match]:
         used = first_query(view.names, place, loop.body if loop else function.node.body) if loop or begun else None
         if used is None or is_generator(function) or closes(view.names, place):
             continue
-        own = bool(begun) and all(start.how == "in its own thread" for start in begun)
+        own = bool(begun) and all(start.ends for start in begun)
         if loop:
             message = "the loop never ends, and nothing closes a connection that is too old or broken"
         else:
@@ -85,12 +87,41 @@ def _endless_loop(view: View, function: FunctionInfo) -> ast.While | None:
     """The loop of a function that asks the database and goes on until the process ends."""
     for node in view.own(function):
         if isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value:
-            inside = list(nodes_of(node.body))
-            leaves = any(isinstance(item, ast.Break | ast.Return) for item in inside)
-            waits = any(getattr(item, "attr", getattr(item, "id", "")) in _WAITS for item in inside)
-            if (waits or not leaves) and first_query(view.names, Place(view.module, function), node.body) is not None:
+            exits = list(_exits(node.body, ""))
+            waits = any(getattr(item, "attr", getattr(item, "id", "")) in _WAITS for item in nodes_of(node.body))
+            if (not exits or (waits and not any(map(_is_done, exits)))) and first_query(
+                view.names, Place(view.module, function), node.body
+            ) is not None:
                 return node
     return None
+
+
+def _is_done(why: str) -> bool:
+    """Whether a loop is left because its work is done, not because it was told to stop or counted its rounds."""
+    return not why or (_DONE.search(why) is not None and _STOPPED.search(why) is None)
+
+
+def _exits(body: list[ast.stmt], why: str) -> Iterator[str]:
+    """Why a loop is left, for each place where it is: the text of the nearest condition, or of what was raised."""
+    for statement in body:
+        match statement:
+            case ast.Break() | ast.Return():
+                yield why
+            case ast.If(test=test, body=then, orelse=otherwise):
+                yield from _exits(then, ast.unparse(test))
+                yield from _exits(otherwise, ast.unparse(test))
+            case ast.For() | ast.AsyncFor() | ast.While():
+                inner = (node for node in nodes_of([statement]) if isinstance(node, ast.Return))
+                yield from (why for _ in inner)
+            case ast.With(body=suite) | ast.AsyncWith(body=suite):
+                yield from _exits(suite, why)
+            case ast.Try(body=suite, handlers=handlers, orelse=otherwise, finalbody=final):
+                yield from _exits([*suite, *otherwise, *final], why)
+                for handler in handlers:
+                    yield from _exits(handler.body, ast.unparse(handler.type) if handler.type is not None else "")
+            case ast.Match(cases=cases):
+                for case in cases:
+                    yield from _exits(case.body, why)
 
 
 def repair(view: View, function: FunctionInfo, begun: list[Start], loop: ast.While | None) -> Fix | Refusal:
@@ -114,7 +145,7 @@ def repair(view: View, function: FunctionInfo, begun: list[Start], loop: ast.Whi
     body = body_of(function.node)
     if not is_laid_out(layout, body):
         return Refusal("the function's statements share a line")
-    if all(start.how == "in its own thread" for start in begun):
+    if all(start.ends for start in begun):
         name = imported(view.module, layout, "django.db", "connections")
         put_in_try(view, layout, body, "", ("finally:", f"{name}.close_all()"))
         check = "that nothing this thread starts goes on using its connections"

@@ -50,7 +50,13 @@ from leakfix.project.requirements import only_before
 from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._managers import answering_otherwise
 from leakfix_codemods.django._outdated import is_broken, is_outdated, only_takes_back
-from leakfix_codemods.django._querysets import closes_connection, ends_transaction, prefetches, why_not_plain
+from leakfix_codemods.django._querysets import (
+    closes_connection,
+    ends_transaction,
+    manager_of,
+    prefetches,
+    why_not_plain,
+)
 from leakfix_codemods.django._text import MANAGED, may_loop
 
 CHUNK = 2000
@@ -87,6 +93,8 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
         return Refusal("the loop ends the transaction that the rows would come from")
     if _gives_keys(feed):
         return Refusal("the loop gives rows other keys, and could meet them again under those")
+    if _adds_rows(feed):
+        return Refusal("the loop adds rows to the table, and a database that reads as it goes could meet them too")
     if feed.is_async and only_before(view.module.path, "django 4.1"):
         return Refusal("aiterator() came with Django 4.1")
     layout = view.layout()
@@ -115,6 +123,21 @@ def _gives_keys(feed: Feed) -> bool:
                     name in feed.variables
                 ):
                     return True
+    return False
+
+
+def _adds_rows(feed: Feed) -> bool:
+    """Whether a loop makes rows of the model it goes through."""
+    manager = manager_of(feed.chain)
+    model = ast.unparse(manager.value) if manager is not None else ""
+    for node in (node for statement in feed.body for node in ast.walk(statement)):
+        match node:
+            case ast.Call(func=ast.Name() | ast.Attribute() as made) if ast.unparse(made) == model:
+                return True
+            case ast.Call(func=ast.Attribute(attr=word, value=ast.Attribute(value=owner))) if (
+                word.endswith("create") and ast.unparse(owner) == model
+            ):
+                return True
     return False
 
 

@@ -17,8 +17,9 @@ _DEVELOPMENT = re.compile(
 """Commands for a developer's database, in which there is little, and those that take a step back."""
 _SAID_FOR_DEVELOPMENT = re.compile(
     rb"\bdevelopment (?:use )?only\b|\bonly for (?:local )?(?:development|testing)\b"
-    rb"|\bfor (?:development|testing) purposes\b",
-    re.IGNORECASE,
+    rb"|\bfor (?:development|testing) purposes\b"
+    rb"|^(?:from|import) (?!django\b)(?:[\w.]+\.)?(?:tests?|factories|faker|factory|mimesis)\b",
+    re.IGNORECASE | re.MULTILINE,
 )
 _FOR_TRIAL = re.compile(r"(?:^|_)(?:sample|fake|fixtures?|dummy|demo|seed)(?:_|$)")
 """Functions that fill a database to try a program out."""

@@ -160,7 +160,7 @@ def has_few_objects(view: View, owner: ClassInfo) -> bool:
     return (
         name.endswith(_FEW_OBJECTS)
         or says_long_lived(name)
-        or any(base.rpartition(".")[2].endswith("Command") for base in bases)
+        or any(base == "builtins.type" or base.rpartition(".")[2].endswith("Command") for base in bases)
         or is_made_at_import(view, name)
         or _is_part_of_another(view, name)
     )

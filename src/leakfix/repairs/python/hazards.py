@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from leakfix.languages.python.modules import own_nodes
+from leakfix.languages.python.modules import FunctionInfo, Module, own_nodes
 from leakfix.languages.python.names import Place
 from leakfix.languages.python.syntax import aliases
 from leakfix.repairs.python.columns import lazy_attributes
@@ -29,6 +29,8 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
     """What a reviewer should check; empty where the repair is safe. Raises Wrong where it cannot be right."""
     notes: list[str] = []
     _require_named_uses(subject)
+    if subject.resource.shared:
+        _require_asked_once(subject)
     if subject.resource.shared and name is not None:
         _require_own_transaction(subject, name)
     for node in subject.own(region):
@@ -63,6 +65,14 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
                 raise Wrong(f"{name!r} is shared with code outside the function")
     notes += _given_back(subject, name, region, needs)
     return list(dict.fromkeys(notes))
+
+
+def _require_asked_once(subject: Subject) -> None:
+    """Raise Wrong where a function asks for the same one again: closed in between, it would lose what it collected."""
+    asked = ast.unparse(subject.call)
+    for node in subject.own(subject.node.body):
+        if isinstance(node, ast.Call) and node is not subject.call and ast.unparse(node) == asked:
+            raise Wrong(f"the same {subject.resource.noun} is asked for again at line {node.lineno}")
 
 
 def _require_own_transaction(subject: Subject, name: str) -> None:
@@ -131,22 +141,22 @@ def _leaving(
     if need is Need.LOADED:
         return
     if subject.resource.objects:
-        _require_no_lazy_reader(subject)
+        _require_no_lazy_reader(subject, subject.callers())
         yield f"what is {how} at line {node.lineno} outlives the {noun}: no lazy attribute of it may be read later"
     else:
         yield f"what is {how} at line {node.lineno} must not need the {noun} any more"
 
 
-def _require_no_lazy_reader(subject: Subject) -> None:
-    """Raise Wrong where a caller in the project reads what would have to be loaded then."""
+def _require_no_lazy_reader(subject: Subject, readers: Iterable[tuple[Module, FunctionInfo]]) -> None:
+    """Raise Wrong where one of those who may get an object reads what would have to be loaded then."""
     if not _LOADING_AHEAD.isdisjoint(subject.module.words_in(subject.function)):
         return
     lazy = lazy_attributes(subject.names, subject.module, subject.resource)
-    for module, caller in subject.callers() if lazy else ():
-        for node in ast.walk(caller.node):
+    for module, reader in readers if lazy else ():
+        for node in ast.walk(reader.node):
             if isinstance(node, ast.Attribute) and node.attr in lazy and isinstance(node.ctx, ast.Load):
                 raise Wrong(
-                    f"{caller.node.name}() reads {node.attr!r} of what is returned ({module.path}:{node.lineno}), "
+                    f"{reader.node.name}() reads {node.attr!r} of what it may get ({module.path}:{node.lineno}), "
                     f"which is loaded only then: the {subject.resource.noun} must still be open"
                 )
 
@@ -243,6 +253,9 @@ def _stored(subject: Subject, targets: list[ast.expr], needs: Needs, need: Need)
     line = outside[0].lineno
     if need >= Need.VIEW:
         raise Wrong(f"something that still needs the {subject.resource.noun} is stored at line {line}")
+    if subject.resource.objects:
+        others = (info for info in subject.module.functions.values() if info is not subject.function)
+        _require_no_lazy_reader(subject, ((subject.module, info) for info in others))
     yield f"what is stored at line {line} outlives the {subject.resource.noun}"
 
 
@@ -277,6 +290,7 @@ def _handed(subject: Subject, node: ast.Call, needs: Needs) -> Iterator[str]:
 def _yielded(subject: Subject, node: ast.Yield, need: Need) -> Iterator[str]:
     noun = subject.resource.noun
     if need in (Need.PERHAPS, Need.VIEW) and (subject.resource.objects or need is Need.VIEW):
+        _require_no_lazy_reader(subject, subject.callers())
         yield f"what is yielded at line {node.lineno} must not be used after the {noun} is closed"
 
 
