@@ -12,6 +12,7 @@ from leakfix.repairs.python.handlers import release_in_finally
 from leakfix.repairs.python.nameless import enclose_nameless, enclose_transaction
 from leakfix.repairs.python.scope import check, enclose, region_after, tracked_names, used_outside
 from leakfix.repairs.python.subject import Refused, SharedLines, Subject, Wrong
+from leakfix.repairs.python.successive import release_the_last
 
 
 def repair(make_subject: Callable[[], Subject], kept_elsewhere: bool) -> Fix | Refusal:
@@ -55,7 +56,7 @@ def _strategies(subject: Subject) -> list[Callable[[Subject], list[str]]]:
             return [enclose_transaction]
         return [enclose_nameless]
     if subject.name is not None:
-        return [enclose_named, release_in_finally, enclose_after_branches, enclose_with_stack]
+        return [enclose_named, release_the_last, release_in_finally, enclose_after_branches, enclose_with_stack]
     if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.BoolOp | ast.IfExp):
         return [enclose_with_stack]
     return [enclose_nameless]
@@ -83,6 +84,7 @@ def enclose_named(subject: Subject) -> list[str]:
 _TITLES: dict[Callable[[Subject], list[str]], str] = {
     enclose_named: "hold the {noun} in a scope that releases it",
     release_in_finally: "release the {noun} in the finally of its try",
+    release_the_last: "release the {noun} in a finally, whichever it is by then",
     enclose_after_branches: "hold the {noun} in a scope that releases it",
     enclose_with_stack: "release what was opened here with an exit stack",
     enclose_nameless: "name the {noun} and hold it in a scope that releases it",

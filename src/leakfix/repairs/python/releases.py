@@ -37,6 +37,9 @@ def remove_releases(
                     removable.append(scope)
             elif is_given_back(subject) and not _gives_back(subject, release):
                 continue  # it is thrown away on purpose
+            elif _is_tried(subject, release):
+                if not subject.resource.repeatable:
+                    raise Refused(f"what its release raises at line {release.lineno} is handled, and twice is an error")
             elif subject.layout.stands_alone(release) and _is_final(subject, release, name, suite, last):
                 removable.append(release)
             elif not subject.resource.repeatable:
@@ -44,6 +47,12 @@ def remove_releases(
                     f"it is released at line {release.lineno}, work goes on after that, and twice is an error"
                 )
     return _Removal(subject, set(removable), indents).run(suite, first, last)
+
+
+def _is_tried(subject: Subject, release: ast.stmt) -> bool:
+    """Whether a ``try`` stands round a release for what that may raise."""
+    owner = subject.slots[release].owner
+    return isinstance(owner, ast.Try) and bool(owner.handlers) and owner.body == [release]
 
 
 def _gives_back(subject: Subject, release: ast.stmt) -> bool:
