@@ -37,7 +37,7 @@ from leakfix.languages.python.modules import FunctionInfo
 from leakfix.languages.python.names import Place
 from leakfix.project.kinds import is_test
 from leakfix.repairs.python.imports import imported
-from leakfix_codemods.django._blocks import body_of, is_laid_out, put_in_try
+from leakfix_codemods._blocks import body_of, is_laid_out, put_in_try
 from leakfix_codemods.django._orm import closes, first_query, is_generator, nodes_of
 from leakfix_codemods.django._threads import HANDING_ON, Start, hands_on, may_start, starts
 

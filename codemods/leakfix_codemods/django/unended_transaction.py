@@ -35,7 +35,7 @@ from leakfix.languages.python.modules import FunctionInfo
 from leakfix.project.kinds import is_test
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.layout import last_line
-from leakfix_codemods.django._blocks import is_laid_out, put_in_try, unit
+from leakfix_codemods._blocks import is_laid_out, put_in_try, unit
 from leakfix_codemods.django._orm import nodes_of
 
 _OWNERS = ("django.db.transaction", "django.db.connection", "django.db.connections[]")

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from leakfix.codemod import Refusal, View
 from leakfix.languages.python.modules import FunctionInfo
-from leakfix.repairs.python.layout import Layout, first_line
+from leakfix.repairs.python.layout import Layout, first_line, last_line
 from leakfix.resources import Resource
 
 G = ("flask.g", "flask.globals.g", "flask.ctx.g", "quart.g")
 APPLICATIONS = ("flask.Flask()", "flask.app.Flask()", "flask.Blueprint()", "flask.blueprints.Blueprint()")
 TEARDOWNS = frozenset({"teardown_appcontext", "teardown_request", "teardown_app_request"})
 HOOKS = TEARDOWNS | {"after_request", "after_app_request"}
+_BEFORE = {"before_request": "teardown_request", "before_app_request": "teardown_app_request"}
+"""What is called after the same requests, whatever happened in them."""
 _READERS = frozenset({"pop", "get"})
 
 
@@ -122,6 +124,24 @@ def with_teardown(view: View, after: ast.stmt, name: str, body: list[str]) -> La
         if following is not None and first_line(following) <= last + 2:
             lines += [""] * (last + 3 - first_line(following))
     layout.add_after(last, *lines)
+    return layout
+
+
+def with_teardown_inside(view: View, function: FunctionInfo, name: str, body: list[str]) -> Layout | Refusal:
+    """A sheet with a new teardown behind a nested function that is called before each of the same requests."""
+    hooks = [node for node in function.node.decorator_list if isinstance(node, ast.Attribute) and node.attr in _BEFORE]
+    if not hooks:
+        return Refusal("it is opened inside another function")
+    if view.uses(name, function.parent) or any(info.node.name == name for info in view.functions):
+        return Refusal(f"there is a {name}() already")
+    layout, unit = view.layout(), unit_of(view)
+    base = layout.indent_of(function.node.lineno)
+    lines = [
+        f"@{ast.unparse(hooks[0].value)}.{_BEFORE[hooks[0].attr]}",
+        f"def {name}(error):",
+        *(f"{unit}{line}" for line in body),
+    ]
+    layout.add_after(last_line(function.node), "", *(base + line for line in lines))
     return layout
 
 

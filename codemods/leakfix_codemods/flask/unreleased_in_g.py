@@ -33,6 +33,7 @@ from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safet
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.repairs.python.layout import Layout
 from leakfix.source import Span
+from leakfix_codemods._blocks import is_laid_out, put_in_try
 from leakfix_codemods.flask._context import (
     TEARDOWNS,
     Stored,
@@ -42,6 +43,7 @@ from leakfix_codemods.flask._context import (
     releases,
     stored,
     with_teardown,
+    with_teardown_inside,
 )
 
 
@@ -231,7 +233,43 @@ def _filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
             code = item.resource.release_code(held, _receiver(item)) or code
             layout.add_after(statement.end_lineno or statement.lineno, *_closing(indent, unit, held, code))
             return _released(view, item, layout)
+        rest = body[body.index(statement) + 1 :] if statement in body else []
+        if (
+            all(_is_asked(view, node) for node in uses)
+            and is_laid_out(layout, rest)
+            and _reads_once(view, teardown, item)
+        ):
+            code = item.resource.release_code(held, _receiver(item)) or code
+            if _is_lenient(read):  # whoever asks again in this context must not get what was closed
+                layout.replace(layout.span(read), f'{_g(view, teardown)}.pop("{item.name}", None)')
+            put_in_try(view, layout, rest, "", ("finally:", "\n".join(_closing("", unit, held, code))))
+            return _released(view, item, layout)
     return Refusal(f"{teardown.node.name}() uses {item.name} in a way that is not understood")
+
+
+def _is_asked(view: View, use: ast.Name) -> bool:
+    """Whether a use of a variable only tests it or calls a method of it."""
+    match view.parents[use]:
+        case ast.Attribute() as method:
+            call = view.parents[method]
+            return isinstance(call, ast.Call) and call.func is method
+        case ast.Compare() | ast.If() | ast.UnaryOp(op=ast.Not()):
+            return True
+    return False
+
+
+def _reads_once(view: View, teardown: FunctionInfo, item: Stored) -> bool:
+    return sum(1 for _ in reads(view, teardown, item.name)) == 1
+
+
+def _is_lenient(read: ast.expr) -> bool:
+    """Whether a read of ``g`` gives None where there is nothing: ``g.get("x")``, ``getattr(g, "x", None)``."""
+    match read:
+        case ast.Call(func=ast.Attribute(attr="get"), args=[_] | [_, ast.Constant(value=None)]):
+            return True
+        case ast.Call(func=ast.Name(id="getattr"), args=[_, _, ast.Constant(value=None)]):
+            return True
+    return False
 
 
 def _receiver(item: Stored) -> str | None:
@@ -294,13 +332,16 @@ def _untested(view: View, teardown: FunctionInfo, tested: ast.If) -> Fix | Refus
 def _added(view: View, item: Stored, code: str) -> Fix | Refusal:
     """A new teardown behind the function that opens the connection."""
     function = item.function
-    if function.parent is not None or function.owner is not None:
-        return Refusal("it is opened inside another function")
     name = _variable(item)
     unit = _unit(view, function, view.layout().indent_of(function.node.body[0].lineno))
     taken = f'{name} = {_g(view, function)}.pop("{item.name}", None)'
     body = [taken, *_closing("", unit, name, code)]
-    layout = with_teardown(view, function.node, f"close_{name}", body)
+    if function.owner is not None:
+        return Refusal("it is opened inside a method")
+    if function.parent is not None:
+        layout = with_teardown_inside(view, function, f"close_{name}", body)
+    else:
+        layout = with_teardown(view, function.node, f"close_{name}", body)
     if isinstance(layout, Refusal):
         return layout
     check = "that nothing needs it after the request, and that what is to be kept is committed before"
