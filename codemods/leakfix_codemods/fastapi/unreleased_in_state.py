@@ -1,0 +1,172 @@
+"""A session or connection that a middleware opens into ``request.state`` and does not release whatever happens.
+
+What leaks
+----------
+A middleware sets ``request.state.db = SessionLocal()``, calls ``call_next(request)`` and closes the session behind
+that, or not at all. Where an endpoint raises, the exception passes the line that closes.
+
+Why it hurts
+------------
+Each request that fails keeps a connection, for as long as anything refers to the request; a service that is in trouble
+loses its pool that way, and then fails for everybody.
+
+How it is repaired
+------------------
+What follows moves into ``try``, and the ``finally`` releases it. Where nothing released it so far, the repair is
+offered for review: a streamed response is sent after ``call_next`` has returned, and may still ask the database.
+
+When it is left alone
+---------------------
+It is released in a ``finally``, held by ``with``, or released under that name anywhere else in the project. Reported
+without a repair where it is opened inside a block of the middleware, or used again after it was released.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
+from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.syntax import name_of
+from leakfix.repairs.python.layout import first_line, last_line
+from leakfix.resources import Resource
+from leakfix_codemods._blocks import is_laid_out, put_in_try
+
+_TELLS = re.compile(r"(?:^|\W)(?:log|logger|logging|print|metrics?|statsd)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What a middleware opens: the call, the statement it stands in, and how the function names what it gives."""
+
+    function: FunctionInfo
+    statement: ast.stmt
+    call: ast.Call
+    resource: Resource
+    attribute: str
+    names: frozenset[str]
+
+
+def find(view: View) -> Iterator[Match]:
+    """What middlewares open into the state of a request."""
+    for function in view.functions:
+        request = _request_of(function)
+        for item in _opened(view, function, request) if request else ():
+            if not _is_released(view, item):
+                yield Match(
+                    item.call,
+                    f"{item.resource.noun} in {request}.state is not released if the request fails",
+                    partial(repair, view, item),
+                    Severity.WARNING if any(_releases(item, function.node.body)) else Severity.ERROR,
+                    item.resource.held,
+                    identity=item.attribute,
+                )
+
+
+def _request_of(function: FunctionInfo) -> str:
+    """What a middleware calls the request; "" for any other function."""
+    given = [argument.arg for argument in function.node.args.args]
+    if not isinstance(function.node, ast.AsyncFunctionDef) or len(given) < 2:
+        return ""
+    by_decorator = any(name_of(item) == "middleware" for item in function.node.decorator_list)
+    return given[-2] if by_decorator or given[-1] == "call_next" else ""
+
+
+def _opened(view: View, function: FunctionInfo, request: str) -> Iterator[_Opened]:
+    assigned: dict[str, tuple[ast.stmt, ast.Call, Resource]] = {}
+    for node in view.own(function):
+        if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+            continue
+        value = node.value.value if isinstance(node.value, ast.Await) else node.value
+        made = view.acquired(view.module, function, value) if isinstance(value, ast.Call) else None
+        match node.targets[0]:
+            case ast.Name(id=name) if made is not None and isinstance(value, ast.Call):
+                assigned[name] = node, value, made
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id=owner), attr="state"), attr=attribute) as place:
+                if owner != request:
+                    continue
+                if made is not None and isinstance(value, ast.Call):
+                    yield _Opened(function, node, value, made, attribute, frozenset({ast.unparse(place)}))
+                elif isinstance(value, ast.Name) and value.id in assigned:
+                    names = frozenset({ast.unparse(place), value.id})
+                    yield _Opened(function, *assigned[value.id], attribute, names)
+
+
+def _releases(item: _Opened, body: list[ast.stmt]) -> Iterator[ast.Call]:
+    """The calls that release what was opened, by the function's own names for it."""
+    row = item.resource
+    for node in (node for statement in body for node in ast.walk(statement)):
+        match node:
+            case ast.Call(func=ast.Attribute(value=owner, attr=word)) if word in row.release:
+                if ast.unparse(owner) in item.names:
+                    yield node
+            case ast.Call(args=[given, *_]) if name_of(node) in row.release_with and ast.unparse(given) in item.names:
+                yield node
+
+
+def _is_released(view: View, item: _Opened) -> bool:
+    """Whether it is released whatever happens, or anywhere else in the project."""
+    attempts = [node for node in view.own(item.function) if isinstance(node, ast.Try)]
+    if any(next(_releases(item, attempt.finalbody), None) is not None for attempt in attempts):
+        return True
+    words = "|".join(map(re.escape, (*item.resource.release, *item.resource.release_with)))
+    place = rf"\.state\.{item.attribute}\b"
+    elsewhere = re.compile(rf"{place}\.(?:{words})\(|\b(?:{words})\([^()]*{place}".encode())
+    own = [info for info in view.functions if info is not item.function and info.parent is not item.function]
+    texts = (ast.unparse(info.node).encode() for info in own)
+    return any(map(elsewhere.search, texts)) or any(map(elsewhere.search, view.texts("state")))
+
+
+def repair(view: View, item: _Opened) -> Fix | Refusal:
+    """Release it in a ``finally`` round what follows."""
+    body = item.function.node.body
+    if item.statement not in body:
+        return Refusal("it is opened inside a block: where that should release it is for you to decide")
+    receiver = ast.unparse(item.call.func.value) if isinstance(item.call.func, ast.Attribute) else None
+    code = item.resource.release_code(min(item.names, key=len), receiver)
+    rest = body[body.index(item.statement) + 1 :]
+    layout = view.layout()
+    if code is None or not is_laid_out(layout, rest):
+        return Refusal(f"how the {item.resource.noun} is released is not known here")
+    released, doubt = False, ""
+    for at, statement in enumerate(rest):
+        if next(_releases(item, [statement]), None) is None:
+            continue
+        if not isinstance(statement, ast.Expr) or any(_mentions(item, later) for later in rest[at + 1 :]):
+            return Refusal(f"it is released at line {statement.lineno}, in a way that is not understood")
+        layout.delete(first_line(statement), last_line(statement))
+        released = True
+        doubt = "" if all(map(_is_light, rest[at + 1 :])) else "that what follows can run before it is released"
+    put_in_try(view, layout, rest, "", ("finally:", code))
+    if not released:
+        doubt = "that no streamed response and nothing done in the background still needs it"
+    safety = Safety.REVIEW if doubt or item.resource.fix == "review" else Safety.SAFE
+    return Fix(f"release the {item.resource.noun} whatever happens", safety, tuple(layout.edits), doubt)
+
+
+def _mentions(item: _Opened, statement: ast.stmt) -> bool:
+    found = (node for node in ast.walk(statement) if isinstance(node, ast.Name | ast.Attribute))
+    return any(ast.unparse(node) in item.names for node in found)
+
+
+def _is_light(statement: ast.stmt) -> bool:
+    """Whether a statement returns a variable or tells something."""
+    match statement:
+        case ast.Return(value=None | ast.Name()):
+            return True
+        case ast.Expr(value=ast.Call(func=function)):
+            return _TELLS.search(ast.unparse(function)) is not None
+    return False
+
+
+CODEMOD = PatternCodemod(
+    find=find,
+    imports=("fastapi", "starlette"),
+    shape=r"\.state\.\w+\s*=[^=]",
+    noun="session",
+    asks=("state",),
+    repairs="try/finally round call_next",
+    category=Category.LEAK,
+)
