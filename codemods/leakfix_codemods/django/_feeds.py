@@ -11,12 +11,14 @@ from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.patterns.batches import is_migration
 from leakfix_codemods.django._querysets import (
+    REFINING,
     asked_of,
     bound_names,
     is_large,
     is_refined,
     is_whole,
     links,
+    manager_of,
     refined,
     sets_one_of,
     uses_in_order,
@@ -66,8 +68,9 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
             continue
         if _drains(view, function, source, body, variables) and not is_migration(view.module.path, function):
             continue
-        if is_whole(source) and is_large(view, function, source):
-            yield Feed(source, source, source, body, variables, is_async, listed)
+        chain = _from_helper(view, function, source) or source
+        if is_whole(chain) and is_large(view, function, chain):
+            yield Feed(source, source, chain, body, variables, is_async, listed)
         elif isinstance(source, ast.Name):
             made = _only_for(view, function, source)
             if made is not None and is_large(view, function, made.chain):
@@ -185,6 +188,40 @@ def _source(view: View, function: FunctionInfo, node: ast.expr) -> tuple[ast.exp
         else:
             break
     return node, listed
+
+
+def _from_helper(view: View, function: FunctionInfo, source: ast.expr) -> ast.expr | None:
+    """The chain that a loop goes over where a function of the file begins it: ``self._rows().select_related(...)``."""
+    node = source
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in REFINING:
+        node = node.func.value
+    if not isinstance(node, ast.Call) or (isinstance(node.func, ast.Name) and links(node)):
+        return None
+    for name in view.of(node.func, function):
+        found = view.names.function(name)
+        if found is not None and found[0] is view.module and isinstance(found[1].node, ast.FunctionDef):
+            begun = _returned(view, found[1])
+            return refined(source, begun) if begun is not None else None
+    return None
+
+
+def _returned(view: View, helper: FunctionInfo) -> ast.expr | None:
+    """The queryset that a function returns, before it narrows it; None where it does anything else."""
+    own = list(view.own(helper))
+    returns = [node.value for node in own if isinstance(node, ast.Return)]
+    if len(returns) != 1 or any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own):
+        return None
+    if not isinstance(returns[0], ast.Name):
+        return returns[0] if returns[0] is not None and manager_of(returns[0]) is not None else None
+    begun: ast.expr | None = None
+    for node in own:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=found)], value=value) if found == returns[0].id:
+                if begun is None and manager_of(value) is not None:
+                    begun = value
+                elif not is_refined(value, found):
+                    return None
+    return begun
 
 
 class _Made(NamedTuple):

@@ -115,8 +115,8 @@ def is_refined(node: ast.expr, name: str) -> bool:
 
 
 def refined(node: ast.expr, former: ast.expr) -> ast.expr:
-    """A chain that begins with a variable, with what that holds instead."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+    """A chain that begins with a variable or a call, with what that holds or gives instead."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in REFINING:
         inner = ast.Attribute(refined(node.func.value, former), node.func.attr, node.func.ctx)
         return ast.copy_location(ast.Call(ast.copy_location(inner, node.func), node.args, node.keywords), node)
     return former

@@ -71,6 +71,12 @@ _ONE = frozenset("exact iexact startswith istartswith endswith iendswith".split(
 """Lookups that leave few rows where values are unique."""
 _PARTS = frozenset("contains icontains regex iregex range startswith istartswith endswith iendswith".split())
 """Lookups that leave a part of a table."""
+_TIMES = frozenset(
+    "date time datetime day days week month year hour timestamp created updated modified changed added published sent "
+    "received since after from start begin begun last at on now today yesterday timedelta cutoff threshold ago until "
+    "expires expired expiry when seen".split()
+)
+"""Words of what tells when."""
 _TREE = frozenset("depth level parent lft numchild".split())
 _KEYS = frozenset("id pk uuid".split())
 _RARE = frozenset(
@@ -242,7 +248,7 @@ def _narrows(name: str, value: ast.expr) -> int:
         return 2 * _HINT
     if lookup in _UNTIL and (_is_fixed(value) or not _DUE.isdisjoint(words_of(fields[-1]))):
         return 2 * _HINT  # what was there at a time, and grows no more; or what is due, and no more once it was done
-    if lookup in _SINCE and type(constant) not in (int, float):
+    if lookup in _SINCE and type(constant) not in (int, float) and _is_of_time(fields[-1], value):
         return 2 * _HINT  # what came lately
     if type(constant) in (int, float) and lookup == "exact":
         return 2 * _HINT  # one of many kinds
@@ -254,6 +260,15 @@ def _narrows(name: str, value: ast.expr) -> int:
     if not _WAITING.isdisjoint(words_of(state)):
         return 2 * _HINT
     return _HINT
+
+
+def _is_of_time(field: str, value: ast.expr) -> bool:
+    """Whether a field is one of days or times, by its name or by what it is compared with."""
+    words = {
+        *words_of(field),
+        *(word for part in ast.walk(value) for word in words_of(getattr(part, "id", getattr(part, "attr", "")))),
+    }
+    return not words.isdisjoint(_TIMES)
 
 
 def _is_one_of_many(name: str, value: ast.expr) -> bool:
