@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -12,7 +11,7 @@ from leakfix.codemod import GoPatternCodemod, PatternCodemod
 from leakfix.finding import Finding, Fix, Refusal
 from leakfix.languages.go.packages import GoFile
 from leakfix.repairs.go.plan import repair as repaired_go
-from leakfix.repairs.python.separate import line_edits, separated
+from leakfix.repairs.python.separate import is_same, line_edits, separated
 from leakfix.repairs.python.subject import Refused
 from leakfix.verify import verified, verified_go, verified_go_pattern, verified_pattern
 
@@ -84,7 +83,7 @@ def _laid_out(analysis: Analysis, located: Located) -> Fix | None:
     source = located.module.source
     apart = separated(source, located.function.node, located.finding.span)
     module = analysis.parsed(apart)
-    if ast.dump(module.tree) != ast.dump(located.module.tree):
+    if not is_same(located.module.tree, module.tree, source, located.finding.span):
         return None
     changed = analysis.with_module(module)
     for again in changed.leaks(module, located.function.qualname):

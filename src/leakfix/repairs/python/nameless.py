@@ -64,7 +64,7 @@ def _require_made_here(subject: Subject) -> None:
         case ast.Assign(targets=[ast.Tuple() | ast.List()], value=ast.Tuple(elts=values) | ast.List(elts=values)):
             spans = [subject.layout.span(value) for value in values]
             if any(span.start <= one.start and one.end <= span.end for one in subject.siblings for span in spans):
-                raise Refused("another is acquired in the same statement: give each a line of its own")
+                raise SharedLines("another is acquired in the same statement: give each a line of its own")
 
 
 def _is_awaited_first(subject: Subject) -> bool:

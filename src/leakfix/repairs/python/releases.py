@@ -125,7 +125,8 @@ def _is_final(subject: Subject, release: ast.stmt, name: str, region: Suite, las
             if isinstance(following, ast.Return | ast.Raise) and _is_light(subject, following):
                 return True
             if not subject.is_release(following, name) and not _is_light(subject, following):
-                return False
+                if not _ends_another(subject, following):
+                    return False
         if slot.suite is region:
             return True
         owner = slot.owner
@@ -154,6 +155,16 @@ _OF_VALUES = frozenset(
 _BUILT_IN = frozenset(dir(builtins)) - frozenset("open exec eval compile input breakpoint __import__".split())
 _CONVERTING = ("to_", "as_", "from_", "model_", "dumps")
 _DEEPEST = 3
+
+
+def _ends_another(subject: Subject, node: ast.stmt) -> bool:
+    """Whether a statement only releases what another variable holds."""
+    match node:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(), attr=word), args=[], keywords=[])):
+            return word in subject.resource.release
+        case ast.Expr(value=ast.Await(value=ast.Call(func=ast.Attribute(value=ast.Name(), attr=word), args=[]))):
+            return word in subject.resource.release
+    return False
 
 
 def _is_light(subject: Subject, node: ast.stmt) -> bool:

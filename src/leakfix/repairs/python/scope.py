@@ -48,8 +48,22 @@ def region_after(subject: Subject, name: str | None, suite: Suite, index: int, t
         named = [i for i in using if subject.mentions(suite[i], {name})]
         for i in named:
             if _releases_always(subject, suite[i], name) and i == named[-1]:
-                return Region(suite, index + 1, i, True, until)
+                return Region(suite, index + 1, _with_inner(subject, suite, index, i), True, until)
     return Region(suite, index + 1, using[-1] if using else index, False, until)
+
+
+def _with_inner(subject: Subject, suite: Suite, index: int, last: int) -> int:
+    """The index up to which others that were acquired after this one are released after it: they go before it then."""
+    later = {
+        statement.targets[0].id
+        for statement in suite[index + 1 : last]
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+        if subject.layout.span(statement.value.value if isinstance(statement.value, ast.Await) else statement.value)
+        in subject.siblings
+    }
+    while last + 1 < len(suite) and any(subject.is_release(suite[last + 1], name) for name in later):
+        last += 1
+    return last
 
 
 def _rebound_at(subject: Subject, name: str | None, suite: Suite, index: int, tracked: set[str]) -> int:

@@ -1,8 +1,9 @@
-"""Statements that share a line, put on lines of their own: a repair takes whole lines."""
+"""Statements that share a line, and pairs assigned at once, put on lines of their own: a repair takes whole lines."""
 
 from __future__ import annotations
 
 import ast
+import copy
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,12 +18,62 @@ Suite = list[ast.stmt]
 def separated(source: SourceFile, function: FunctionNode, acquisition: Span) -> SourceFile:
     """The source with the line of the acquisition, and those that name what it is bound to, laid out."""
     layout = Layout(source)
+    pair = _pair(layout, function, acquisition)
+    if pair is not None and layout.stands_alone(pair) and b"#" not in source.data[slice(*_ends(layout.span(pair)))]:
+        indent = layout.newline + layout.indent_of(pair.lineno)
+        lines = [f"{layout.text(target)} = {layout.text(value)}" for target, value in _parts(pair)]
+        layout.replace(layout.span(pair), indent.join(lines))
+        return source.edited(layout.edits)
     names = _bound(layout, function, acquisition)
     for owner, suite in _suites(function):
         for run in _runs(layout, suite):
             if any(_concerns(layout, statement, names, acquisition) for statement in run):
                 _separate(layout, owner, run)
     return source.edited(layout.edits)
+
+
+def is_same(before: ast.Module, after: ast.Module, source: SourceFile, acquisition: Span) -> bool:
+    """Whether two trees mean the same, pairs that the acquisition stands in being assigned one by one."""
+    if ast.dump(before) == ast.dump(after):
+        return True
+    layout = Layout(source)
+    pair = _pair(layout, before, acquisition)
+    return pair is not None and ast.dump(_Apart(pair).visit(copy.deepcopy(before, {id(pair): pair}))) == ast.dump(after)
+
+
+class _Apart(ast.NodeTransformer):
+    """Puts single assignments in the place of one of a pair."""
+
+    def __init__(self, pair: ast.Assign) -> None:
+        self._pair = pair
+
+    def visit_Assign(self, node: ast.Assign) -> ast.Assign | list[ast.Assign]:
+        """One assignment for each part."""
+        if node is not self._pair:
+            return node
+        return [ast.copy_location(ast.Assign([target], value), node) for target, value in _parts(node)]
+
+
+def _pair(layout: Layout, root: ast.AST, acquisition: Span) -> ast.Assign | None:
+    """The statement with the acquisition, where it assigns several names at once and could as well do it one by one."""
+    for node in ast.walk(root):
+        if isinstance(node, ast.Assign) and _holds(layout.span(node), acquisition) and (parts := _parts(node)):
+            names = [target.id for target, _ in parts if isinstance(target, ast.Name)]
+            read = {item.id for _, value in parts for item in ast.walk(value) if isinstance(item, ast.Name)}
+            if len({*names}) == len(parts) and read.isdisjoint(names):
+                return node
+    return None
+
+
+def _parts(node: ast.Assign) -> list[tuple[ast.expr, ast.expr]]:
+    match node:
+        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)) if len(targets) == len(values):
+            return list(zip(targets, values, strict=True))
+    return []
+
+
+def _ends(span: Span) -> tuple[int, int]:
+    return span.start, span.end
 
 
 def line_edits(before: SourceFile, after: SourceFile) -> tuple[Edit, ...]:

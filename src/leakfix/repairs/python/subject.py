@@ -26,10 +26,12 @@ class Wrong(Refused):
 
 
 class SharedLines(Refused):
-    """A statement shares a line with another."""
+    """A statement shares a line, or an assignment, with another."""
 
-    def __init__(self) -> None:
-        super().__init__("statements share a line with `;` or stand on the line of their `if`: lay them out first")
+    def __init__(
+        self, why: str = "statements share a line with `;` or stand on the line of their `if`: lay them out first"
+    ) -> None:
+        super().__init__(why)
 
 
 @dataclass(frozen=True)
