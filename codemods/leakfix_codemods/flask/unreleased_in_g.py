@@ -140,6 +140,9 @@ def repair(view: View, item: Stored) -> Fix | Refusal:
     code = _release(view, item)
     if isinstance(code, Refusal):
         return code
+    keeper = _keeper(view, item)
+    if keeper is not None:
+        return Refusal(f"{keeper.node.name}() keeps what it got from it for longer than the request")
     teardowns = list(_teardowns(view))
     reading = [function for function in teardowns if next(reads(view, function, item.name), None) is not None]
     for teardown in [*reading, *(function for function in teardowns if _is_idle(function))]:
@@ -147,6 +150,18 @@ def repair(view: View, item: Stored) -> Fix | Refusal:
     if teardowns:
         return Refusal(f"{teardowns[0].node.name}() does something else when the context ends")
     return _added(view, item, code)
+
+
+def _keeper(view: View, item: Stored) -> FunctionInfo | None:
+    """A function of the file that puts live objects into something that outlives the request."""
+    source = re.compile(rf"\bg\.{item.name}\b|\b{item.function.node.name}\(\)")
+    for function in view.functions if item.resource.objects else ():
+        for node in view.own(function):
+            match node:
+                case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name))], value=value):
+                    if name in view.module.names and source.search(ast.unparse(value)):
+                        return function
+    return None
 
 
 _OUTLIVES = re.compile(rb"\bapp_context\(|\bstream_with_context\b|\bThread\(|\.submit\(")

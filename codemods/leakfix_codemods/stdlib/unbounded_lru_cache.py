@@ -3,7 +3,8 @@
 What leaks
 ----------
 ``@lru_cache(maxsize=None)`` and ``@cache`` keep an entry for every combination of arguments ever seen. It is
-reported where a parameter's name or type tells of an open domain: ids, texts, addresses, dates.
+reported where a parameter's name or type tells of an open domain: ids, texts, addresses, dates; of a method where the
+object is made once, when its module is imported.
 
 Why it hurts
 ------------
@@ -38,6 +39,7 @@ from leakfix.patterns.caches import (
     compiles_patterns,
     grows,
     is_cleared,
+    is_made_at_import,
     keeps_self,
     may_be_unbounded,
     parameters,
@@ -53,8 +55,10 @@ def find(view: View) -> Iterator[Match]:
     reported = set()
     for found in () if is_run_once(view.module.path) else unbounded_caches(view):
         function = found.function
-        if function.parent is not None or keeps_self(function) or calls_itself(function):
+        if function.parent is not None or calls_itself(function):
             continue
+        if keeps_self(function) and not (function.owner and is_made_at_import(view, function.owner.node.name)):
+            continue  # what it keeps are objects, which is another rule's
         if compiles_patterns(view, function) or _makes_classes(function):
             continue
         keys = [argument.arg for argument in parameters(function) if grows(view, function, argument)]
