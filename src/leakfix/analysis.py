@@ -30,6 +30,7 @@ from leakfix.languages.python.modules import (
 from leakfix.languages.python.names import Place
 from leakfix.languages.python.program import PythonProgram
 from leakfix.languages.python.project import Modules, parse
+from leakfix.languages.python.syntax import name_of
 from leakfix.lifetimes.effects import Handling
 from leakfix.lifetimes.summaries import Summaries
 from leakfix.lifetimes.verdict import Leak, TooManyStates, leaks_of
@@ -254,9 +255,11 @@ class Analysis:
             return None
         if {"raise", "abandon"}.issuperset(leak.ways) and _left_on_purpose(info, leak.resource):
             return None
-        if leak.resource.of_process and _runs_once(module, info, module.source.line_of(span.start)):
-            return None
         source = module.source
+        if leak.resource.of_process and _runs_once(module, info, source.line_of(span.start)):
+            return None
+        if _has_to_fail(info, source.line_of(span.start), source.line_of(span.end)):
+            return None
         text = source.text(span)
         if _is_mocked(module, info, text) or self._is_owned(module, info, leak.resource, span):
             return None
@@ -517,6 +520,19 @@ def _left_on_purpose(info: FunctionInfo, resource: Resource) -> bool:
             bare = [h for h in node.handlers if h.type and isinstance(h.body[0], ast.Raise) and h.body[0].exc is None]
             others = [item for handler in node.handlers if handler not in bare for item in ast.walk(handler)]
             if bare and any(isinstance(i, ast.Attribute) and i.attr in words for i in others):
+                return True
+    return False
+
+
+_EXPECTS = frozenset("raises assertRaises assertRaisesRegex".split())
+
+
+def _has_to_fail(info: FunctionInfo, first: int, last: int) -> bool:
+    """Whether lines stand in the last statement of a block that a test wants to raise: nothing is acquired there."""
+    for node in own_nodes(info.node):
+        if isinstance(node, ast.With | ast.AsyncWith):
+            within = node.body[-1].lineno <= first and last <= (node.body[-1].end_lineno or first)
+            if within and any(name_of(item.context_expr) in _EXPECTS for item in node.items):
                 return True
     return False
 
