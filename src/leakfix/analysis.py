@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from leakfix.codemod import PatternCodemod
 from leakfix.config import NO_WISHES, Wishes
-from leakfix.finding import Category, Finding, Fix, Refusal, Step, fingerprint
+from leakfix.finding import Category, Finding, Fix, Refusal, Safety, Step, fingerprint
 from leakfix.ir.nodes import Call, Copy, Function
 from leakfix.languages.python.importers import Exports
 from leakfix.languages.python.modules import (
@@ -422,11 +422,25 @@ class Analysis:
         if releaser is not None:
             return Refusal(f"{releaser} releases it too, and releasing it twice is an error")
         try:
-            return repair(subject, located.leak.kept)
+            fix = repair(subject, located.leak.kept)
+            if isinstance(fix, Fix) and located.leak.site.factory is not None:
+                return self._asked_of_tests(located, fix)
+            return fix
         except Refused as refused:
             return Refusal(str(refused))
         except RecursionError:
             return Refusal("the function is nested too deeply to be edited safely")
+
+    def _asked_of_tests(self, located: Located, fix: Fix) -> Fix:
+        """The repair, for review where a test puts something else in the place of the function that acquires."""
+        word = (located.leak.site.factory or "").rpartition(":")[2].rpartition(".")[2]
+        stem = located.module.path.removesuffix(".py").rpartition("/")[2]
+        patched = re.compile(rf"[\"'][\w.]*\b{re.escape(stem)}\.{re.escape(word)}[\"']".encode())
+        for text in self.mentions.texts(word, located.module.path):
+            if b"patch" in text and patched.search(text):
+                why = f"tests put something else in the place of {word}(): that it may be closed"
+                return replace(fix, safety=Safety.REVIEW, check="; ".join(filter(None, (fix.check, why))))
+        return fix
 
     def _callers(self, module: Module, function: FunctionInfo, depth: int = 0) -> Iterator[tuple[Module, FunctionInfo]]:
         """The functions that call one of the project, and those that call such as return what they got.
