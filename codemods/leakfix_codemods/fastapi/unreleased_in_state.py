@@ -166,7 +166,6 @@ CODEMOD = PatternCodemod(
     imports=("fastapi", "starlette"),
     shape=r"\.state\.\w+\s*=[^=]",
     noun="session",
-    asks=("state",),
     repairs="try/finally round call_next",
     category=Category.LEAK,
 )
