@@ -552,19 +552,24 @@ def _has_to_fail(info: FunctionInfo, first: int, last: int) -> bool:
 
 
 def _runs_once(module: Module, info: FunctionInfo, line: int) -> bool:
-    """Whether a line of a function is run once: the function is called only where the file is run as a program."""
+    """Whether a line of a function is run once: it is a command, or called only where the file is run as a program."""
     if info.owner is not None or info.parent is not None:
         return False
+    decorators = (item.func if isinstance(item, ast.Call) else item for item in info.node.decorator_list)
+    commanded = any(_last_word(item) == "command" for item in decorators) and _OF_COMMANDS.search(module.source.data)
     guards = [item for item in module.tree.body if isinstance(item, ast.If) and "__main__" in ast.unparse(item.test)]
     loops = [node for root in (info.node, *guards) for node in ast.walk(root) if isinstance(node, _LOOPS)]
     if any(loop.lineno <= line <= (loop.end_lineno or line) for loop in loops):
         return False
+    if commanded:
+        return True
     guarded = [name for guard in guards for name in names_in(guard)]
     called = guarded.count(info.node.name)
     looped = any(info.node.name in names_in(loop) for loop in loops)
     return called > 0 and not looped and [*names_in(module.tree)].count(info.node.name) == called + 1  # and its ``def``
 
 
+_OF_COMMANDS = re.compile(rb"^(?:import|from) (?:click|rich_click|asyncclick|typer)\b", re.MULTILINE)
 _LOOPS = ast.For | ast.AsyncFor | ast.While | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
