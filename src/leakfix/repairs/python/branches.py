@@ -67,6 +67,14 @@ def _behind_branches(subject: Subject, name: str) -> Slot:
             arms = [arm for arm in (owner.body, owner.orelse) if arm is not slot.suite]
             if not all(_acquires_or_leaves(subject, arm, name) for arm in arms):
                 break
+        elif isinstance(owner, ast.match_case):
+            match = subject.parents[owner]
+            assert isinstance(match, ast.Match)
+            arms = [case.body for case in match.cases if case is not owner]
+            if not _is_any(match.cases[-1]) or not all(_acquires_or_leaves(subject, arm, name) for arm in arms):
+                break
+            slot = found = subject.slots[match]
+            continue
         elif isinstance(owner, ast.Try) and slot.suite is owner.body:
             if owner.orelse or owner.finalbody or not all(_leaves(handler.body) for handler in owner.handlers):
                 break
@@ -77,6 +85,11 @@ def _behind_branches(subject: Subject, name: str) -> Slot:
     if found is None:
         raise Refused("it is still needed outside the block it is acquired in")
     return found
+
+
+def _is_any(case: ast.match_case) -> bool:
+    """Whether a case takes whatever is left."""
+    return isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None and case.guard is None
 
 
 def _acquires_or_leaves(subject: Subject, suite: Suite, name: str) -> bool:
@@ -90,6 +103,10 @@ def _acquires_or_leaves(subject: Subject, suite: Suite, name: str) -> bool:
     match last:
         case ast.Assign(targets=[ast.Name(id=found)], value=value) if found == name:
             call = value.value if isinstance(value, ast.Await) else value
+            while isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+                if call.func.attr not in subject.resource.fluent:
+                    break
+                call = call.func.value
             return subject.layout.span(call) in subject.siblings
     return False
 

@@ -104,14 +104,18 @@ class Subject:
 
     @cached_property
     def acquisition(self) -> ast.expr:
-        """The acquiring expression: the call, with its ``await`` and what passes the call on."""
+        """The acquiring expression: the call, with its ``await``, what passes it on, and its methods that return it."""
         node: ast.expr = self.call
         while True:
             parent = self.parents.get(node)
             if isinstance(parent, ast.Await) or (isinstance(parent, ast.Call) and self._passes_on(parent, node)):
                 node = parent
-            else:
+                continue
+            called = self.parents.get(parent) if isinstance(parent, ast.Attribute) else None
+            fluent = isinstance(parent, ast.Attribute) and parent.attr in self.resource.fluent
+            if not fluent or not isinstance(called, ast.Call):
                 return node
+            node = called
 
     def _passes_on(self, call: ast.Call, given: ast.expr) -> bool:
         for name in self.names.of(call.func, Place(self.module, self.function)):
