@@ -180,10 +180,14 @@ class Effects:
             return Role.HOLDER
         return Role.VIEW if Role.VIEW in roles else None
 
+    def _ends(self, method: str) -> bool:
+        """Whether a method is the end of a ``with`` that releases it."""
+        return method == "__exit__" and bool({"closes", "commits"} & {self.resource.with_, self.resource.async_with})
+
     def captured_role(self, op: Capture, state: State) -> Role | None:
         roles = {name: state.role(name) for name in op.variables}
         held = {name for name, role in roles.items() if role in _HELD}
-        if any(name in held and method in self.release for name, method in op.called):
+        if any(name in held and (method in self.release or self._ends(method)) for name, method in op.called):
             return Role.CLOSER
         if held:
             return Role.HOLDER

@@ -238,6 +238,8 @@ class Expressions:
             and isinstance(item.func, ast.Attribute)
             and isinstance(item.func.value, ast.Name)
         }
+        entered = (item.context_expr for item in ast.walk(node) if isinstance(item, ast.withitem))
+        called |= {(item.id, "__exit__") for item in entered if isinstance(item, ast.Name)}
         own = {a.arg for a in ast.walk(node) if isinstance(a, ast.arg)}
         captured = tuple(sorted(self.variable(name) for name in read & self.locals - own))
         return self.add(Capture(dest, captured, tuple(sorted(called))), node, Edge(then))

@@ -12,6 +12,7 @@ from leakfix.repairs.python.scope import (
     Region,
     check,
     enclose_finally,
+    exclusive,
     indent_region,
     region_after,
     tracked_names,
@@ -177,7 +178,8 @@ def _only_set_before(subject: Subject, name: str, region: Region) -> None:
     start = first_line(subject.statement)
     for node in inside:
         if isinstance(node.ctx, ast.Store) and node.lineno > last_line(subject.statement):
-            if not any(subject.layout.source.line_of(span.start) == node.lineno for span in subject.siblings):
+            sibling = any(subject.layout.source.line_of(span.start) == node.lineno for span in subject.siblings)
+            if not sibling or not exclusive(subject, node, subject.statement):
                 raise Refused(f"{name!r} gets another value at line {node.lineno}")
         if isinstance(node.ctx, ast.Del) and node.lineno > start:
             raise Refused(f"{name!r} is deleted at line {node.lineno}")

@@ -29,6 +29,8 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
     """What a reviewer should check; empty where the repair is safe. Raises Wrong where it cannot be right."""
     notes: list[str] = []
     _require_named_uses(subject)
+    if name is not None:
+        _require_own_variable(subject, name)
     if subject.resource.shared:
         _require_asked_once(subject)
     if subject.resource.shared and name is not None:
@@ -61,10 +63,15 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
                 notes += _handed(subject, node, needs)
             case ast.While(test=ast.Constant(value=True)) if not _ends(node):
                 notes.append(f"the loop at line {node.lineno} has no end: the {subject.resource.noun} stays open in it")
-            case ast.Global(names=names) | ast.Nonlocal(names=names) if name in names:
-                raise Wrong(f"{name!r} is shared with code outside the function")
     notes += _given_back(subject, name, region, needs)
     return list(dict.fromkeys(notes))
+
+
+def _require_own_variable(subject: Subject, name: str) -> None:
+    """Raise Wrong where code inside or outside the function gives the variable other values."""
+    for node in ast.walk(subject.node):
+        if isinstance(node, ast.Global | ast.Nonlocal) and name in node.names:
+            raise Wrong(f"{name!r} is shared with code outside the function, or inside it, at line {node.lineno}")
 
 
 def _require_asked_once(subject: Subject) -> None:

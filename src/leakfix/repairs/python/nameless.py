@@ -60,6 +60,10 @@ def _require_made_here(subject: Subject) -> None:
     handed_on = isinstance(parent, ast.Starred | ast.List | ast.Tuple | ast.keyword | ast.Call | ast.comprehension)
     if handed_on and subject.acquisition is subject.call and _is_awaited_first(subject):
         raise Refused(f"it is handed on at line {subject.call.lineno}, and has to be awaited there")
+    packed = isinstance(parent, ast.List | ast.Tuple | ast.Set | ast.Dict)
+    if packed and isinstance(subject.statement, ast.Assign) and not subject.resource.repeatable:
+        if not isinstance(subject.statement.targets[0], ast.Tuple | ast.List):
+            raise Refused("it is put together with others, may be released from there, and twice is an error")
     match subject.statement:
         case ast.Assign(targets=[ast.Tuple() | ast.List()], value=ast.Tuple(elts=values) | ast.List(elts=values)):
             spans = [subject.layout.span(value) for value in values]

@@ -68,6 +68,54 @@ def require_no_other(subject: Subject, name: str | None, statements: Suite, need
     for node in subject.own(statements):
         if id(node) not in pure and _releases(subject, node, needs):
             raise Refused(f"it is released in another way at line {getattr(node, 'lineno', 0)}, and twice is an error")
+    for node in (node for statement in statements for node in ast.walk(statement)):
+        if id(node) not in pure and name is not None and _may_release(subject, node, name):
+            line = getattr(node, "lineno", 0) or getattr(getattr(node, "context_expr", None), "lineno", 0)
+            raise Refused(f"it may be released in another way at line {line}, and twice is an error")
+
+
+def _may_release(subject: Subject, node: ast.AST, name: str) -> bool:
+    """Whether a node releases by a ``with``, by a name nothing is known about, or by what is called later."""
+    resource = subject.resource
+    match node:
+        case ast.withitem(context_expr=ast.Name(id=entered)):
+            return entered == name and "closes" in (resource.with_, resource.async_with)
+        case ast.withitem(context_expr=ast.Call(args=[ast.Name(id=given), *_])):
+            return given == name and name_of(node.context_expr) in ("closing", "aclosing")
+        case ast.Attribute(value=ast.Name(id=owner), attr=word) if word in resource.release and owner != name:
+            return _may_be_another_name(subject, owner)
+        case ast.Attribute(value=ast.BoolOp() | ast.IfExp() | ast.NamedExpr() as owner, attr=word):
+            return word in resource.release and subject.mentions(owner, {name})
+        case ast.Constant(value=str() as word):
+            return word in resource.release
+        case ast.Call(func=function, args=[_, *rest]) if name_of(function) in ("partial", "finalize", "register"):
+            return any(isinstance(given, ast.Name) and given.id == name for given in rest)
+    return False
+
+
+def _may_be_another_name(subject: Subject, name: str) -> bool:
+    """Whether a variable of the function holds anything but what some call made."""
+    bound = [node for node in ast.walk(subject.node) if _binds(node, name)]
+    made = [node for node in ast.walk(subject.node) if _is_made(node, name)]
+    return len(bound) > len(made)
+
+
+def _binds(node: ast.AST, name: str) -> bool:
+    match node:
+        case ast.Name(id=found, ctx=ast.Store()) | ast.MatchAs(name=found) | ast.MatchStar(name=found):
+            return found == name
+        case ast.FunctionDef(args=given) | ast.AsyncFunctionDef(args=given) | ast.Lambda(args=given):
+            return any(argument.arg == name for argument in ast.walk(given) if isinstance(argument, ast.arg))
+    return False
+
+
+def _is_made(node: ast.AST, name: str) -> bool:
+    match node:
+        case ast.Assign(targets=[ast.Name(id=found)], value=ast.Call() | ast.Await() | ast.Constant()):
+            return found == name
+        case ast.withitem(context_expr=ast.Call() | ast.Await(), optional_vars=ast.Name(id=found)):
+            return found == name
+    return False
 
 
 def _is_pure(subject: Subject, node: ast.AST, name: str | None) -> bool:

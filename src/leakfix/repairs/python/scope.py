@@ -121,11 +121,11 @@ def used_outside(subject: Subject, region: Region, names: set[str]) -> list[ast.
         and id(node) not in inside | own
         and not (region.until is not None and node.lineno >= region.until)
         and (node.lineno > after or (isinstance(node.ctx, ast.Load) and id(node) in again))
-        and not _exclusive(subject, node, statement)
+        and not exclusive(subject, node, statement)
     ]
 
 
-def _exclusive(subject: Subject, node: ast.AST, other: ast.AST) -> bool:
+def exclusive(subject: Subject, node: ast.AST, other: ast.AST) -> bool:
     """Whether two nodes stand in different arms of one ``if`` or ``match``."""
     chain = {id(item): child for item, child in _ancestors(subject, other)}
     for item, child in _ancestors(subject, node):
