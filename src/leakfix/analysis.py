@@ -423,22 +423,32 @@ class Analysis:
             return Refusal(f"{releaser} releases it too, and releasing it twice is an error")
         try:
             fix = repair(subject, located.leak.kept)
-            if isinstance(fix, Fix) and located.leak.site.factory is not None:
-                return self._asked_of_tests(located, fix)
-            return fix
+            return self._asked_of_tests(located, fix) if isinstance(fix, Fix) else fix
         except Refused as refused:
             return Refusal(str(refused))
         except RecursionError:
             return Refusal("the function is nested too deeply to be edited safely")
 
     def _asked_of_tests(self, located: Located, fix: Fix) -> Fix:
-        """The repair, for review where a test puts something else in the place of the function that acquires."""
-        word = (located.leak.site.factory or "").rpartition(":")[2].rpartition(".")[2]
-        stem = located.module.path.removesuffix(".py").rpartition("/")[2]
-        patched = re.compile(rf"[\"'][\w.]*\b{re.escape(stem)}\.{re.escape(word)}[\"']".encode())
-        for text in self.mentions.texts(word, located.module.path):
+        """The repair, for review where a test puts something else in the place of what acquires.
+
+        That may be a session which the test goes on with, or an object that has no ``with``.
+        """
+        path, data = located.module.path, located.module.source.data
+        called = re.match(rb"[A-Za-z_][\w.]*", data[located.finding.span.start : located.finding.span.end])
+        words = called[0].decode().split(".") if called is not None else ["self"]
+        word, stem = words[0], path.removesuffix("/__init__.py").removesuffix(".py").rpartition("/")[2]
+        pairs = [(re.escape(stem), word), *((words[-2:],) if len(words) > 1 else ())]
+        patched = re.compile(
+            "|".join(
+                rf"[\"'][\w.]*\b{owner}\.{name}\b[\w.]*[\"']"
+                rf"|(?:patch\.object|setattr)\(\s*(?:\w+\.)*{owner},\s*[\"']{name}[\"']"
+                for owner, name in pairs
+            ).encode()
+        )
+        for text in self.mentions.texts(word, path) if word not in ("self", "cls") else ():
             if b"patch" in text and patched.search(text):
-                why = f"tests put something else in the place of {word}(): that it may be closed"
+                why = f"that the tests still pass which put something else in the place of {word}"
                 return replace(fix, safety=Safety.REVIEW, check="; ".join(filter(None, (fix.check, why))))
         return fix
 
