@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from types import MappingProxyType
 
 from leakfix.codemod import PatternCodemod
@@ -438,19 +439,20 @@ class Analysis:
         called = re.match(rb"[A-Za-z_][\w.]*", data[located.finding.span.start : located.finding.span.end])
         words = called[0].decode().split(".") if called is not None else ["self"]
         word, stem = words[0], path.removesuffix("/__init__.py").removesuffix(".py").rpartition("/")[2]
-        pairs = [(re.escape(stem), word), *((words[-2:],) if len(words) > 1 else ())]
-        patched = re.compile(
-            "|".join(
-                rf"[\"'][\w.]*\b{owner}\.{name}\b[\w.]*[\"']"
-                rf"|(?:patch\.object|setattr)\(\s*(?:\w+\.)*{owner},\s*[\"']{name}[\"']"
-                for owner, name in pairs
-            ).encode()
-        )
-        for text in self.mentions.texts(word, path) if word not in ("self", "cls") else ():
-            if b"patch" in text and patched.search(text):
-                why = f"that the tests still pass which put something else in the place of {word}"
-                return replace(fix, safety=Safety.REVIEW, check="; ".join(filter(None, (fix.check, why))))
+        pairs = {(stem, word), *((owner, name) for owner, name in pairwise(words[-2:]))}
+        tests = self.mentions.once("what tests patch", path, lambda: self._patched(path))
+        if not pairs.isdisjoint(tests):
+            why = f"that the tests still pass which put something else in the place of {word}"
+            return replace(fix, safety=Safety.REVIEW, check="; ".join(filter(None, (fix.check, why))))
         return fix
+
+    def _patched(self, path: str) -> frozenset[tuple[str, str]]:
+        """What the project's files patch: the last word of a module or an object, and a name in it."""
+        found: set[tuple[str, str]] = set()
+        for text in (text for word in ("patch", "monkeypatch") for text in self.mentions.texts(word, path)):
+            for target, owner, name in _PATCHES.findall(text):
+                found |= {*pairwise(target.decode().split("."))} if target else {(owner.decode(), name.decode())}
+        return frozenset(found)
 
     def _callers(self, module: Module, function: FunctionInfo, depth: int = 0) -> Iterator[tuple[Module, FunctionInfo]]:
         """The functions that call one of the project, and those that call such as return what they got.
@@ -548,6 +550,9 @@ def _left_on_purpose(info: FunctionInfo, resource: Resource) -> bool:
     return False
 
 
+_PATCHES = re.compile(
+    rb"(?:patch|setattr)\(\s*[\"']([\w.]+)[\"']|(?:patch\.object|setattr)\(\s*(?:\w+\.)*(\w+),\s*[\"'](\w+)[\"']"
+)
 _EXPECTS = frozenset("raises assertRaises assertRaisesRegex".split())
 
 
