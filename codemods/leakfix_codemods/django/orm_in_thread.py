@@ -44,7 +44,7 @@ from leakfix_codemods.django._threads import HANDING_ON, Start, hands_on, may_st
 _COMMANDS = re.compile(r"(?:^|/)management/commands/[^/]+$")
 _OF_DJANGO = re.compile(rb"\.objects\.|^(?:from|import) (?:schedule|apscheduler)\b", re.MULTILINE)
 _WAITS = frozenset("sleep wait listen poll blpop brpop get_message receive recv accept".split())
-_DONE = re.compile(r"^not \w|\bis None$|\b== 0\b|\blen\(|DoesNotExist|Empty|StopIteration")
+_DONE = re.compile(r"^not \w|\bis None$|\blen\(|==|\.a?exists\(|DoesNotExist|Empty|StopIteration")
 _STOPPED = re.compile(r"stop|shut|exit|quit|terminat|signal|cancel|kill|running|alive|once|connect", re.IGNORECASE)
 _KEPT_OPEN = re.compile(r"\batomic\b|\bcursor\(|\bset_autocommit\b|\.a?iterator\(")
 
@@ -145,10 +145,12 @@ def repair(view: View, function: FunctionInfo, begun: list[Start], loop: ast.Whi
     body = body_of(function.node)
     if not is_laid_out(layout, body):
         return Refusal("the function's statements share a line")
+    if "set_autocommit" in ast.unparse(function.node):
+        return Refusal("a transaction may be open from one task of the worker to the next")
     if all(start.ends for start in begun):
         name = imported(view.module, layout, "django.db", "connections")
         put_in_try(view, layout, body, "", ("finally:", f"{name}.close_all()"))
-        check = "that nothing this thread starts goes on using its connections"
+        check = "that nothing goes on using this thread's connections: what it starts, or the next task of a worker"
         return Fix("close the thread's connections when it ends", Safety.REVIEW, tuple(layout.edits), check)
     name = imported(view.module, layout, "django.db", "close_old_connections")
     put_in_try(view, layout, body, f"{name}()", ("finally:", f"{name}()"))

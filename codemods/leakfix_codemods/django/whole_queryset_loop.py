@@ -43,6 +43,7 @@ from functools import partial
 
 from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.syntax import name_of
 from leakfix.patterns import many
 from leakfix.patterns.batches import is_batch
 from leakfix.patterns.called import is_called
@@ -106,6 +107,7 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
         layout.replace(type(start)(start.start, end.start), "")
         layout.replace(type(start)(end.end, start.end), "")
     doubt = why_not_plain(view, function, feed.chain, feed.body, feed.variables)
+    doubt = doubt or _consumer(view, feed)
     if feed.listed is not None:
         doubt = doubt or "list() may have been written to take the rows before anything changes"
     check = f"{doubt}: rows that are written, or transactions that end, while others are still to come" if doubt else ""
@@ -124,6 +126,20 @@ def _gives_keys(feed: Feed) -> bool:
                 ):
                     return True
     return False
+
+
+_READING = frozenset("sum any all min max len sorted join write writelines writerows dict set tuple Counter".split())
+
+
+def _consumer(view: View, feed: Feed) -> str:
+    """What goes through a generator over the rows, where that may write."""
+    at: ast.AST | None = feed.queryset
+    while isinstance(at, ast.expr | ast.comprehension) and not isinstance(at, ast.GeneratorExp):
+        at = view.parents.get(at)
+    call = view.parents.get(at) if isinstance(at, ast.GeneratorExp) else None
+    if isinstance(call, ast.Call) and name_of(call) not in _READING:
+        return f"{name_of(call)}() goes through them"
+    return ""
 
 
 def _adds_rows(feed: Feed) -> bool:

@@ -88,10 +88,18 @@ def _opened(view: View, function: FunctionInfo, request: str) -> Iterator[_Opene
                 if owner != request:
                     continue
                 if made is not None and isinstance(value, ast.Call):
-                    yield _Opened(function, node, value, made, attribute, frozenset({ast.unparse(place)}))
+                    known = frozenset({ast.unparse(place), *_aliases(view, function, ast.unparse(place))})
+                    yield _Opened(function, node, value, made, attribute, known)
                 elif isinstance(value, ast.Name) and value.id in assigned:
                     names = frozenset({ast.unparse(place), value.id})
                     yield _Opened(function, *assigned[value.id], attribute, names)
+
+
+def _aliases(view: View, function: FunctionInfo, place: str) -> Iterator[str]:
+    for node in view.own(function):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Attribute() as value) if ast.unparse(value) == place:
+                yield name
 
 
 def _releases(item: _Opened, body: list[ast.stmt]) -> Iterator[ast.Call]:
@@ -108,8 +116,14 @@ def _releases(item: _Opened, body: list[ast.stmt]) -> Iterator[ast.Call]:
 
 def _is_released(view: View, item: _Opened) -> bool:
     """Whether it is released whatever happens, or anywhere else in the project."""
-    attempts = [node for node in view.own(item.function) if isinstance(node, ast.Try)]
-    if any(next(_releases(item, attempt.finalbody), None) is not None for attempt in attempts):
+    own_nodes = list(view.own(item.function))
+    if any(isinstance(node, ast.Try) and node.finalbody for node in own_nodes):
+        return True  # by itself, or by what it calls there
+    scopes = [
+        scope.context_expr for node in own_nodes if isinstance(node, ast.With | ast.AsyncWith) for scope in node.items
+    ]
+    handed = [given for node in own_nodes if isinstance(node, ast.Call) for given in node.args]
+    if any(_names(item, scope) for scope in scopes) or any(_names(item, given) for given in handed):
         return True
     words = "|".join(map(re.escape, (*item.resource.release, *item.resource.release_with)))
     place = rf"\.state\.{item.attribute}\b"
@@ -140,10 +154,20 @@ def repair(view: View, item: _Opened) -> Fix | Refusal:
         released = True
         doubt = "" if all(map(_is_light, rest[at + 1 :])) else "that what follows can run before it is released"
     put_in_try(view, layout, rest, "", ("finally:", code))
+    early = [node for statement in rest[:-1] for node in ast.walk(statement) if isinstance(node, ast.Return)]
+    if early:
+        doubt = f"that what is returned at line {early[0].lineno} does not need it any more"
     if not released:
         doubt = "that no streamed response and nothing done in the background still needs it"
     safety = Safety.REVIEW if doubt or item.resource.fix == "review" else Safety.SAFE
     return Fix(f"release the {item.resource.noun} whatever happens", safety, tuple(layout.edits), doubt)
+
+
+def _names(item: _Opened, expression: ast.expr) -> bool:
+    """Whether an expression is what was opened, a method of it, or a call with it."""
+    parts = (node for node in ast.walk(expression) if isinstance(node, ast.Name | ast.Attribute))
+    called = isinstance(expression, ast.Call) and name_of(expression) in item.resource.release
+    return not called and any(ast.unparse(node) in item.names for node in parts)
 
 
 def _mentions(item: _Opened, statement: ast.stmt) -> bool:

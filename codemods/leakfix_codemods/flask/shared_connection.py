@@ -109,7 +109,10 @@ def repair(view: View, statement: ast.Assign, name: str, call: ast.Call, resourc
     above = view.module.source.line_text(statement.lineno - 2).strip() if statement.lineno > 2 else ""
     blank = [""] * (2 if before else 1 if above else 0)
     layout.replace(layout.span(statement), layout.newline.join([*blank, *lines]))
-    check = "that each request commits what is to be kept, and that none needs what another did not commit"
+    check = (
+        "that each request commits what is to be kept, that none needs what another did not commit or the connection "
+        "remembers (temporary tables, last row ids), and that nothing streamed needs it"
+    )
     return Fix("one connection for each request", Safety.REVIEW, tuple(layout.edits), check)
 
 
@@ -126,18 +129,24 @@ def _applications(view: View) -> list[ast.Name]:
     ]
 
 
+_BEGINS, _COMMITS = (re.compile(rf"\s*{word}\b", re.IGNORECASE) for word in ("begin", "commit"))
 _WRITES = re.compile(r"\s*(?:insert|update|delete|replace|merge|truncate)\b", re.IGNORECASE)
 
 
-def _leaves_uncommitted(function: FunctionInfo, name: str) -> bool:
-    """Whether a function executes a statement that writes, and nothing that commits."""
+def _leaves_uncommitted(function: FunctionInfo, name: str, begun: bool) -> bool:
+    """Whether a function executes a statement that writes, and nothing that commits.
+
+    begun: each statement is committed at once, but for what a ``BEGIN`` begins.
+    """
     nodes = list(own_nodes(function.node))
     blocks = [item for node in nodes if isinstance(node, ast.With) for item in node.items]
     if any(isinstance(item.context_expr, ast.Name) and item.context_expr.id == name for item in blocks):
         return False
     called = {name_of(node): node for node in nodes if isinstance(node, ast.Call)}
-    writes = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
-    return not {"commit", "begin"} & called.keys() and any(map(_WRITES.match, writes))
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    if {"commit", "begin"} & called.keys() or any(map(_COMMITS.match, texts)):
+        return False
+    return any(map((_BEGINS if begun else _WRITES).match, texts))
 
 
 def _is_autocommit(made: ast.expr) -> bool:
@@ -170,7 +179,7 @@ def _why_not(view: View, statement: ast.Assign, name: str, resource: Resource) -
     if not all(isinstance(view.parents[node], ast.Attribute | ast.withitem) for node, _ in uses):
         return f"{name} is passed on"
     for function in {function.qualname: function for _, function in uses if function is not None}.values():
-        if not _is_autocommit(statement.value) and _leaves_uncommitted(function, name):
+        if _leaves_uncommitted(function, name, begun=_is_autocommit(statement.value)):
             return f"{function.node.name}() writes and does not commit: another request may do that"
     if not layout.stands_alone(statement) or statement.lineno != last_line(statement):
         return "it is opened in a statement of several lines"

@@ -31,10 +31,12 @@ from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
 from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.syntax import name_of
 from leakfix.repairs.python.layout import Layout
 from leakfix.source import Span
 from leakfix_codemods._blocks import is_laid_out, put_in_try
 from leakfix_codemods.flask._context import (
+    HOOKS,
     TEARDOWNS,
     Stored,
     is_hook,
@@ -80,12 +82,33 @@ def _is_released(view: View, item: Stored) -> bool:
     """Whether any function of the project that reads the attribute releases something, whatever the request's end."""
     for other in view.mentioning(item.name):
         for function in other.functions:
-            if function.parent is None or is_hook(function):
-                for call in releases(function, item.resource):
-                    if next(reads(other, function, item.name), None) is not None or _lists(function, item.name):
-                        if not _only_on_success(other, function, call):
-                            return True
+            if function.parent is not None and not is_hook(function):
+                continue
+            listed = _lists(function, item.name)
+            held = _held(other, function, item.name)
+            if not listed and held is None:
+                continue
+            calls = [call for call in releases(function, item.resource) if listed or _is_about(call, held or set())]
+            if len(calls) > 1 or not all(_only_on_success(other, function, call) for call in calls):
+                return True  # each for one of the ways in which a request may end, or for all
     return False
+
+
+def _held(view: View, function: FunctionInfo, name: str) -> set[str] | None:
+    """The variables that hold the attribute in a function; None where it is not read, none where that is unclear."""
+    found: set[str] = set()
+    read = list(reads(view, function, name))
+    for node in read:
+        statement = view.parents[node]
+        if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
+            return set()
+        found.add(statement.targets[0].id)
+    return found if read else None
+
+
+def _is_about(call: ast.Call, held: set[str]) -> bool:
+    """Whether a release is one of what a variable holds; without variables, any may be."""
+    return not held or any(isinstance(node, ast.Name) and node.id in held for node in ast.walk(call))
 
 
 def _lists(function: FunctionInfo, name: str) -> bool:
@@ -140,6 +163,9 @@ def repair(view: View, item: Stored) -> Fix | Refusal:
     code = _release(view, item)
     if isinstance(code, Refusal):
         return code
+    targets = getattr(view.statement_of(item.call), "targets", ())
+    if not all(isinstance(target, ast.Name) or _is_of(target, item.name) for target in targets):
+        return Refusal("it is kept in another place, too")
     keeper = _keeper(view, item)
     if keeper is not None:
         return Refusal(f"{keeper.node.name}() keeps what it got from it for longer than the request")
@@ -152,10 +178,14 @@ def repair(view: View, item: Stored) -> Fix | Refusal:
     return _added(view, item, code)
 
 
+def _is_of(target: ast.expr, name: str) -> bool:
+    return isinstance(target, ast.Attribute) and target.attr == name
+
+
 def _keeper(view: View, item: Stored) -> FunctionInfo | None:
     """A function of the file that puts live objects into something that outlives the request."""
     source = re.compile(rf"\bg\.{item.name}\b|\b{item.function.node.name}\(\)")
-    for function in view.functions if item.resource.objects else ():
+    for function in view.functions:
         for node in view.own(function):
             match node:
                 case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name))], value=value):
@@ -164,6 +194,7 @@ def _keeper(view: View, item: Stored) -> FunctionInfo | None:
     return None
 
 
+_ANSWERS = re.compile(rb"Response\(|\bresponse_class\(")
 _OUTLIVES = re.compile(rb"\bapp_context\(|\bstream_with_context\b|\bThread\(|\.submit\(")
 
 
@@ -171,7 +202,9 @@ def _released(view: View, item: Stored, layout: Layout) -> Fix:
     """The repair; for review where what uses it may go on when the context has ended: streams, threads, scripts."""
     title, edits = "release it in the teardown", tuple(layout.edits)
     users = [view.module.source.data, *view.texts(item.function.node.name)]
-    if any(_OUTLIVES.search(text) or (b"yield" in text and b"Response(" in text) for text in users):
+    if len(list(_teardowns(view))) > 1:
+        return Fix(title, Safety.REVIEW, edits, "that no teardown which runs later needs it")
+    if any(_OUTLIVES.search(text) or (b"yield" in text and _ANSWERS.search(text)) for text in users):
         return Fix(
             title, Safety.REVIEW, edits, "that no stream, thread or script goes on with it when the context ends"
         )
@@ -212,6 +245,8 @@ def _filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
     code = _release(view, item)
     if isinstance(code, Refusal):
         return code
+    if _is_used_otherwise(view, teardown):
+        return Refusal(f"{teardown.node.name}() is also called by hand, where what it closes may be needed again")
     name = _variable(item)
     layout = view.layout()
     read = next(reads(view, teardown, item.name), None)
@@ -231,7 +266,7 @@ def _filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
     for call in releases(teardown, item.resource):
         tested = _tested_error(view, teardown, call)
         if tested is not None:
-            return _untested(view, teardown, tested)
+            return _untested(view, item, teardown, tested)
         if _leaves_on_error(teardown, call):
             return Refusal(f"{teardown.node.name}() returns where a request failed: what is skipped is for you to say")
     statement = view.statement_of(read)
@@ -260,6 +295,18 @@ def _filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
             put_in_try(view, layout, rest, "", ("finally:", "\n".join(_closing("", unit, held, code))))
             return _released(view, item, layout)
     return Refusal(f"{teardown.node.name}() uses {item.name} in a way that is not understood")
+
+
+def _is_used_otherwise(view: View, teardown: FunctionInfo) -> bool:
+    """Whether anything but Flask calls a teardown, as far as its name tells."""
+    name = teardown.node.name
+    for use in view.uses(name, None):
+        call = view.parents[use]
+        hook = isinstance(call, ast.Call) and use in call.args and getattr(call.func, "attr", "") in HOOKS
+        if isinstance(use.ctx, ast.Load) and not hook:
+            return True
+    called = re.compile(rf"(?<!def )\b{name}\(".encode())
+    return any(map(called.search, view.texts(name)))
 
 
 def _is_asked(view: View, use: ast.Name) -> bool:
@@ -324,10 +371,13 @@ def _unit(view: View, teardown: FunctionInfo, indent: str) -> str:
     return indent[len(outer) :] if indent.startswith(outer) and indent != outer else "    "
 
 
-def _untested(view: View, teardown: FunctionInfo, tested: ast.If) -> Fix | Refusal:
+def _untested(view: View, item: Stored, teardown: FunctionInfo, tested: ast.If) -> Fix | Refusal:
     """Take the test of the error out of ``if error is None and db is not None:``."""
     given = {argument.arg for argument in teardown.node.args.args}
     test = tested.test
+    words = {*item.resource.release, *(name.rpartition(".")[2] for name in item.resource.release_with), "close"}
+    if not all(isinstance(step, ast.Expr) and name_of(step.value) in words for step in tested.body):
+        return Refusal("what else it does there is for requests that succeeded: which of it to keep is for you to say")
     if not isinstance(test, ast.BoolOp) or not isinstance(test.op, ast.And) or tested.orelse:
         return Refusal("it is released only where the request succeeded, in a way that cannot be taken apart")
     layout = view.layout()
