@@ -23,7 +23,7 @@ from leakfix.project.manifest import MANIFESTS
 from leakfix.registry import Registry
 from leakfix.result import FileError
 
-_OTHERS = (*MANIFESTS, "leakfix.toml")
+_OTHERS = (*MANIFESTS, "leakfix.toml", "Procfile")
 _MARK = re.compile(r"(?:#|//)\s*(leak|missed):([^\n]*)")
 _CASE = re.compile(r"(?P<name>.+)\.(?P<kind>before|ok|refused)\.(?P<suffix>py|go)")
 

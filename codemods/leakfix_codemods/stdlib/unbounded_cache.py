@@ -27,9 +27,10 @@ files of the program), dicts that anything empties, shrinks or measures, in this
 short-lived (as those of which all the project makes are local variables), commands, migrations, scripts, functions
 that nothing in a web project calls, clients and pools of which there is one for each server, settings stored when
 they are first asked for or that a ``set_...`` function changes, texts of code that are compiled, and what is
-remembered so that it is logged once. The finding comes without a repair where the dict is more than a cache: anybody
-reads it without computing what is missing, goes through it, hands it on or changes what it holds; one function fills
-it under several keys; what it holds is a lock, a connection or made by chance.
+remembered so that it is logged once; processes that are replaced after some thousand requests or tasks, where the
+project's files say so (``--max-requests``). The finding comes without a repair where the dict is more than a cache:
+anybody reads it without computing what is missing, goes through it, hands it on or changes what it holds; one function
+fills it under several keys; what it holds is a lock, a connection or made by chance.
 """
 
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ from functools import partial
 from leakfix.codemod import Match, PatternCodemod, Requirement, View
 from leakfix.patterns.bounding import guarded
 from leakfix.patterns.growing import growing, may_grow
+from leakfix_codemods._deployment import is_recycled
 
 LIBRARY = Requirement("cachetools", "5", "cachetools")
 
@@ -45,6 +47,8 @@ LIBRARY = Requirement("cachetools", "5", "cachetools")
 def find(view: View) -> Iterator[Match]:
     """Long-lived containers filled under open keys that nothing empties."""
     for found in growing(view):
+        if is_recycled(view):
+            return
         message = f"{found.container.name} keeps an entry for every {found.key} there ever was"
         yield Match(
             found.container.node,

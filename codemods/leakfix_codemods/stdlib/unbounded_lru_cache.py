@@ -21,14 +21,14 @@ When it is left alone
 ---------------------
 No arguments, or only those of a closed domain (enumerations, flags, kinds, languages, files of the program); a
 function that calls itself, whose cache is its algorithm; a cache that something clears; tests, commands, migrations
-and scripts, which end; a function that all of the project calls with constants or without arguments.
+and scripts, which end; a function that all of the project calls with constants or without arguments; clients and
+connections, of which there is one for each server; processes that are replaced after some thousand requests, where
+the project's files say so (``--max-requests``).
 """
 
 import ast
-import re
 from collections.abc import Iterator
 from functools import partial
-from itertools import chain
 
 from leakfix.codemod import Match, PatternCodemod, View
 from leakfix.languages.python.modules import FunctionInfo
@@ -45,7 +45,10 @@ from leakfix.patterns.caches import (
     parameters,
     unbounded_caches,
 )
+from leakfix.patterns.called import is_called_with_constants
+from leakfix.patterns.domain import says_one_each
 from leakfix.project.kinds import is_run_once
+from leakfix_codemods._deployment import is_recycled
 
 CHECK = "that 4,096 entries are enough, that a value computed again is the same, and that nobody changes what it gave"
 
@@ -62,7 +65,7 @@ def find(view: View) -> Iterator[Match]:
         if compiles_patterns(view, function) or _makes_classes(function):
             continue
         keys = [argument.arg for argument in parameters(function) if grows(view, function, argument)]
-        if keys and found.made not in reported and not is_cleared(view, function) and not _is_one(view, function):
+        if keys and found.made not in reported and not is_cleared(view, function) and _meets_many(view, function):
             reported.add(found.made)
             message = f"cache of {function.node.name}() keeps an entry for every {keys[0]} there ever was"
             yield Match(
@@ -74,29 +77,18 @@ def find(view: View) -> Iterator[Match]:
             )
 
 
+def _meets_many(view: View, function: FunctionInfo) -> bool:
+    """Whether a function is given more values than the program itself has, in a process that lasts."""
+    if says_one_each(function.node.name) or is_called_with_constants(view, function):
+        return False
+    return not is_recycled(view)
+
+
 def _makes_classes(function: FunctionInfo) -> bool:
     """Whether what is kept are classes, by its annotation: each must be made once."""
     returned = function.node.returns
     made = returned.value if isinstance(returned, ast.Subscript) else returned
     return isinstance(made, ast.Name) and made.id in ("type", "Type")
-
-
-_CONSTANTS = rb"\(\s*(?:(?:\w+\s*=\s*)?(?:\"[^\"\n]*\"|'[^'\n]*'|\d+|True|False|None)\s*,?\s*)*\)"
-
-
-def _is_one(view: View, function: FunctionInfo) -> bool:
-    """Whether all of the project calls a function with constants or nothing, which makes as many entries as calls."""
-    name = re.escape(function.node.name.encode())
-    plain = re.compile(rb"(?<!def )\b" + name + _CONSTANTS)
-    otherwise = re.compile(rb"(?<!def )\b" + name + rb"\b(?!" + _CONSTANTS + rb")")
-    told = re.compile(rb"\s*(?:from\b.*\bimport\b|import\b|#)")
-    called = False
-    for text in chain([view.module.source.data], view.texts(function.node.name)):
-        lines = [line for line in text.splitlines() if not told.match(line)]
-        if any(map(otherwise.search, lines)):
-            return False
-        called = called or any(map(plain.search, lines))
-    return called
 
 
 CODEMOD = PatternCodemod(

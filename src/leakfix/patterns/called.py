@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+from itertools import chain
 
 from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.syntax import name_of
 from leakfix.patterns.view import View
 from leakfix.project.kinds import is_migration_file
 
@@ -14,6 +16,14 @@ SERVES = ("urlpatterns", "FastAPI", "Flask")
 _TESTS = (b"TestCase", b"def test_", b"def setUp", b"pytest")
 _UNUSED = re.compile(r"(?<!for )\b(?:unused|not used|no longer used|obsolete)\b", re.IGNORECASE)
 _SETS_UP_A_TASK = frozenset({"shared_task", "task", "job", "actor"})
+_KEEPS = frozenset(
+    "contextmanager asynccontextmanager staticmethod classmethod property cached_property override cache "
+    "lru_cache".split()
+)
+"""Decorators that hand a function to nobody: who wants it must name it."""
+_PLAIN_BASES = frozenset({"builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"})
+_CONSTANTS = rb"\(\s*(?:(?:\w+\s*=\s*)?(?:\"[^\"\n]*\"|'[^'\n]*'|\d+|True|False|None)\s*,?\s*)*\)"
+_TOLD = re.compile(rb"\s*(?:from\b.*\bimport\b|import\b|#)")
 
 
 def is_called(view: View, function: FunctionInfo) -> bool:
@@ -27,10 +37,30 @@ def is_called(view: View, function: FunctionInfo) -> bool:
         return False
     at: FunctionInfo | None = function
     while at is not None:
-        if _is_handed_on(at) or _is_inherited(at) or _is_named(view, at):
+        if _is_handed_on(at) or _is_inherited(view, at) or _is_named(view, at):
             return True
         at = at.parent
     return not is_program(view) and not is_migration_file(view.module.path)
+
+
+def is_called_with_constants(view: View, function: FunctionInfo) -> bool:
+    """Whether all of the program calls a function with constants or nothing: it meets as many values as calls.
+
+    Tests say nothing of that, which give it what they like.
+    """
+    if _is_handed_on(function):
+        return False
+    name = re.escape(function.node.name.encode())
+    plain = re.compile(rb"(?<!def )\b" + name + _CONSTANTS)
+    otherwise = re.compile(rb"(?<!def )\b" + name + rb"\b(?!" + _CONSTANTS + rb")")
+    others = (text for text in view.texts(function.node.name) if not is_of_tests(text))
+    called = False
+    for text in chain([view.module.source.data], others):
+        lines = [line for line in text.splitlines() if not _TOLD.match(line)]
+        if any(map(otherwise.search, lines)):
+            return False
+        called = called or any(map(plain.search, lines))
+    return called
 
 
 def _is_said_to_be_unused(view: View, function: FunctionInfo) -> bool:
@@ -53,14 +83,19 @@ def is_program(view: View) -> bool:
 
 def _is_handed_on(function: FunctionInfo) -> bool:
     """Whether a decorator gives it to somebody who calls it; a task waits for that, whatever else is put round it."""
-    decorators = function.node.decorator_list
-    tasks = [item for item in decorators if getattr(item, "attr", getattr(item, "id", "")) in _SETS_UP_A_TASK]
-    return bool(decorators) and not tasks
+    words = {name_of(item) for item in function.node.decorator_list} - _KEEPS
+    return bool(words) and words.isdisjoint(_SETS_UP_A_TASK)
 
 
-def _is_inherited(function: FunctionInfo) -> bool:
+def _is_inherited(view: View, function: FunctionInfo) -> bool:
     """Whether it may stand for one of a base class, such as a command's ``handle``, which that calls."""
-    return function.owner is not None and bool(function.owner.node.bases)
+    if function.owner is None or not function.owner.node.bases:
+        return False
+    outside = view.names.outside_bases(view.module, function.owner)
+    if not _PLAIN_BASES.issuperset(outside) or not all(map(view.of, function.owner.node.bases)):
+        return True
+    above = (info for _, info in view.names.lineage(view.module, function.owner) if info is not function.owner)
+    return any(function.node.name in info.methods for info in above)
 
 
 def _is_named(view: View, function: FunctionInfo) -> bool:

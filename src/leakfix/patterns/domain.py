@@ -9,7 +9,7 @@ import ast
 import re
 from collections.abc import Collection
 
-from leakfix.languages.python.modules import FunctionInfo, FunctionNode, own_nodes, parameter_parts
+from leakfix.languages.python.modules import FunctionInfo, FunctionNode, Value, own_nodes, parameter_parts
 from leakfix.languages.python.names import Place
 from leakfix.patterns.view import View
 
@@ -55,6 +55,8 @@ _CLOSED = _FEW | frozenset(
 _READS_FILES = re.compile(r"\b(open|read_text|read_bytes|exists|isfile|isdir|listdir|stat|getmtime)\b")
 LONG_LIVED = ("Manager", "Adapter", "Bot", "Client", "Server", "Provider", "Store", "Registry", "Backend")
 """How classes are called of whose objects there are few, which live as long as the program."""
+_HOLDERS = frozenset("client engine pool connection singleton".split())
+"""Things of which there is one for each server or tenant, on purpose."""
 _PLAIN = (
     "builtins.str",
     "builtins.int",
@@ -119,6 +121,12 @@ def says_long_lived(name: str) -> bool:
     return name.endswith(LONG_LIVED)
 
 
+def says_one_each(name: str) -> bool:
+    """Whether something is called by what is there once for each server or tenant."""
+    words = words_of(name)
+    return bool(words) and words[-1].removesuffix("s") in _HOLDERS
+
+
 def says_closed(name: str) -> bool:
     """Whether a name tells of a closed domain: a kind, a language, a file of the program."""
     return not says_open(name, AMBIGUOUS) and not _CLOSED.isdisjoint(_known_words(name))
@@ -143,15 +151,27 @@ def is_open_parameter(view: View, function: FunctionInfo, argument: ast.arg) -> 
         default = parameter_parts(function.node, name)[1]
         if isinstance(default, ast.Constant) and isinstance(default.value, bool):
             return False
-    return not is_validated(function, name) and not _only_constants(view, function, name)
+    return not _is_validated(view, function, name) and not _only_constants(view, function, name)
 
 
-def is_validated(function: FunctionInfo, name: str) -> bool:
+def _is_validated(view: View, function: FunctionInfo, name: str) -> bool:
     """Whether a function turns away every value of a parameter that is not in some constant, or that its object does
     not know already.
     """
+    looked_up: set[str] = set()
     for node in own_nodes(function.node):
         match node:
+            case ast.Assign(
+                targets=[ast.Name(id=found)],
+                value=ast.Call(func=ast.Attribute(value=ast.Name(id=known), attr="get"), args=[ast.Name(id=left), *_]),
+            ) if left == name and _is_written_down(view, known):
+                looked_up.add(found)
+            case ast.If(
+                test=ast.UnaryOp(op=ast.Not(), operand=ast.Name(id=found))
+                | ast.Compare(left=ast.Name(id=found), ops=[ast.Is()], comparators=[ast.Constant(value=None)]),
+                body=[*_, ast.Raise() | ast.Return()],
+            ) if found in looked_up:
+                return True
             case ast.If(test=ast.Compare(left=ast.Name(id=left), ops=[ast.NotIn()], comparators=[known]), body=body):
                 constant = ast.unparse(known).rpartition(".")[2].isupper() or isinstance(known, ast.Tuple | ast.Set)
                 if left == name and constant and isinstance(body[-1], ast.Raise | ast.Return):
@@ -159,6 +179,14 @@ def is_validated(function: FunctionInfo, name: str) -> bool:
                 if left == name and ast.unparse(known).startswith("self.") and isinstance(body[-1], ast.Raise):
                     return True
     return False
+
+
+def _is_written_down(view: View, name: str) -> bool:
+    """Whether a name of the file stands for a table that the program's text holds, or that is made of one."""
+    values = [binding.expression for binding in view.module.names.get(name, ()) if isinstance(binding, Value)]
+    return bool(values) and all(
+        (isinstance(value, ast.Dict) and bool(value.keys)) or isinstance(value, ast.DictComp) for value in values
+    )
 
 
 def _only_constants(view: View, function: FunctionInfo, name: str) -> bool:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from leakfix.finding import Step
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.patterns.caches import is_made_at_import, is_made_in_passing, parameters
-from leakfix.patterns.called import is_called
+from leakfix.patterns.called import is_called, is_called_with_constants
 from leakfix.patterns.containers import (
     Container,
     Fill,
@@ -23,7 +23,7 @@ from leakfix.patterns.containers import (
     open_key,
     recomputes,
 )
-from leakfix.patterns.domain import LONG_LIVED, says_closed, says_long_lived, strength, words_of
+from leakfix.patterns.domain import LONG_LIVED, says_closed, says_long_lived, says_one_each, strength, words_of
 from leakfix.patterns.unique import CONNECTED
 from leakfix.patterns.view import View
 from leakfix.project.kinds import is_copy, is_run_once
@@ -42,8 +42,6 @@ _STORES = frozenset("setting preference pref option config configuration watchli
 """What a container holds that is the only copy there is, not one that was computed."""
 _REMEMBERS = frozenset("warned logged known missing reported announced forbidden".split())
 """What was done or met once, remembered so that it is not done again."""
-_HOLDERS = frozenset("client engine pool connection".split())
-"""Things of which there is one for each server or tenant, on purpose."""
 _OF_SERVERS = frozenset("jwk jwks keyset oidc issuer discovery wellknown".split())
 """Things asked of a server that somebody configured."""
 _ROUTES = frozenset(
@@ -178,14 +176,18 @@ def growing(view: View) -> Iterator[Growing]:
         found = _grown(view, container)
         if found is None or (container.kind == "instance" and not _is_long_lived(view, container)):
             continue
-        if not is_emptied(view, container) and any(is_called(view, fill.function) for fill in found.fills):
+        if not is_emptied(view, container) and any(_meets_many(view, fill.function) for fill in found.fills):
             yield found
+
+
+def _meets_many(view: View, function: FunctionInfo) -> bool:
+    """Whether a function that fills a container is called, with more values than the program itself has."""
+    return is_called(view, function) and not is_called_with_constants(view, function)
 
 
 def _holds_one_each(container: Container) -> bool:
     """Whether a container is called by what is there once for each server or tenant."""
-    words = words_of(container.name)
-    return bool(words) and (words[-1].removesuffix("s") in _HOLDERS or not _OF_SERVERS.isdisjoint(words))
+    return says_one_each(container.name) or not _OF_SERVERS.isdisjoint(words_of(container.name))
 
 
 def _serves_a_library(view: View, container: Container) -> bool:
