@@ -8,12 +8,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from types import MappingProxyType
 
 from leakfix.codemod import PatternCodemod
 from leakfix.config import NO_WISHES, Wishes
 from leakfix.finding import Category, Finding, Fix, Refusal, Safety, Step, fingerprint
+from leakfix.intent import is_meant, replaced_by_tests
 from leakfix.ir.nodes import Call, Copy, Function
 from leakfix.languages.python.importers import Exports
 from leakfix.languages.python.modules import (
@@ -23,7 +23,6 @@ from leakfix.languages.python.modules import (
     Import,
     Module,
     Value,
-    names_in,
     own_nodes,
     parameter_parts,
     read_module,
@@ -254,16 +253,9 @@ class Analysis:
         span = leak.function.graph.nodes[leak.site.node].span
         if rule is None or span is None:
             return None
-        if {"raise", "abandon"}.issuperset(leak.ways) and _left_on_purpose(info, leak.resource):
+        if is_meant(module, info, leak, span) or self._is_owned(module, info, leak.resource, span):
             return None
-        source = module.source
-        if leak.resource.of_process and _runs_once(module, info, source.line_of(span.start)):
-            return None
-        if _has_to_fail(info, source.line_of(span.start), source.line_of(span.end)):
-            return None
-        text = source.text(span)
-        if _is_mocked(module, info, text) or self._is_owned(module, info, leak.resource, span):
-            return None
+        source, text = module.source, module.source.text(span)
         alike = sorted({s for _, s in sites if source.text(s) == text})
         line = source.line_of(span.start)
         qualname = re.sub(r"@\d+", "", info.qualname)
@@ -300,7 +292,7 @@ class Analysis:
                     given = [value for call in _with_makers(node, module, info) for value in _arguments_of(call)]
                     names = [n for value in given for n in self.program.names.of(value, Place(module, info))]
                     known = any(self.table.canonical(name) in owners for name in names)
-                    return known or any(_CONNECTION.search(_last_word(value)) for value in given)
+                    return known or any(_CONNECTION.search(_word(value)) for value in given)
         return False
 
     def matches(self, module: Module, patterns: Mapping[str, PatternCodemod]) -> Iterator[Matched]:
@@ -424,35 +416,20 @@ class Analysis:
             return Refusal(f"{releaser} releases it too, and releasing it twice is an error")
         try:
             fix = repair(subject, located.leak.kept)
-            return self._asked_of_tests(located, fix) if isinstance(fix, Fix) else fix
+            return self._for_review(located, fix) if isinstance(fix, Fix) else fix
         except Refused as refused:
             return Refusal(str(refused))
         except RecursionError:
             return Refusal("the function is nested too deeply to be edited safely")
 
-    def _asked_of_tests(self, located: Located, fix: Fix) -> Fix:
-        """The repair, for review where a test puts something else in the place of what acquires.
-
-        That may be a session which the test goes on with, or an object that has no ``with``.
-        """
-        path, data = located.module.path, located.module.source.data
-        called = re.match(rb"[A-Za-z_][\w.]*", data[located.finding.span.start : located.finding.span.end])
-        words = called[0].decode().split(".") if called is not None else ["self"]
-        word, stem = words[0], path.removesuffix("/__init__.py").removesuffix(".py").rpartition("/")[2]
-        pairs = {(stem, word), *((owner, name) for owner, name in pairwise(words[-2:]))}
-        tests = self.mentions.once("what tests patch", path, lambda: self._patched(path))
-        if not pairs.isdisjoint(tests):
-            why = f"that the tests still pass which put something else in the place of {word}"
-            return replace(fix, safety=Safety.REVIEW, check="; ".join(filter(None, (fix.check, why))))
-        return fix
-
-    def _patched(self, path: str) -> frozenset[tuple[str, str]]:
-        """What the project's files patch: the last word of a module or an object, and a name in it."""
-        found: set[tuple[str, str]] = set()
-        for text in (text for word in ("patch", "monkeypatch") for text in self.mentions.texts(word, path)):
-            for target, owner, name in _PATCHES.findall(text):
-                found |= {*pairwise(target.decode().split("."))} if target else {(owner.decode(), name.decode())}
-        return frozenset(found)
+    def _for_review(self, located: Located, fix: Fix) -> Fix:
+        """The repair, for review where a test puts something else in the place of what acquires."""
+        acquired = located.module.source.text(located.finding.span)
+        word = replaced_by_tests(self.mentions, located.module.path, acquired)
+        if not word:
+            return fix
+        why = f"that the tests still pass which put something else in the place of {word}"
+        return replace(fix, safety=Safety.REVIEW, check="; ".join(filter(None, (fix.check, why))))
 
     def _callers(self, module: Module, function: FunctionInfo, depth: int = 0) -> Iterator[tuple[Module, FunctionInfo]]:
         """The functions that call one of the project, and those that call such as return what they got.
@@ -471,7 +448,7 @@ class Analysis:
                 calls = [
                     node
                     for node in own_nodes(caller.node)
-                    if isinstance(node, ast.Call) and _last_word(node.func) == word
+                    if isinstance(node, ast.Call) and name_of(node.func) == word
                     if symbol in (names := self.program.names.of(node.func, Place(other, caller))) or not names
                 ]
                 if calls:
@@ -499,11 +476,12 @@ class Analysis:
 def _hands_on(module: Module, word: str) -> bool:
     """Whether a function of that name is an argument of a call."""
     calls = (node for node in ast.walk(module.tree) if isinstance(node, ast.Call))
-    return any(_last_word(value) == word for node in calls for value in (*node.args, *(k.value for k in node.keywords)))
+    return any(_word(value) == word for node in calls for value in _arguments_of(node))
 
 
-def _last_word(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+def _word(node: ast.expr) -> str:
+    """The last word of a name; "" of what is called."""
+    return "" if isinstance(node, ast.Call) else name_of(node)
 
 
 _CONNECTION = re.compile(r"(?:^|_)conn(?:ection)?$", re.IGNORECASE)
@@ -528,64 +506,6 @@ def _with_makers(call: ast.Call, module: Module, info: FunctionInfo) -> Iterator
 
 def _arguments_of(call: ast.Call) -> list[ast.expr]:
     return [*call.args, *(keyword.value for keyword in call.keywords)]
-
-
-def _is_mocked(module: Module, info: FunctionInfo, acquisition: str) -> bool:
-    """Whether a test replaces what acquires: by a mock in the call, or by ``patch("...connect")`` round it."""
-    called = acquisition.partition("(")[0]
-    if "mock" in acquisition.lower():
-        return True
-    return called.rpartition(".")[2] in module.patched_in(info)
-
-
-def _left_on_purpose(info: FunctionInfo, resource: Resource) -> bool:
-    """Whether one handler does nothing but raise again where others beside it release: somebody decided that."""
-    words = {*resource.release, *resource.release_with}
-    for node in own_nodes(info.node):
-        if isinstance(node, ast.Try):
-            bare = [h for h in node.handlers if h.type and isinstance(h.body[0], ast.Raise) and h.body[0].exc is None]
-            others = [item for handler in node.handlers if handler not in bare for item in ast.walk(handler)]
-            if bare and any(isinstance(i, ast.Attribute) and i.attr in words for i in others):
-                return True
-    return False
-
-
-_PATCHES = re.compile(
-    rb"(?:patch|setattr)\(\s*[\"']([\w.]+)[\"']|(?:patch\.object|setattr)\(\s*(?:\w+\.)*(\w+),\s*[\"'](\w+)[\"']"
-)
-_EXPECTS = frozenset("raises assertRaises assertRaisesRegex".split())
-
-
-def _has_to_fail(info: FunctionInfo, first: int, last: int) -> bool:
-    """Whether lines stand in the last statement of a block that a test wants to raise: nothing is acquired there."""
-    for node in own_nodes(info.node):
-        if isinstance(node, ast.With | ast.AsyncWith):
-            within = node.body[-1].lineno <= first and last <= (node.body[-1].end_lineno or first)
-            if within and any(name_of(item.context_expr) in _EXPECTS for item in node.items):
-                return True
-    return False
-
-
-def _runs_once(module: Module, info: FunctionInfo, line: int) -> bool:
-    """Whether a line of a function is run once: it is a command, or called only where the file is run as a program."""
-    if info.owner is not None or info.parent is not None:
-        return False
-    decorators = (item.func if isinstance(item, ast.Call) else item for item in info.node.decorator_list)
-    commanded = any(_last_word(item) == "command" for item in decorators) and _OF_COMMANDS.search(module.source.data)
-    guards = [item for item in module.tree.body if isinstance(item, ast.If) and "__main__" in ast.unparse(item.test)]
-    loops = [node for root in (info.node, *guards) for node in ast.walk(root) if isinstance(node, _LOOPS)]
-    if any(loop.lineno <= line <= (loop.end_lineno or line) for loop in loops):
-        return False
-    if commanded:
-        return True
-    guarded = [name for guard in guards for name in names_in(guard)]
-    called = guarded.count(info.node.name)
-    looped = any(info.node.name in names_in(loop) for loop in loops)
-    return called > 0 and not looped and [*names_in(module.tree)].count(info.node.name) == called + 1  # and its ``def``
-
-
-_OF_COMMANDS = re.compile(rb"^(?:import|from) (?:click|rich_click|asyncclick|typer)\b", re.MULTILINE)
-_LOOPS = ast.For | ast.AsyncFor | ast.While | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 def _without_parts(leaks: list[Leak]) -> list[Leak]:

@@ -36,6 +36,8 @@ from leakfix_codemods._blocks import is_laid_out, put_in_try
 
 _TELLS = re.compile(r"(?:^|\W)(?:log|logger|logging|print|metrics?|statsd)\b", re.IGNORECASE)
 
+_RELEASES = re.compile(r"close|release|remove|clean|dispose|finish|teardown|put|end|exit|request\b", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class _Opened:
@@ -117,12 +119,14 @@ def _releases(item: _Opened, body: list[ast.stmt]) -> Iterator[ast.Call]:
 def _is_released(view: View, item: _Opened) -> bool:
     """Whether it is released whatever happens, or anywhere else in the project."""
     own_nodes = list(view.own(item.function))
-    if any(isinstance(node, ast.Try) and node.finalbody for node in own_nodes):
-        return True  # by itself, or by what it calls there
+    final = [step for node in own_nodes if isinstance(node, ast.Try) for step in node.finalbody]
+    if any(_RELEASES.search(ast.unparse(step)) or _mentions(item, step) for step in final):
+        return True  # there, or by what it calls there
     scopes = [
         scope.context_expr for node in own_nodes if isinstance(node, ast.With | ast.AsyncWith) for scope in node.items
     ]
-    handed = [given for node in own_nodes if isinstance(node, ast.Call) for given in node.args]
+    calls = (node for node in own_nodes if isinstance(node, ast.Call) and not _TELLS.search(ast.unparse(node.func)))
+    handed = [given for node in calls for given in node.args]
     if any(_names(item, scope) for scope in scopes) or any(_names(item, given) for given in handed):
         return True
     words = "|".join(map(re.escape, (*item.resource.release, *item.resource.release_with)))

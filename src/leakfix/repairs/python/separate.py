@@ -19,7 +19,7 @@ def separated(source: SourceFile, function: FunctionNode, acquisition: Span) -> 
     """The source with the line of the acquisition, and those that name what it is bound to, laid out."""
     layout = Layout(source)
     pair = _pair(layout, function, acquisition)
-    if pair is not None and layout.stands_alone(pair) and b"#" not in source.data[slice(*_ends(layout.span(pair)))]:
+    if pair is not None and layout.stands_alone(pair) and "#" not in layout.text(pair):
         indent = layout.newline + layout.indent_of(pair.lineno)
         lines = [f"{layout.text(target)} = {layout.text(value)}" for target, value in _parts(pair)]
         layout.replace(layout.span(pair), indent.join(lines))
@@ -70,10 +70,6 @@ def _parts(node: ast.Assign) -> list[tuple[ast.expr, ast.expr]]:
         case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)) if len(targets) == len(values):
             return list(zip(targets, values, strict=True))
     return []
-
-
-def _ends(span: Span) -> tuple[int, int]:
-    return span.start, span.end
 
 
 def line_edits(before: SourceFile, after: SourceFile) -> tuple[Edit, ...]:
