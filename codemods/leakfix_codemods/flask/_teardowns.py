@@ -1,0 +1,278 @@
+"""How what a Flask application opens into ``g`` is released by a function that the end of the context calls."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from leakfix.codemod import Fix, Refusal, Safety, View
+from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.syntax import name_of
+from leakfix.repairs.python.layout import Layout
+from leakfix.source import Span
+from leakfix_codemods._blocks import is_laid_out, put_in_try
+from leakfix_codemods.flask._context import (
+    HOOKS,
+    TEARDOWNS,
+    Stored,
+    is_hook,
+    reads,
+    registered,
+    releases,
+    with_teardown,
+    with_teardown_inside,
+)
+
+
+def leaves_on_error(function: FunctionInfo, call: ast.Call) -> bool:
+    """Whether a function returns before a call where it was given an error: ``if error is not None: return``."""
+    given = {argument.arg for argument in function.node.args.args}
+    for statement in function.node.body:
+        match statement:
+            case ast.If(test=test, body=[*_, ast.Return()]) if (statement.end_lineno or 0) < call.lineno:
+                if any(isinstance(node, ast.Name) and node.id in given for node in ast.walk(test)):
+                    return True
+    return False
+
+
+def tested_error(view: View, function: FunctionInfo, call: ast.Call) -> ast.If | None:
+    """The test of the error it was given that a call in a function stands under."""
+    given = {argument.arg for argument in function.node.args.args}
+    node: ast.AST | None = call
+    while node is not None and node is not function.node:
+        parent = view.parents.get(node)
+        if isinstance(parent, ast.If) and node in parent.body:
+            if any(isinstance(item, ast.Name) and item.id in given for item in ast.walk(parent.test)):
+                return parent
+        node = parent
+    return None
+
+
+def teardowns(view: View) -> Iterator[FunctionInfo]:
+    """The functions of a file that are called when the context ends."""
+    names = registered(view)
+    for function in view.functions:
+        if is_hook(function, TEARDOWNS) or function.node.name in names:
+            yield function
+
+
+_ANSWERS = re.compile(rb"Response\(|\bresponse_class\(")
+_OUTLIVES = re.compile(rb"\bapp_context\(|\bstream_with_context\b|\bThread\(|\.submit\(")
+
+
+def _released(view: View, item: Stored, layout: Layout) -> Fix:
+    """The repair; for review where what uses it may go on when the context has ended: streams, threads, scripts."""
+    title, edits = "release it in the teardown", tuple(layout.edits)
+    users = [view.module.source.data, *view.texts(item.function.node.name)]
+    if len(list(teardowns(view))) > 1:
+        return Fix(title, Safety.REVIEW, edits, "that no teardown which runs later needs it")
+    if any(_OUTLIVES.search(text) or (b"yield" in text and _ANSWERS.search(text)) for text in users):
+        return Fix(
+            title, Safety.REVIEW, edits, "that no stream, thread or script goes on with it when the context ends"
+        )
+    return Fix(title, Safety.SAFE, edits)
+
+
+def release_of(view: View, item: Stored) -> str | Refusal:
+    """The statement that releases it, by a name of its own, or why there is none."""
+    name = _variable(item)
+    if item.resource.asynchronous:
+        return Refusal(f"releasing the {item.resource.noun} must be awaited")
+    function = item.call.func
+    receiver = ast.unparse(function.value) if isinstance(function, ast.Attribute) else None
+    code = item.resource.release_code(name, receiver)
+    if code is None or (not item.resource.release and not isinstance(function, ast.Attribute)):
+        return Refusal(f"what the {item.resource.noun} must be given back to has no name here")
+    return code
+
+
+def _variable(item: Stored) -> str:
+    return item.name.strip("_") or "connection"
+
+
+def _body(function: FunctionInfo) -> list[ast.stmt]:
+    body = function.node.body
+    return body[1:] if ast.get_docstring(function.node) is not None else body
+
+
+def is_idle(function: FunctionInfo) -> bool:
+    """Whether a function does nothing at all."""
+    return all(
+        isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        for node in _body(function)
+    )
+
+
+def filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
+    """Make a teardown release the attribute."""
+    code = release_of(view, item)
+    if isinstance(code, Refusal):
+        return code
+    if _is_used_otherwise(view, teardown):
+        return Refusal(f"{teardown.node.name}() is also called by hand, where what it closes may be needed again")
+    name = _variable(item)
+    layout = view.layout()
+    read = next(reads(view, teardown, item.name), None)
+    body = _body(teardown)
+    if read is None:
+        return _begun(view, item, teardown, name, code)
+    for call in releases(teardown, item.resource):
+        tested = tested_error(view, teardown, call)
+        if tested is not None:
+            return _untested(view, item, teardown, tested)
+        if leaves_on_error(teardown, call):
+            return Refusal(f"{teardown.node.name}() returns where a request failed: what is skipped is for you to say")
+    statement = view.statement_of(read)
+    indent = layout.indent_of(statement.lineno)
+    unit = _unit(view, teardown, indent)
+    if isinstance(statement, ast.Expr) and statement.value is read and _is_pop(read) and layout.stands_alone(statement):
+        layout.replace(layout.span(statement), f"{name} = {_popped(layout.text(read), item.name)}")
+        layout.add_after(statement.end_lineno or statement.lineno, *_closing(indent, unit, name, code))
+        return _released(view, item, layout)
+    if isinstance(statement, ast.Assign) and statement.value is read and isinstance(statement.targets[0], ast.Name):
+        held = statement.targets[0].id
+        uses = [node for node in view.uses(held, teardown) if isinstance(node.ctx, ast.Load)]
+        if all(isinstance(view.parents[node], ast.Compare | ast.If) for node in uses) and statement in body:
+            code = item.resource.release_code(held, _receiver(item)) or code
+            layout.add_after(statement.end_lineno or statement.lineno, *_closing(indent, unit, held, code))
+            return _released(view, item, layout)
+        rest = body[body.index(statement) + 1 :] if statement in body else []
+        if (
+            all(_is_asked(view, node) for node in uses)
+            and is_laid_out(layout, rest)
+            and _reads_once(view, teardown, item)
+        ):
+            code = item.resource.release_code(held, _receiver(item)) or code
+            if _is_lenient(read):  # whoever asks again in this context must not get what was closed
+                layout.replace(layout.span(read), f'{_g(view, teardown)}.pop("{item.name}", None)')
+            put_in_try(view, layout, rest, "", ("finally:", "\n".join(_closing("", unit, held, code))))
+            return _released(view, item, layout)
+    return Refusal(f"{teardown.node.name}() uses {item.name} in a way that is not understood")
+
+
+def _begun(view: View, item: Stored, teardown: FunctionInfo, name: str, code: str) -> Fix | Refusal:
+    """Make a teardown that does nothing take the attribute out of ``g`` and release it."""
+    layout, body, last = view.layout(), _body(teardown), teardown.node.body[-1]
+    indent = layout.indent_of(last.lineno)
+    taken = f'{indent}{name} = {_g(view, teardown)}.pop("{item.name}", None)'
+    lines = [taken, *_closing(indent, _unit(view, teardown, indent), name, code)]
+    if body and isinstance(body[-1], ast.Pass) and layout.stands_alone(body[-1]):
+        layout.replace(layout.span(body[-1]), lines[0].strip())
+        layout.add_after(body[-1].lineno, *lines[1:])
+    elif body:
+        return Refusal(f"{teardown.node.name}() is laid out in a way that cannot be added to")
+    else:
+        layout.add_after(last.end_lineno or last.lineno, *lines)
+    return _released(view, item, layout)
+
+
+def _is_used_otherwise(view: View, teardown: FunctionInfo) -> bool:
+    """Whether anything but Flask calls a teardown, as far as its name tells."""
+    name = teardown.node.name
+    for use in view.uses(name, None):
+        call = view.parents[use]
+        hook = isinstance(call, ast.Call) and use in call.args and getattr(call.func, "attr", "") in HOOKS
+        if isinstance(use.ctx, ast.Load) and not hook:
+            return True
+    called = re.compile(rf"(?<!def )\b{name}\(".encode())
+    return any(map(called.search, view.texts(name)))
+
+
+def _is_asked(view: View, use: ast.Name) -> bool:
+    """Whether a use of a variable only tests it or calls a method of it."""
+    match view.parents[use]:
+        case ast.Attribute() as method:
+            call = view.parents[method]
+            return isinstance(call, ast.Call) and call.func is method
+        case ast.Compare() | ast.If() | ast.UnaryOp(op=ast.Not()):
+            return True
+    return False
+
+
+def _reads_once(view: View, teardown: FunctionInfo, item: Stored) -> bool:
+    return sum(1 for _ in reads(view, teardown, item.name)) == 1
+
+
+def _is_lenient(read: ast.expr) -> bool:
+    """Whether a read of ``g`` gives None where there is nothing: ``g.get("x")``, ``getattr(g, "x", None)``."""
+    match read:
+        case ast.Call(func=ast.Attribute(attr="get"), args=[_] | [_, ast.Constant(value=None)]):
+            return True
+        case ast.Call(func=ast.Name(id="getattr"), args=[_, _, ast.Constant(value=None)]):
+            return True
+    return False
+
+
+def _receiver(item: Stored) -> str | None:
+    function = item.call.func
+    return ast.unparse(function.value) if isinstance(function, ast.Attribute) else None
+
+
+def _is_pop(read: ast.expr) -> bool:
+    return isinstance(read, ast.Call) and isinstance(read.func, ast.Attribute) and read.func.attr == "pop"
+
+
+def _popped(text: str, name: str) -> str:
+    """``g.pop("x", None)``: with the default that makes it no error where nothing was opened."""
+    return text if "," in text else f"{text[:-1]}, None)"
+
+
+def _closing(indent: str, unit: str, name: str, code: str) -> list[str]:
+    return [f"{indent}if {name} is not None:", f"{indent}{unit}{code}"]
+
+
+def _g(view: View, function: FunctionInfo | None) -> str:
+    """How the file spells ``g``."""
+    for node in ast.walk(view.tree):
+        if isinstance(node, ast.Attribute | ast.Name) and view.is_a(node, function, *("flask.g", "flask.globals.g")):
+            return ast.unparse(node)
+    return "g"
+
+
+def _unit(view: View, teardown: FunctionInfo, indent: str) -> str:
+    layout = view.layout()
+    outer = layout.indent_of(teardown.node.lineno)
+    return indent[len(outer) :] if indent.startswith(outer) and indent != outer else "    "
+
+
+def _untested(view: View, item: Stored, teardown: FunctionInfo, tested: ast.If) -> Fix | Refusal:
+    """Take the test of the error out of ``if error is None and db is not None:``."""
+    given = {argument.arg for argument in teardown.node.args.args}
+    test = tested.test
+    words = {*item.resource.release, *(name.rpartition(".")[2] for name in item.resource.release_with), "close"}
+    if not all(isinstance(step, ast.Expr) and name_of(step.value) in words for step in tested.body):
+        return Refusal("what else it does there is for requests that succeeded: which of it to keep is for you to say")
+    if not isinstance(test, ast.BoolOp) or not isinstance(test.op, ast.And) or tested.orelse:
+        return Refusal("it is released only where the request succeeded, in a way that cannot be taken apart")
+    layout = view.layout()
+    kept = [
+        value
+        for value in test.values
+        if not any(isinstance(item, ast.Name) and item.id in given for item in ast.walk(value))
+    ]
+    spans = [layout.span(value) for value in kept]
+    if not kept:
+        return Refusal("it is released only where the request succeeded, in a way that cannot be taken apart")
+    whole = layout.span(test)
+    layout.replace(Span(whole.start, whole.end), " and ".join(view.module.source.text(span) for span in spans))
+    return Fix("release it after failed requests, too", Safety.SAFE, tuple(layout.edits))
+
+
+def added(view: View, item: Stored, code: str) -> Fix | Refusal:
+    """A new teardown behind the function that opens the connection."""
+    function = item.function
+    name = _variable(item)
+    unit = _unit(view, function, view.layout().indent_of(function.node.body[0].lineno))
+    taken = f'{name} = {_g(view, function)}.pop("{item.name}", None)'
+    body = [taken, *_closing("", unit, name, code)]
+    if function.owner is not None:
+        return Refusal("it is opened inside a method")
+    if function.parent is not None:
+        layout = with_teardown_inside(view, function, f"close_{name}", body)
+    else:
+        layout = with_teardown(view, function.node, f"close_{name}", body)
+    if isinstance(layout, Refusal):
+        return layout
+    check = "that nothing needs it after the request, and that what is to be kept is committed before"
+    return Fix("release it when the application context ends", Safety.REVIEW, tuple(layout.edits), check)
