@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from leakfix.languages.python.modules import FunctionInfo, Module, Scoped, own_nodes
 from leakfix.languages.python.names import Names, Place
@@ -51,10 +51,15 @@ def asks(names: Names, place: Place, node: ast.AST) -> bool:
     return any(_ASKS.fullmatch(name) for name in names.of(node.func, place))
 
 
-def first_query(names: Names, place: Place, body: list[ast.stmt], depth: int = _DEPTH) -> ast.expr | None:
-    """The first expression in statements of a function that asks the database, or calls what does."""
+def first_query(
+    names: Names, place: Place, body: list[ast.stmt], depth: int = _DEPTH, handed_back: Collection[int] = ()
+) -> ast.expr | None:
+    """The first expression in statements of a function that asks the database, or calls what does.
+
+    handed_back: the ``id`` of nodes that others evaluate.
+    """
     for node in nodes_of(body):
-        if asks(names, place, node):
+        if id(node) not in handed_back and asks(names, place, node):
             assert isinstance(node, ast.expr)
             return node
         if depth and isinstance(node, ast.Call):

@@ -13,6 +13,7 @@ from leakfix.languages.python.modules import FunctionInfo, Module
 
 _EXECUTORS = frozenset({"concurrent.futures.ThreadPoolExecutor()", "concurrent.futures.thread.ThreadPoolExecutor()"})
 _EXECUTOR_NAME = re.compile(r"executor|thread_?pool", re.IGNORECASE)
+_TO_THREAD = ("asyncio.to_thread", "asyncio.threads.to_thread", "anyio.to_thread.run_sync")
 _MANAGER = re.compile(rb"\.objects\b|\b_default_manager\b")
 _ELSEWHERE = {
     "Thread": rb"Thread\([^()]*?target\s*=\s*([\w.]+)",
@@ -20,10 +21,12 @@ _ELSEWHERE = {
     "ThreadPoolExecutor": rb"\.(?:submit|map)\(\s*([\w.]+)",
     "add_job": rb"add_job\)?\(\s*(?:func\s*=\s*)?([\w.]+)",
     "schedule": rb"\.do\(\s*([\w.]+)",
+    "run_in_executor": rb"run_in_executor\([^,()]*,\s*([\w.]+)",
+    "to_thread": rb"\bto_thread(?:\.run_sync)?\(\s*([\w.]+)",
 }
 HANDING_ON = tuple(_ELSEWHERE)
 _FUNCTION = re.compile(rb"\bdef (\w+)\(")
-_STARTING = tuple(b"Thread Timer( .submit( add_job scheduled_job repeat(".split())
+_STARTING = tuple(b"Thread Timer( .submit( add_job scheduled_job repeat( run_in_executor( to_thread".split())
 _STARTING_OF = ((b".map(", b"xecutor"), (b".do(", b"schedule"))
 
 
@@ -145,6 +148,10 @@ def _targets(view: View, function: FunctionInfo | None, call: ast.Call) -> Itera
         case "add_job" if isinstance(method, ast.Attribute) and "sched" in ast.unparse(method.value).lower():
             if call.args or "func" in words:
                 yield _WORKER, call.args[0] if call.args else words["func"]
+        case "run_in_executor" if len(call.args) > 1 and "process" not in ast.unparse(call.args[0]).lower():
+            yield _WORKER, call.args[1]
+        case "to_thread" | "run_sync" if call.args and view.is_a(method, function, *_TO_THREAD):
+            yield _WORKER, call.args[0]
         case "do" if call.args and any(name.startswith("schedule.") for name in view.of(method, function)):
             yield _WORKER, call.args[0]
 

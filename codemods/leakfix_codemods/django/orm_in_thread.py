@@ -2,9 +2,9 @@
 
 What leaks
 ----------
-A function that runs in a ``threading.Thread`` or ``Timer``, in an executor, or as a job of APScheduler or
-``schedule``, asks the database through Django and never closes the connection; and a command whose loop never ends.
-Functions are followed three calls deep, also into other files.
+A function that runs in a ``threading.Thread`` or ``Timer``, in an executor, by ``run_in_executor`` or ``to_thread``,
+or as a job of APScheduler or ``schedule``, asks the database through Django and never closes the connection; and a
+command whose loop never ends. Functions are followed three calls deep, also into other files.
 
 Why it hurts
 ------------
@@ -39,6 +39,7 @@ from leakfix.project.kinds import is_test
 from leakfix.repairs.python.imports import imported
 from leakfix_codemods._blocks import body_of, is_laid_out, put_in_try
 from leakfix_codemods.django._orm import closes, first_query, is_generator, nodes_of
+from leakfix_codemods.django._querysets import links
 from leakfix_codemods.django._threads import HANDING_ON, Start, hands_on, may_start, starts
 
 _COMMANDS = re.compile(r"(?:^|/)management/commands/[^/]+$")
@@ -60,7 +61,7 @@ def find(view: View) -> Iterator[Match]:
         if (not begun and not _COMMANDS.search(view.module.path)) or not isinstance(function.node, ast.FunctionDef):
             continue
         loop = _endless_loop(view, function)
-        used = first_query(view.names, place, loop.body if loop else function.node.body) if loop or begun else None
+        used = _asked(view, function, loop) if loop or begun else None
         if used is None or is_generator(function) or closes(view.names, place):
             continue
         own = bool(begun) and all(start.ends for start in begun)
@@ -76,6 +77,18 @@ def find(view: View) -> Iterator[Match]:
             steps=(Step(function.node.lineno, f"{function.node.name}() runs outside any request"),),
             identity=function.qualname,
         )
+
+
+def _asked(view: View, function: FunctionInfo, loop: ast.While | None) -> ast.expr | None:
+    """What asks the database first; a queryset that a function returns is evaluated by whoever gets it."""
+    body = loop.body if loop else function.node.body
+    returned = {
+        id(link)
+        for node in nodes_of(body)
+        if isinstance(node, ast.Return) and node.value is not None
+        for link in links(node.value)
+    }
+    return first_query(view.names, Place(view.module, function), body, handed_back=returned)
 
 
 def _marked(view: View, used: ast.expr) -> ast.expr | ast.stmt:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from leakfix.codemod import Refusal, View
 from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.syntax import name_of
 from leakfix.repairs.python.layout import Layout, first_line, last_line
 from leakfix.resources import Resource
 
@@ -67,10 +68,12 @@ def reads(view: View, function: FunctionInfo, name: str) -> Iterator[ast.expr]:
 
 
 def releases(function: FunctionInfo, resource: Resource) -> Iterator[ast.Call]:
-    """The calls in a function that are spelled like a release of the resource."""
+    """The calls in a function that are spelled like a release of it, or hand one on: ``callback(x.close)``."""
     words = {*resource.release, *(name.rpartition(".")[2] for name in resource.release_with), "close"}
     for node in ast.walk(function.node):
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in words:
+        if isinstance(node, ast.Call) and (
+            name_of(node) in words or any(isinstance(a, ast.Attribute) and a.attr in words for a in node.args)
+        ):
             yield node
 
 
