@@ -10,8 +10,9 @@ from leakfix.finding import Fix, Refusal, Requirement, Safety
 from leakfix.languages.python.modules import FunctionInfo, FunctionNode, own_nodes
 from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import MOST_ENTRIES, parameters
-from leakfix.patterns.containers import Container, Fill, bound_to, made_of
+from leakfix.patterns.containers import Container, Fill, bound_to, forgetting, made_of
 from leakfix.patterns.growing import Growing
+from leakfix.patterns.stores import is_store
 from leakfix.patterns.unique import CHANCE, IN_USE, is_changing
 from leakfix.patterns.view import View
 from leakfix.repairs.python.imports import imported
@@ -94,9 +95,12 @@ def _why_read(view: View, found: Growing) -> str:
         keys.setdefault(fill.function, set()).add(ast.unparse(fill.key))
     if any(len(known) > 1 for known in keys.values()):
         return "is filled under several keys in one function"
+    asked = forgetting(view, container) if is_store(container) else []
     answered = set()
     for node, function in container.references:
         parent = view.parents[node]
+        if asked and (function in asked or getattr(getattr(parent, "func", None), "id", "") == "len"):
+            continue
         if function is None or node is container.node or isinstance(getattr(node, "ctx", None), ast.Store):
             continue
         match parent:
@@ -118,7 +122,7 @@ def _why_read(view: View, found: Growing) -> str:
                 | ast.keyword()
             ):
                 return "is used as a whole"
-    if any(function not in answered for function in keys):
+    if not asked and any(function not in answered for function in keys):
         return "is not answered from"
     if container.kind == "module" and any(
         _read_elsewhere(container.name).search(text) for text in view.texts(container.name)

@@ -223,7 +223,7 @@ def _filled_by_callee(view: View, container: Container, node: ast.expr, function
         for item in own_nodes(found[1].node) if position < len(given) else ():
             match item:
                 case ast.Subscript(value=ast.Name(id=base), slice=key, ctx=ast.Store()) if base == given[position]:
-                    told = _open_word(replace(view, module=found[0]), key, found[1], memo=False)
+                    told = open_word(replace(view, module=found[0]), key, found[1])
                     yield Fill(view.statement_of(node), function, None, None, told)
                     return
 
@@ -253,9 +253,8 @@ def bound_to(fill: Fill, names: set[str]) -> Iterator[ast.expr]:
 
 def is_emptied(view: View, container: Container) -> bool:
     """Whether anything takes entries away, counts them against a limit, or puts a fresh container in its place."""
-    filling = {fill.function.qualname for fill in fills(view, container)}
     for node, function in container.references:
-        if _empties(view, container, node, function, filling):
+        if _empties(view, container, node, function):
             return True
     return any(_emptied_in(text, container) for text in view.texts(container.name))
 
@@ -274,9 +273,7 @@ def _emptied_in(text: bytes, container: Container) -> bool:
     return any(re.search(pattern, text) for pattern in patterns)
 
 
-def _empties(
-    view: View, container: Container, node: ast.expr, function: FunctionInfo | None, filling: set[str]
-) -> bool:
+def _empties(view: View, container: Container, node: ast.expr, function: FunctionInfo | None) -> bool:
     parent = view.parents[node]
     above = view.parents.get(parent)
     match parent, above:
@@ -287,9 +284,9 @@ def _empties(
         case ast.Call(args=arguments), _ if node in arguments and _is_shrunk_by(view, parent, node, function):
             return True
         case ast.Attribute(attr=method), ast.Call() if method in _SHRINKING:
-            return not _only_when_asked(view, node, function, filling)
+            return not _only_when_asked(view, node, function)
         case ast.Subscript(ctx=ast.Del()), _:
-            return not _only_when_asked(view, node, function, filling)
+            return not _only_when_asked(view, node, function)
         case ast.Call(func=ast.Name(id="len")), ast.Compare():
             return True
         case (ast.Assign() | ast.AugAssign()) as statement, _ if node is not container.node:
@@ -330,7 +327,19 @@ def _is_shrunk_by(view: View, call: ast.AST, node: ast.expr, function: FunctionI
     return False
 
 
-def _only_when_asked(view: View, node: ast.AST, function: FunctionInfo | None, filling: set[str]) -> bool:
+def forgetting(view: View, container: Container) -> list[FunctionInfo]:
+    """The functions that drop an entry which is too old when it is asked for: who asks must do without it then."""
+    found = []
+    for node, function in container.references:
+        parent = view.parents[node]
+        goes = isinstance(parent, ast.Subscript) and isinstance(parent.ctx, ast.Del)
+        if goes or (isinstance(parent, ast.Attribute) and parent.attr in _SHRINKING):
+            if function is not None and _only_when_asked(view, node, function):
+                found.append(function)
+    return found
+
+
+def _only_when_asked(view: View, node: ast.AST, function: FunctionInfo | None) -> bool:
     """Whether an entry goes only because its own key was asked for again and it was too old."""
     if function is None or next(view.loops_round(node), None) is not None:
         return False
@@ -353,10 +362,13 @@ def open_key(view: View, fill: Fill, memo: bool) -> str:
     """
     if fill.key is None:
         return fill.told
-    return _open_word(view, fill.key, fill.function, memo)
+    return open_word(view, fill.key, fill.function, memo)
 
 
-def _open_word(view: View, key: ast.expr, function: FunctionInfo, memo: bool) -> str:
+def open_word(view: View, key: ast.expr, function: FunctionInfo | None, memo: bool = False) -> str:
+    """The word of an expression that tells most surely of an open domain; "" where none does."""
+    if function is None:
+        return ""
     told = [
         name
         for name, any_value in _sources(view, key, function, 0)

@@ -18,12 +18,14 @@ from leakfix.patterns.containers import (
     bound_to,
     containers,
     fills,
+    forgetting,
     is_emptied,
     made_of,
     open_key,
     recomputes,
 )
 from leakfix.patterns.domain import LONG_LIVED, says_closed, says_long_lived, says_one_each, strength, words_of
+from leakfix.patterns.stores import CACHE_CLASS, is_kept_elsewhere, is_store, key_from_outside
 from leakfix.patterns.unique import CONNECTED
 from leakfix.patterns.view import View
 from leakfix.project.kinds import is_copy, is_run_once
@@ -89,9 +91,11 @@ def _is_suspect(data: bytes, at: int, begun: re.Match[bytes], is_default: bool) 
     own = begun[1] is not None or (b"." + name in data and _is_in_class(data, at))
     if b"cache" in name.lower() or b"memo" in name.lower():
         return (top or own or is_default) and _is_left_full(data, name)
+    of_object = begun[1] is not None
+    if of_object and CACHE_CLASS.search(data) and name + b"[" in data:
+        return _is_left_full(data, name)
     if not (top or own or is_default) or not _is_asked_and_filled(data, name) or not _is_left_full(data, name):
         return False
-    of_object = begun[1] is not None
     return not of_object or b" not in self." + name + b":" in data or _SERVING.search(data) is not None
 
 
@@ -222,23 +226,28 @@ def _grown(view: View, container: Container) -> Growing | None:
             return None
         computes = recomputes(view, container, fill) and not isinstance(fill.statement, ast.AugAssign)
         memo = computes and container.is_mapping and _is_computed(fill)
-        said = open_key(view, fill, memo)
+        said = key_from_outside(view, container, fill) if is_store(container) else ""
+        named = named or bool(said)
+        said = said or open_key(view, fill, memo)
         if said == "name" and container.kind == "instance":
             said = ""
         serves = is_handler(view, fill.function) or container.kind == "instance"
-        sure_enough = _evidence(container, fill, said) >= _ENOUGH
+        sure_enough = _evidence(container, fill, said, named) >= _ENOUGH
         if said and sure_enough and (named or memo or (computes and serves)):
             sure.append(fill)
             key = key or said
-            computed = computed and computes
+            computed = computed and (computes or (is_store(container) and bool(forgetting(view, container))))
     return Growing(container, tuple(sure), key, computed) if sure else None
 
 
-def _evidence(container: Container, fill: Fill, said: str) -> int:
-    """How much speaks for a container that grows with use: its key, what it is called, what it holds."""
+def _evidence(container: Container, fill: Fill, said: str, named: bool) -> int:
+    """How much speaks for a container that grows with use: its key, what it is called, what it holds.
+
+    named: it, or its class, is called a cache.
+    """
     words = {word.removesuffix("s") for word in words_of(container.name)}
     found = strength(said) if said else 0
-    if found and _CACHE.search(container.name):
+    if found and named:
         found += 1
     if found and _is_made_from_key(fill):
         found += 1
@@ -344,7 +353,7 @@ def _is_long_lived(view: View, container: Container) -> bool:
     """Whether objects of a class live as long as the program: one is made when a module is imported."""
     assert container.owner is not None
     name = container.owner.node.name
-    if _runs_for_ever(container) or is_made_at_import(view, name):
+    if _runs_for_ever(container) or is_made_at_import(view, name) or is_kept_elsewhere(view, container):
         return True
     return says_long_lived(name) and not is_made_in_passing(view, name)
 
