@@ -29,6 +29,7 @@ _GIVEN = re.compile(r"(?m)^[^#\n]*(?:gunicorn|uvicorn|hypercorn)[^\n]*?(?:--work
 _CONCURRENCY = re.compile(r"(?m)^[^#\n]*\bWEB_CONCURRENCY[\"']?[ \t]*[:=][ \t]*[\"']?(\d+)")
 
 
+RECYCLING = ("max_requests", "limit_max_requests")
 _RECYCLED = re.compile(r"(?m)^[^#\n]*\bmax[-_](?:requests|worker[-_]lifetime)[\"']?[ \t]*[=:,]?[ \t\"']*[1-9]")
 """gunicorn, uvicorn (``--limit-max-requests``), hypercorn and uWSGI end a process after so many requests or seconds."""
 _CONFIGURED = re.compile(
@@ -54,7 +55,7 @@ def is_recycled(view: View) -> bool:
 def _is_server_recycled(view: View) -> bool:
     if any(map(_RECYCLED.search, deployment(view.module.path).values())):
         return True
-    return any(map(_CONFIGURED.search, (*view.texts("max_requests"), *view.texts("limit_max_requests"))))
+    return any(_CONFIGURED.search(text) for word in RECYCLING for text in view.texts(word))
 
 
 def is_one_off(path: str) -> bool:

@@ -17,6 +17,8 @@ from leakfix.source import Span
 _OF_COMMANDS = re.compile(rb"^(?:import|from) (?:click|rich_click|asyncclick|typer)\b", re.MULTILINE)
 _LOOPS = ast.For | ast.AsyncFor | ast.While | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 _EXPECTS = frozenset("raises assertRaises assertRaisesRegex".split())
+PATCHING = frozenset({"patch", "monkeypatch"})
+"""Words of files that may replace something, sought in the whole project."""
 _PATCHES = re.compile(
     rb"(?:patch|setattr)\(\s*[\"']([\w.]+)[\"']|(?:patch\.object|setattr)\(\s*(?:\w+\.)*(\w+),\s*[\"'](\w+)[\"']"
 )
@@ -94,7 +96,7 @@ def replaced_by_tests(mentions: Mentions, path: str, acquisition: str) -> str:
 def _patched(mentions: Mentions, path: str) -> frozenset[tuple[str, str]]:
     """What the project's files patch: the last word of a module or an object, and a name in it."""
     found: set[tuple[str, str]] = set()
-    for text in (text for word in ("patch", "monkeypatch") for text in mentions.texts(word, path)):
+    for text in (text for word in sorted(PATCHING) for text in mentions.texts(word, path)):
         for target, owner, name in _PATCHES.findall(text):
             found |= {*pairwise(target.decode().split("."))} if target else {(owner.decode(), name.decode())}
     return frozenset(found)

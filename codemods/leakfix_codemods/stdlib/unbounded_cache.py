@@ -39,7 +39,7 @@ from functools import partial
 from leakfix.codemod import Match, PatternCodemod, Requirement, View
 from leakfix.patterns.bounding import guarded
 from leakfix.patterns.growing import growing, may_grow
-from leakfix_codemods._deployment import is_recycled
+from leakfix_codemods._deployment import RECYCLING, is_recycled
 
 LIBRARY = Requirement("cachetools", "5", "cachetools")
 
@@ -65,6 +65,7 @@ CODEMOD = PatternCodemod(
     words=("= {}", "ict(", "ache={}", "= set()"),
     shape=may_grow,
     noun="cache",
+    asks=RECYCLING,
     requires=(LIBRARY,),
     repairs="a bound on the number of entries, the oldest going first",
 )

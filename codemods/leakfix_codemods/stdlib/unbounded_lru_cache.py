@@ -48,7 +48,7 @@ from leakfix.patterns.caches import (
 from leakfix.patterns.called import is_called_with_constants
 from leakfix.patterns.domain import says_one_each
 from leakfix.project.kinds import is_run_once
-from leakfix_codemods._deployment import is_recycled
+from leakfix_codemods._deployment import RECYCLING, is_recycled
 
 CHECK = "that 4,096 entries are enough, that a value computed again is the same, and that nobody changes what it gave"
 
@@ -96,6 +96,6 @@ CODEMOD = PatternCodemod(
     imports=("functools",),
     shape=may_be_unbounded,
     noun="cache",
-    asks=("cache_clear",),
+    asks=("cache_clear", *RECYCLING),
     repairs="lru_cache(maxsize=4096)",
 )

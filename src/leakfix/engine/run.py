@@ -16,6 +16,7 @@ from leakfix.config import Config
 from leakfix.engine import answers
 from leakfix.engine.chosen import Chosen
 from leakfix.finding import Acceptance, Finding, Observed
+from leakfix.intent import PATCHING
 from leakfix.languages.go.packages import GoFile, Packages
 from leakfix.languages.python.importers import Exports, Importers, ImportIndex
 from leakfix.languages.python.modules import Import, Module
@@ -73,6 +74,7 @@ class Run:
         for path in files:
             self.chosen(path)
         asked = {word for each in self._chosen.values() for item in each.patterns.values() for word in item.asks}
+        asked |= PATCHING
         self.analysis = Analysis(self.table, Rules({}), Modules(read), Mentions(config, sorted(asked), read))
         self._literals.update(self.analysis.mentions.words)
         self.imports = ImportIndex()

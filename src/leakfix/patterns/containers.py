@@ -251,12 +251,14 @@ def bound_to(fill: Fill, names: set[str]) -> Iterator[ast.expr]:
 # -- what empties it --------------------------------------------------------------------------------------------------
 
 
-def is_emptied(view: View, container: Container) -> bool:
-    """Whether anything takes entries away, counts them against a limit, or puts a fresh container in its place."""
-    for node, function in container.references:
-        if _empties(view, container, node, function):
-            return True
+def is_emptied_elsewhere(view: View, container: Container) -> bool:
+    """Whether another file takes entries away, counts them against a limit, or puts a fresh container in its place."""
     return any(_emptied_in(text, container) for text in view.texts(container.name))
+
+
+def is_emptied_here(view: View, container: Container) -> bool:
+    """Whether its own file does that."""
+    return any(_empties(view, container, node, function) for node, function in container.references)
 
 
 def _emptied_in(text: bytes, container: Container) -> bool:

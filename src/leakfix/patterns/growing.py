@@ -19,7 +19,8 @@ from leakfix.patterns.containers import (
     containers,
     fills,
     forgetting,
-    is_emptied,
+    is_emptied_elsewhere,
+    is_emptied_here,
     made_of,
     open_key,
     recomputes,
@@ -177,10 +178,10 @@ def growing(view: View) -> Iterator[Growing]:
     for container in () if is_copy(path) or is_run_once(path) else containers(view):
         if _is_said_to_be_small(view, container) or _holds_one_each(container) or _serves_a_library(view, container):
             continue
-        found = _grown(view, container)
+        found = None if is_emptied_here(view, container) else _grown(view, container)
         if found is None or (container.kind == "instance" and not _is_long_lived(view, container)):
             continue
-        if not is_emptied(view, container) and any(_meets_many(view, fill.function) for fill in found.fills):
+        if not is_emptied_elsewhere(view, container) and any(_meets_many(view, fill.function) for fill in found.fills):
             yield found
 
 
