@@ -404,13 +404,11 @@ class Analysis:
                 located.finding.span,
                 located.siblings,
                 located.leak.site.factory is not None,
+                located.leak.site.packed,
                 located.leak.never,
                 lambda: self._callers(located.module, located.function),
             )
 
-        if located.leak.site.packed:
-            factory = (located.leak.site.factory or "").rpartition(":")[2]
-            return Refusal(f"{factory}() returns it together with other things: which of them to release is not known")
         releaser = self._releaser(located.leak) if not located.leak.resource.repeatable else None
         if releaser is not None:
             return Refusal(f"{releaser} releases it too, and releasing it twice is an error")

@@ -10,6 +10,7 @@ from leakfix.repairs.python.branches import enclose_after_branches, enclose_with
 from leakfix.repairs.python.forms import Form, form_of
 from leakfix.repairs.python.handlers import release_in_finally
 from leakfix.repairs.python.nameless import enclose_nameless, enclose_transaction
+from leakfix.repairs.python.packed import release_part
 from leakfix.repairs.python.scope import check, enclose, region_after, tracked_names, used_outside
 from leakfix.repairs.python.subject import Refused, SharedLines, Subject, Wrong
 from leakfix.repairs.python.successive import release_the_last
@@ -51,6 +52,8 @@ def _fix(subject: Subject, notes: list[str], strategy: Callable[[Subject], list[
 
 def _strategies(subject: Subject) -> list[Callable[[Subject], list[str]]]:
     statement = subject.statement
+    if subject.packed:
+        return [release_part]
     if isinstance(statement, ast.With | ast.AsyncWith):
         if any(item.context_expr is subject.acquisition for item in statement.items):
             return [enclose_transaction]
@@ -83,6 +86,7 @@ def enclose_named(subject: Subject) -> list[str]:
 
 _TITLES: dict[Callable[[Subject], list[str]], str] = {
     enclose_named: "hold the {noun} in a scope that releases it",
+    release_part: "release the {noun} in a finally",
     release_in_finally: "release the {noun} in the finally of its try",
     release_the_last: "release the {noun} in a finally, whichever it is by then",
     enclose_after_branches: "hold the {noun} in a scope that releases it",

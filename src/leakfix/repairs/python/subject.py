@@ -61,6 +61,8 @@ class Subject:
     siblings: tuple[Span, ...] = ()
     """Other acquisitions of the same resource in the function."""
     via_factory: bool = False
+    packed: bool = False
+    """The factory returns it together with other things."""
     never_released: bool = False
     callers: Callable[[], Iterable[tuple[Module, FunctionInfo]]] = tuple
     """The functions of the project that call this one, or return what it returns to theirs."""
@@ -223,9 +225,9 @@ class Subject:
 
     # -- what is made from it ---------------------------------------------------------------------------------------
 
-    def needs(self, name: str | None) -> Needs:
-        """What every name of the function needs of the resource."""
-        known = {name: Need.RESOURCE} if name else {}
+    def needs(self, name: str | None, beside: Iterable[str] = ()) -> Needs:
+        """What every name of the function needs of the resource. beside: names of what came with it."""
+        known = dict.fromkeys(beside, Need.VIEW) | ({name: Need.RESOURCE} if name else {})
         needs = Needs(self.resource, self.table, self.names, Place(self.module, self.function), known)
         needs.learn(self.node.body, self.acquisition)
         return needs
