@@ -45,7 +45,7 @@ from leakfix.patterns.caches import (
     parameters,
     unbounded_caches,
 )
-from leakfix.patterns.called import is_called_with_constants
+from leakfix.patterns.called import is_called, is_called_with_constants
 from leakfix.patterns.domain import says_one_each
 from leakfix.project.kinds import is_run_once
 from leakfix_codemods._deployment import RECYCLING, is_recycled
@@ -79,7 +79,7 @@ def find(view: View) -> Iterator[Match]:
 
 def _meets_many(view: View, function: FunctionInfo) -> bool:
     """Whether a function is given more values than the program itself has, in a process that lasts."""
-    if says_one_each(function.node.name) or is_called_with_constants(view, function):
+    if says_one_each(function.node.name) or not is_called(view, function) or is_called_with_constants(view, function):
         return False
     return not is_recycled(view)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from itertools import chain
 
@@ -10,6 +11,7 @@ from leakfix.languages.python.modules import FunctionInfo
 from leakfix.languages.python.syntax import name_of
 from leakfix.patterns.view import View
 from leakfix.project.kinds import is_migration_file
+from leakfix.project.mentions import project_root
 
 SERVES = ("urlpatterns", "FastAPI", "Flask")
 """Words of a program that answers requests: what it does not call, nobody calls."""
@@ -21,13 +23,28 @@ _KEEPS = frozenset(
     "lru_cache".split()
 )
 """Decorators that hand a function to nobody: who wants it must name it."""
+_LOADED = frozenset(
+    "admin api app apps application asgi bot celery checks cli commands config conftest context_processors forms "
+    "handlers index main manage middleware models receivers resources routes run schema server settings signals "
+    "tasks urls views worker wsgi".split()
+)
+"""Files that a framework or a person loads by their names."""
+_FOLDERS_LOADED = frozenset("commands templatetags cogs extensions plugins scripts bin".split())
+_LOADS = re.compile(
+    rb"import_module|load_extension|load_module|iter_modules|walk_packages|listdir|\bglob\b|autodiscover|find_modules"
+)
+_IMPORTED = (
+    r"(?m)^[ \t]*(?:from|import)\b[^\n#]*\b{word}\b|^[ \t]+{word}[ \t]*(?:as \w+[ \t]*)?[,)]?[ \t]*(?:#|$)"
+    r"|[\"'][\w./]*[./]{word}\b"
+)
+_DEEPEST = 2
 _PLAIN_BASES = frozenset({"builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"})
 _CONSTANTS = rb"\(\s*(?:(?:\w+\s*=\s*)?(?:\"[^\"\n]*\"|'[^'\n]*'|\d+|True|False|None)\s*,?\s*)*\)"
 _TOLD = re.compile(rb"\s*(?:from\b.*\bimport\b|import\b|#)")
 
 
-def is_called(view: View, function: FunctionInfo) -> bool:
-    """Whether the name of a function stands anywhere beside its definition and tests.
+def is_called(view: View, function: FunctionInfo, depth: int = 0) -> bool:
+    """Whether anything beside tests uses a function, in this file or another, and is used itself.
 
     A library cannot know who calls it, so that the answer is yes, as for what a decorator hands to somebody who calls;
     nobody imports migrations.
@@ -35,12 +52,49 @@ def is_called(view: View, function: FunctionInfo) -> bool:
     """
     if _is_said_to_be_unused(view, function):
         return False
+    is_migration = is_migration_file(view.module.path)
+    if not is_migration and (not is_program(view) or not _is_imported(view)):
+        return not is_program(view)
     at: FunctionInfo | None = function
     while at is not None:
-        if _is_handed_on(at) or _is_inherited(view, at) or _is_named(view, at):
-            return True
+        if not (_is_handed_on(at) or _is_inherited(view, at) or _is_used(view, at, depth)):
+            return False
         at = at.parent
-    return not is_program(view) and not is_migration_file(view.module.path)
+    return True
+
+
+def _is_imported(view: View) -> bool:
+    """Whether a file of a program is run, loaded by a framework, or named by another file as something to import."""
+    root = project_root(view.module.path)
+    path = os.path.relpath(os.path.abspath(view.module.path), root).replace(os.sep, "/")
+    *folders, stem = path.removesuffix("/__init__.py").removesuffix(".py").split("/")
+    if not folders or stem in _LOADED or folders[-1] in _FOLDERS_LOADED or b"__main__" in view.module.source.data:
+        return True
+    imported = re.compile(_IMPORTED.format(word=re.escape(stem)).encode())
+    if any(imported.search(text) for text in view.texts(stem) if not is_of_tests(text)):
+        return True
+    quoted = re.compile(rb"[\"'](?:[\w.]+[./])?" + re.escape(folders[-1].encode()) + rb"[\"'./]")
+    return any(_LOADS.search(text) and quoted.search(text) for text in view.texts(folders[-1]))
+
+
+def _is_used(view: View, function: FunctionInfo, depth: int) -> bool:
+    """Whether a function's name stands where it is not defined, in a function that is called itself or outside all."""
+    name = function.node.name
+    if name.startswith("__"):
+        return True
+    for node in view.parents:
+        match node:
+            case ast.Name(id=found) | ast.Attribute(attr=found) | ast.Constant(value=str() as found) if found == name:
+                user = view.function_of(node)
+                if user is None or (user is not function and (depth >= _DEEPEST or is_called(view, user, depth + 1))):
+                    return True
+    word = re.escape(name.encode())
+    told = re.compile(rb"(?m)^[^#\n]*\b" + word + rb"\b")
+    others = (text for text in view.texts(name) if not is_of_tests(text) and told.search(text))
+    if function.owner is not None:
+        return any(True for _ in others)
+    own = re.compile(rb"^(?:async )?def " + word + rb"\(", re.MULTILINE)  # those files mean another
+    return any(own.search(text) is None for text in others)
 
 
 def is_called_with_constants(view: View, function: FunctionInfo) -> bool:
@@ -96,17 +150,3 @@ def _is_inherited(view: View, function: FunctionInfo) -> bool:
         return True
     above = (info for _, info in view.names.lineage(view.module, function.owner) if info is not function.owner)
     return any(function.node.name in info.methods for info in above)
-
-
-def _is_named(view: View, function: FunctionInfo) -> bool:
-    name = function.node.name
-    if name.startswith("__"):
-        return True
-    word = re.escape(name.encode())
-    if len(re.findall(rb"(?m)^(?![ \t]*#).*?\b" + word + rb"\b", view.module.source.data)) > 1:
-        return True  # on another line than its own, comments left out
-    others = (text for text in view.texts(name) if not is_of_tests(text))
-    if function.owner is not None:
-        return any(True for _ in others)
-    own = re.compile(rb"^(?:async )?def " + word + rb"\(", re.MULTILINE)  # those files mean another
-    return any(own.search(text) is None for text in others)

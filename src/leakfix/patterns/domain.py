@@ -16,7 +16,7 @@ from leakfix.patterns.view import View
 _TRAFFIC = frozenset(
     "user username userid email mail phone token session sid request req ip addr address url uri href query sql "
     "question prompt text message msg content body search keyword lat lon lng latitude longitude order customer "
-    "account item product sku isbn room chat channel member tenant org organization organisation company hash "
+    "account item product sku isbn room chat channel member hash "
     "digest checksum host hostname domain city street zip zipcode postcode postal document doc word phrase sentence "
     "author ticket invoice payment card cart song movie book article post comment thread conversation visitor "
     "subscriber contact lead shipment coordinate coords match run page slug title".split()
@@ -31,7 +31,7 @@ AMBIGUOUS = frozenset(
 )
 _FEW = frozenset(
     "symbol ticker exchange timeframe guild server forum bot rule workflow queue deployment database command "
-    "connection device sensor".split()
+    "connection device sensor tenant org organization organisation company".split()
 )
 """What one program meets hundreds of at most, also by number or name."""
 _LIVE = frozenset({"connection"})

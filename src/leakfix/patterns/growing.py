@@ -248,9 +248,12 @@ def _evidence(container: Container, fill: Fill, said: str, named: bool) -> int:
     """
     words = {word.removesuffix("s") for word in words_of(container.name)}
     found = strength(said) if said else 0
+    made = _is_made_from_key(fill)
+    if found == 1 and not made:
+        return 0  # a number or a day may be one of few, unless an answer is kept for each
     if found and named:
         found += 1
-    if found and _is_made_from_key(fill):
+    if found and made:
         found += 1
     elif not words.isdisjoint(_STORES) or not words.isdisjoint(_REMEMBERS):
         found -= 2
