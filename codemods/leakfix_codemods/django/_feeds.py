@@ -71,8 +71,11 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
         chain = _from_helper(view, function, source) or source
         if is_whole(chain) and is_large(view, function, chain):
             yield Feed(source, source, chain, body, variables, is_async, listed)
+        elif (begun := _begun_in_steps(view, function, source)) is not None:
+            if is_whole(begun) and is_large(view, function, begun):
+                yield Feed(source, source, begun, body, variables, is_async, listed)
         elif isinstance(source, ast.Name):
-            made = _only_for(view, function, source)
+            made = _only_for(view, _holder(view, function, source), source)
             if made is not None and is_large(view, function, made.chain):
                 if _drains(view, function, made.chain, body, variables) and not is_migration(
                     view.module.path, function
@@ -224,6 +227,25 @@ def _returned(view: View, helper: FunctionInfo) -> ast.expr | None:
     return begun
 
 
+def _begun_in_steps(view: View, function: FunctionInfo, source: ast.expr) -> ast.expr | None:
+    """The chain that a loop goes over where a variable holds its beginning: ``rows.order_by("pk")``."""
+    node = source
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in REFINING:
+        node = node.func.value
+    if node is source or not isinstance(node, ast.Name):
+        return None
+    made = _only_for(view, function, node)
+    return refined(source, made.chain) if made is not None and made.listed is None else None
+
+
+def _holder(view: View, function: FunctionInfo, name: ast.Name) -> FunctionInfo:
+    """The function whose variable a name is: a generator may go over what the function round it has made."""
+    stored = [use for use in view.uses(name.id, function) if isinstance(use.ctx, ast.Store)]
+    given = {argument.arg for argument in ast.walk(function.node.args) if isinstance(argument, ast.arg)}
+    is_outer = function.parent is not None and not stored and name.id not in given
+    return function.parent if is_outer and function.parent is not None else function
+
+
 class _Made(NamedTuple):
     """A queryset in a variable: its expression, what stands in a ``list`` round it, all that is asked of its rows."""
 
@@ -253,7 +275,7 @@ def _only_for(view: View, function: FunctionInfo, name: ast.Name) -> _Made | Non
         elif not _asks_again(view, use, name):
             return None
     loop = view.parents[name]
-    while isinstance(loop, ast.Call):
+    while isinstance(loop, ast.Call | ast.Attribute):
         loop = view.parents[loop]
     outer = view.parents[loop] if isinstance(loop, ast.comprehension) else loop
     if loop is not outer and loop is not getattr(outer, "generators", [None])[0]:

@@ -132,7 +132,8 @@ def is_large(view: View, function: FunctionInfo, chain: ast.expr) -> bool:
     if manager is None:
         return False
     table = _model_name(view, function, manager.value)
-    if growth(view, table, _conditions(chain), _columns(chain)) < ENOUGH or meets_few_rows(view, table):
+    grown = growth(view, table, _conditions(chain), _columns(chain), _is_streamed(function))
+    if grown < ENOUGH or meets_few_rows(view, table):
         return False
     if any(_OTHER_MAPPERS.search(text) for text in view.texts(DEFINITION + table)):
         return False
@@ -144,6 +145,16 @@ def is_large(view: View, function: FunctionInfo, chain: ast.expr) -> bool:
             unknown = bool(bases) and not any("." in base for base in bases)
             return unknown or any(base.startswith(_DJANGO) for base in bases)
     return any(name.startswith(_DJANGO) for name in names) or b"django" in view.module.source.data
+
+
+def _is_streamed(function: FunctionInfo) -> bool:
+    """Whether it is a part of an answer that is streamed, which nobody does with few rows."""
+    at: FunctionInfo | None = function
+    while at is not None:
+        if any(isinstance(node, ast.Name) and node.id.startswith("Streaming") for node in own_nodes(at.node)):
+            return True
+        at = at.parent
+    return False
 
 
 def _model_name(view: View, function: FunctionInfo, model: ast.expr) -> str:

@@ -15,7 +15,7 @@ from leakfix_codemods.django._querysets import MANAGERS, REFINING
 MANAGED = tuple(f".{name}" for name in sorted(MANAGERS))
 """How a file's text names a manager: ``.objects`` and the like."""
 _MANAGERS = tuple(name.encode() for name in MANAGED)
-_FED = re.compile(rb"(?:\bin|=|\()[ \t\\\r\n]*([\w.\x80-\xff]+)(?:\([^()]*\))?\Z")
+_FED = re.compile(rb"(?:\bin|\breturn|=|\()[ \t\\\r\n]*([\w.\x80-\xff]+)(?:\([^()]*\))?\Z")
 _NEXT = re.compile(rb"\b[ \t\\\r\n]*(?:#[^\n]*\n\s*)*\.[ \t]*(\w+)\(\s*(\w*)(\s*=(?!=)\s*)?([\"'\d.\-\[({\w]*)(\(?)")
 _CONSTANT = re.compile(rb"[a-zA-Z]{0,2}[\"']|[\d.(\-]|(?:True|False|None)\b")
 _WIDE = re.compile(rb"(?:\A|_)(?:gt|gte|lt|lte|isnull|ne|range)\Z")

@@ -62,7 +62,7 @@ def find(view: View) -> Iterator[Match]:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=("= {}", "ict(", "ache={}", "= set()"),
+    words=("= {}", "ict(", "ache={}", "emo={}", "= set()"),
     shape=may_grow,
     noun="cache",
     asks=RECYCLING,

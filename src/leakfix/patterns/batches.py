@@ -9,7 +9,7 @@ from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.patterns.view import View
 from leakfix.project.kinds import is_command, is_copy, is_migration_file
 
-_TASKS = re.compile(r"(?:^|/)(?:tasks?|jobs?|workers?|cron)(?:\.py$|/)")
+_TASKS = re.compile(r"(?:^|/)(?:tasks?|jobs?|workers?|cron|exports?|exporters?)(?:\.py$|/)")
 _DEVELOPMENT = re.compile(
     r"(?:^|/)management/commands/[^/]*(?:random|fake|fixture|dummy|mock|sample|demo|anonymi[sz]e|obfuscat|sensitive|"
     r"staging|prod_data|superuser|seed|cleanse|scramble|test|undo)"

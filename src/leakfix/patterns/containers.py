@@ -269,7 +269,7 @@ def _emptied_in(text: bytes, container: Container) -> bool:
     patterns = (
         name + rb"\.(?:clear|pop|popitem|discard|remove)\b",
         rb"\bdel\s+(?:\w+\.)*" + name,
-        rb"len\((?:\w+\.)*" + name + rb"\)",
+        rb"len\((?:\w+\.)*" + name + rb"\)\s*[<>=!]",
         name + rb"\s*=[^=]",
     )
     return any(re.search(pattern, text) for pattern in patterns)

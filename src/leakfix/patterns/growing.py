@@ -25,7 +25,7 @@ from leakfix.patterns.containers import (
     open_key,
     recomputes,
 )
-from leakfix.patterns.domain import LONG_LIVED, says_closed, says_long_lived, says_one_each, strength, words_of
+from leakfix.patterns.domain import says_closed, says_long_lived, says_one_each, strength, words_of
 from leakfix.patterns.stores import CACHE_CLASS, is_kept_elsewhere, is_store, key_from_outside
 from leakfix.patterns.unique import CONNECTED
 from leakfix.patterns.view import View
@@ -80,12 +80,6 @@ def may_grow(data: bytes, path: str) -> bool:
     return False
 
 
-_SERVING = re.compile(
-    rb"while (?:True|1)\b[\s\S]*?(?:await |sleep\()|^class \w*(?:" + "|".join(LONG_LIVED).encode() + rb")\b",
-    re.MULTILINE,
-)
-
-
 def _is_suspect(data: bytes, at: int, begun: re.Match[bytes], is_default: bool) -> bool:
     """Whether a container that begins in a line may be filled for ever; a local variable of a function may not."""
     name, top = begun[2], not begun[0][:1].isspace()
@@ -95,9 +89,7 @@ def _is_suspect(data: bytes, at: int, begun: re.Match[bytes], is_default: bool) 
     of_object = begun[1] is not None
     if of_object and CACHE_CLASS.search(data) and name + b"[" in data:
         return _is_left_full(data, name)
-    if not (top or own or is_default) or not _is_asked_and_filled(data, name) or not _is_left_full(data, name):
-        return False
-    return not of_object or b" not in self." + name + b":" in data or _SERVING.search(data) is not None
+    return (top or own or is_default) and _is_asked_and_filled(data, name) and _is_left_full(data, name)
 
 
 def _is_in_class(data: bytes, at: int) -> bool:

@@ -28,8 +28,8 @@ def _is_called_cache(owner: ClassInfo) -> bool:
 
 
 def is_kept_elsewhere(view: View, container: Container) -> bool:
-    """Whether another module keeps an object of a class that is called a cache."""
-    if not is_store(container) or container.owner is None:
+    """Whether another module keeps an object of the class for good."""
+    if container.owner is None:
         return False
     name = container.owner.node.name
     return any(_kept(maker, name) and not is_test(maker.module.path) for maker in view.mentioning(name))

@@ -100,11 +100,17 @@ _LEAVING = frozenset({"deletion", "expiration", "expiry"})
 """Dates of rows that are about to go."""
 
 
-def growth(view: View, table: str, conditions: Iterable[tuple[str, ast.expr]], columns: Iterable[str]) -> int:
+def growth(
+    view: View,
+    table: str,
+    conditions: Iterable[tuple[str, ast.expr]],
+    columns: Iterable[str],
+    for_many: bool = False,
+) -> int:
     """How much speaks for a table that grows and for a query that meets most of it; ``ENOUGH`` is to be sure.
 
     table: the name of the model or table. conditions: what rows must be, as a lookup and a value. columns: what is
-    selected of each row, where that is not all.
+    selected of each row, where that is not all. for_many: who asks is made for so many rows as would not fit.
     """
     selected = list(columns)
     found = _by_name(table)
@@ -120,7 +126,7 @@ def growth(view: View, table: str, conditions: Iterable[tuple[str, ast.expr]], c
         if name.endswith("__isnull") and (_is_of_itself(view, table, name) or _points_here(view, table, name, value)):
             found -= 2 * _HINT
     found -= 2 * _HINT if len(selected) == 1 and selected[0] in _KEYS else 0
-    return found if found < ENOUGH or _is_filled_by_use(view, table, bool(asked)) else found - _SURE
+    return found if found < ENOUGH or for_many or _is_filled_by_use(view, table, bool(asked)) else found - _SURE
 
 
 def _is_filled_by_use(view: View, table: str, in_part: bool) -> bool:
