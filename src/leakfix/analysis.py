@@ -255,6 +255,8 @@ class Analysis:
             return None
         if is_meant(module, info, leak, span) or self._is_owned(module, info, leak.resource, span):
             return None
+        if self._is_of_another(module, leak):
+            return None
         source, text = module.source, module.source.text(span)
         alike = sorted({s for _, s in sites if source.text(s) == text})
         line = source.line_of(span.start)
@@ -279,6 +281,16 @@ class Analysis:
         )
         siblings = tuple(s for i, s in sites if i == leak.resource.id and s != span)
         return Located(finding, leak, module, info, siblings, len(sites))
+
+    def _is_of_another(self, module: Module, leak: Leak) -> bool:
+        """Whether it is taken from where applications keep the object of a package that the project never names."""
+        acquired = leak.function.graph.nodes[leak.site.node].op
+        names = acquired.callee.names if isinstance(acquired, Call) else ()
+        packages = {package for name in names if (package := self.table.supposed(name))}
+        return any(
+            package.encode() not in module.source.data and not self.mentions.of(package, module.path)
+            for package in packages
+        )
 
     def _is_owned(self, module: Module, info: FunctionInfo, resource: Resource, span: Span) -> bool:
         """Whether the acquiring call, or the one that made what it calls, is given what owns all it would hold."""
@@ -436,7 +448,7 @@ class Analysis:
         """
         word, symbol = function.node.name, f"@{module.path}:{function.qualname}"
         for other in (module, *self._others(word, module.path)):
-            handed_on = word in other.all_names and _hands_on(other, word)
+            handed_on = word in other.all_names and self._hands_on(other, word, symbol)
             for caller in other.functions.values():
                 if caller is not function and handed_on:
                     yield other, caller
@@ -456,6 +468,16 @@ class Analysis:
                     ):
                         yield from self._callers(other, caller, depth + 1)
 
+    def _hands_on(self, module: Module, word: str, symbol: str) -> bool:
+        """Whether a function, by its last word and its symbolic name, is an argument of a call."""
+        for call in (node for node in ast.walk(module.tree) if isinstance(node, ast.Call)):
+            for value in _arguments_of(call):
+                if _word(value) == word:
+                    names = self.program.names.of(value, Place(module, None))
+                    if symbol in names or (not names and isinstance(value, ast.Name)):
+                        return True
+        return False
+
     def _releaser(self, leak: Leak) -> str | None:
         """A function of the project that releases what it is given, if the leaking one calls any."""
         for node in leak.function.graph.nodes:
@@ -469,12 +491,6 @@ class Analysis:
     def parsed(self, source: SourceFile) -> Module:
         """Parse and index a source. Raises Unparsable, RecursionError."""
         return read_module(source, parse(source))
-
-
-def _hands_on(module: Module, word: str) -> bool:
-    """Whether a function of that name is an argument of a call."""
-    calls = (node for node in ast.walk(module.tree) if isinstance(node, ast.Call))
-    return any(_word(value) == word for node in calls for value in _arguments_of(node))
 
 
 def _word(node: ast.expr) -> str:

@@ -370,6 +370,13 @@ class ResourceTable:
                 found.setdefault(name.partition(".")[0], set()).add(".".join(name.split(".")[-2:]))
         return {root: frozenset(words) for root, words in found.items()}
 
+    def supposed(self, name: str) -> str:
+        """The package whose object a name stands for where another's usually keeps one; "" for any other name."""
+        for kind in self.types:
+            if any("()" in place and name.startswith(f"{place}.") for place in kind.instances):
+                return kind.name.partition(".")[0]
+        return ""
+
     @cached_property
     def method_words(self) -> dict[str, frozenset[str]]:
         """For each package: methods that acquire, on an object somebody else made."""
@@ -378,6 +385,12 @@ class ResourceTable:
             for name in row.acquire:
                 if "()" in name or "[]" in name:
                     found.setdefault(name.partition(".")[0], set()).add(_last_word(name))
+        for kind in self.types:
+            for name in kind.instances:
+                if "()" in name:  # on an object of another package's: ``fastapi.Request().app.state.pool``
+                    asked = (call for row in self.resources for call in row.acquire)
+                    own = {_last_word(call) for call in asked if call.startswith(f"{kind.name}().")}
+                    found.setdefault(name.partition(".")[0], set()).update(own)
         return {root: frozenset(words) for root, words in found.items()}
 
 

@@ -43,6 +43,7 @@ from functools import partial
 
 from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.names import Place
 from leakfix.languages.python.syntax import name_of
 from leakfix.patterns import many
 from leakfix.patterns.batches import is_batch
@@ -61,6 +62,7 @@ from leakfix_codemods.django._querysets import (
 from leakfix_codemods.django._text import MANAGED, may_loop
 
 CHUNK = 2000
+_DEEPEST = 2
 
 
 def find(view: View) -> Iterator[Match]:
@@ -94,7 +96,7 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
         return Refusal("the loop ends the transaction that the rows would come from")
     if _gives_keys(feed):
         return Refusal("the loop gives rows other keys, and could meet them again under those")
-    if _adds_rows(feed):
+    if _adds_rows(view, function, feed):
         return Refusal("the loop adds rows to the table, and a database that reads as it goes could meet them too")
     if feed.is_async and only_before(view.module.path, "django 4.1"):
         return Refusal("aiterator() came with Django 4.1")
@@ -142,11 +144,11 @@ def _consumer(view: View, feed: Feed) -> str:
     return ""
 
 
-def _adds_rows(feed: Feed) -> bool:
-    """Whether a loop makes rows of the model it goes through."""
+def _adds_rows(view: View, function: FunctionInfo, feed: Feed) -> bool:
+    """Whether a loop, or a function of the project that it calls, makes rows of the model it goes through."""
     manager = manager_of(feed.chain)
     model = ast.unparse(manager.value) if manager is not None else ""
-    for node in (node for statement in feed.body for node in ast.walk(statement)):
+    for node in _reached(view, Place(view.module, function), feed.body, _DEEPEST):
         match node:
             case ast.Call(func=ast.Name() | ast.Attribute() as made) if ast.unparse(made) == model:
                 return True
@@ -155,6 +157,16 @@ def _adds_rows(feed: Feed) -> bool:
             ):
                 return True
     return False
+
+
+def _reached(view: View, place: Place, body: list[ast.stmt], depth: int) -> Iterator[ast.AST]:
+    """The nodes of statements, and of the functions of the project that they call."""
+    for node in (node for statement in body for node in ast.walk(statement)):
+        yield node
+        for name in view.names.of(node.func, place) if isinstance(node, ast.Call) and depth else ():
+            found = view.names.function(name)
+            if found is not None and found[1] is not place.function:
+                yield from _reached(view, Place(*found), found[1].node.body, depth - 1)
 
 
 def _marks_related(feed: Feed) -> bool:

@@ -106,10 +106,10 @@ def with_teardown(view: View, after: ast.stmt, name: str, body: list[str]) -> La
             if isinstance(target, ast.Name) and view.is_a(statement.value, None, *APPLICATIONS):
                 application, after = target, max(after, statement, key=lambda at: at.lineno)
                 break
-    if application is None:
-        return Refusal("the application is not made in this file: where its teardown belongs is for you to decide")
     if view.uses(name, None) or any(info.node.name == name for info in view.functions):
         return Refusal(f"there is a {name}() already")
+    if application is None:
+        return _in_a_factory(view, name, body)
     whole = any("Flask" in found for found in view.of(application))
     hook = "teardown_appcontext" if whole else "teardown_app_request"
     layout = view.layout()
@@ -127,6 +127,29 @@ def with_teardown(view: View, after: ast.stmt, name: str, body: list[str]) -> La
         if following is not None and first_line(following) <= last + 2:
             lines += [""] * (last + 3 - first_line(following))
     layout.add_after(last, *lines)
+    return layout
+
+
+def _in_a_factory(view: View, name: str, body: list[str]) -> Layout | Refusal:
+    """A sheet with a new teardown in the one function of the file that makes an application, above its ``return``."""
+    made = [
+        (function, node.targets[0].id)
+        for function in view.functions
+        for node in view.own(function)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        if view.is_a(node.value, function, *APPLICATIONS[:2])
+    ]
+    if not made:
+        return Refusal("the application is not made in this file: where its teardown belongs is for you to decide")
+    function, application = made[0]
+    last = function.node.body[-1]
+    returned = isinstance(last, ast.Return) and isinstance(last.value, ast.Name) and last.value.id == application
+    layout, unit = view.layout(), unit_of(view)
+    if len(made) > 1 or not returned or not layout.stands_alone(last):
+        return Refusal("where in the function that makes the application its teardown belongs is for you to decide")
+    base = layout.indent_of(last.lineno)
+    head = [f"@{application}.teardown_appcontext", f"def {name}(error):"]
+    layout.add_before(last.lineno, *(base + line for line in (*head, *(f"{unit}{line}" for line in body))), "")
     return layout
 
 

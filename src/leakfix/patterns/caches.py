@@ -206,6 +206,21 @@ def _given(function: FunctionInfo) -> Iterator[ast.expr]:
             yield node.value
 
 
+_CHANGED = r"(?m)\b{variable}(?:\.\w+|\[[^\]\n]*\])+[ \t]*(?:[-+*/|&]|//|<<)?=[^=]|\b{variable}\.(?:{changing})\("
+_CHANGING = "append|add|update|extend|insert|remove|discard|pop|popitem|clear|setdefault|sort|reverse"
+
+
+def _is_changed(view: View, function: FunctionInfo) -> bool:
+    """Whether anything in the project changes what a cached function gave: ``account(number).balance += 1``."""
+    name = re.escape(function.node.name)
+    for text in (view.module.source.data, *view.texts(function.node.name)):
+        variables = {item.decode() for item in re.findall(rf"(\w+)[ \t]*=[ \t]*(?:\w+\.)*{name}\(".encode(), text)}
+        spelled = [rf"{name}\([^()\n]*\)", *map(re.escape, sorted(variables))]
+        if any(re.search(_CHANGED.format(variable=each, changing=_CHANGING).encode(), text) for each in spelled):
+            return True
+    return False
+
+
 def bound(view: View, found: UnboundedCache, most: int, check: str) -> Fix | Refusal:
     """The same cache with a bound."""
     for value in _given(found.function):
@@ -213,6 +228,8 @@ def bound(view: View, found: UnboundedCache, most: int, check: str) -> Fix | Ref
             return Refusal(
                 "what it holds is not the same when it is computed again: which to drop is for you to decide"
             )
+    if _is_changed(view, found.function):
+        return Refusal("what it gave is changed later: an entry that goes would take that with it")
     layout = view.layout()
     if found.size is not None:
         layout.replace(layout.span(found.size), str(most))

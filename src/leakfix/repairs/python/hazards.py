@@ -149,9 +149,32 @@ def _leaving(
         return
     if subject.resource.objects:
         _require_no_lazy_reader(subject, subject.callers())
+        _require_no_lazy_answer(subject)
         yield f"what is {how} at line {node.lineno} outlives the {noun}: no lazy attribute of it may be read later"
     else:
         yield f"what is {how} at line {node.lineno} must not need the {noun} any more"
+
+
+def _require_no_lazy_answer(subject: Subject) -> None:
+    """Raise Wrong where the model of a route's answer has what would have to be loaded when it is made of an object.
+
+    FastAPI makes it of what the function returned ("Response Model", its documentation).
+    """
+    calls = [item for item in subject.node.decorator_list if isinstance(item, ast.Call)]
+    models = [word.value for call in calls for word in call.keywords if word.arg == "response_model"]
+    models += [subject.node.returns] if calls and subject.node.returns is not None else []
+    lazy = lazy_attributes(subject.names, subject.module, subject.resource) if models else frozenset()
+    for part in (part for model in models for part in ast.walk(model) if isinstance(part, ast.Name | ast.Attribute)):
+        for name in subject.names.of(part, Place(subject.module, subject.function.parent)):
+            found = subject.names.class_(name)
+            for _, info in subject.names.lineage(*found) if found is not None else ():
+                for field in info.node.body:
+                    if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                        if field.target.id in lazy:
+                            raise Wrong(
+                                f"{info.node.name} asks what is returned for {field.target.id!r}, which is loaded only "
+                                f"then: the {subject.resource.noun} must still be open"
+                            )
 
 
 def _require_no_lazy_reader(subject: Subject, readers: Iterable[tuple[Module, FunctionInfo]]) -> None:
