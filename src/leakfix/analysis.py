@@ -35,7 +35,7 @@ from leakfix.lifetimes.effects import Handling
 from leakfix.lifetimes.summaries import Summaries
 from leakfix.lifetimes.verdict import Leak, TooManyStates, leaks_of
 from leakfix.patterns.view import Match, View
-from leakfix.project.mentions import Mentions
+from leakfix.project.mentions import Mentions, is_whole
 from leakfix.project.trace import has_one_of, remembered
 from leakfix.repairs.python.plan import repair
 from leakfix.repairs.python.subject import Refused, Subject
@@ -287,7 +287,7 @@ class Analysis:
         acquired = leak.function.graph.nodes[leak.site.node].op
         names = acquired.callee.names if isinstance(acquired, Call) else ()
         packages = {package for name in names if (package := self.table.supposed(name))}
-        return any(
+        return is_whole(module.path) and any(
             package.encode() not in module.source.data and not self.mentions.of(package, module.path)
             for package in packages
         )

@@ -213,7 +213,8 @@ _CHANGING = "append|add|update|extend|insert|remove|discard|pop|popitem|clear|se
 def _is_changed(view: View, function: FunctionInfo) -> bool:
     """Whether anything in the project changes what a cached function gave: ``account(number).balance += 1``."""
     name = re.escape(function.node.name)
-    for text in (view.module.source.data, *view.texts(function.node.name)):
+    others = () if name.startswith("_") else view.texts(function.node.name)
+    for text in (view.module.source.data, *others):
         variables = {item.decode() for item in re.findall(rf"(\w+)[ \t]*=[ \t]*(?:\w+\.)*{name}\(".encode(), text)}
         spelled = [rf"{name}\([^()\n]*\)", *map(re.escape, sorted(variables))]
         if any(re.search(_CHANGED.format(variable=each, changing=_CHANGING).encode(), text) for each in spelled):

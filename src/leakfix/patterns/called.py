@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+from collections.abc import Iterator
 from itertools import chain
 
 from leakfix.languages.python.modules import FunctionInfo
@@ -34,8 +35,8 @@ _LOADS = re.compile(
     rb"import_module|load_extension|load_module|iter_modules|walk_packages|listdir|\bglob\b|autodiscover|find_modules"
 )
 _IMPORTED = (
-    r"(?m)^[ \t]*(?:from|import)\b[^\n#]*\b{word}\b|^[ \t]+{word}[ \t]*(?:as \w+[ \t]*)?[,)]?[ \t]*(?:#|$)"
-    r"|[\"'][\w./]*[./]{word}\b"
+    r"[ \t]*(?:from|import)\b[^#]*\b{word}\b|[ \t]+{word}[ \t]*(?:as \w+[ \t]*)?[,)]?[ \t\r]*(?:#|$)"
+    r"|.*[\"'][\w./]*[./]{word}\b"
 )
 _DEEPEST = 2
 _PLAIN_BASES = frozenset({"builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"})
@@ -71,10 +72,21 @@ def _is_imported(view: View) -> bool:
     if not folders or stem in _LOADED or folders[-1] in _FOLDERS_LOADED or b"__main__" in view.module.source.data:
         return True
     imported = re.compile(_IMPORTED.format(word=re.escape(stem)).encode())
-    if any(imported.search(text) for text in view.texts(stem) if not is_of_tests(text)):
+    texts = (text for text in view.texts(stem) if not is_of_tests(text))
+    if any(imported.match(line) for text in texts for line in _lines_with(text, stem.encode())):
         return True
     quoted = re.compile(rb"[\"'](?:[\w.]+[./])?" + re.escape(folders[-1].encode()) + rb"[\"'./]")
     return any(_LOADS.search(text) and quoted.search(text) for text in view.texts(folders[-1]))
+
+
+def _lines_with(text: bytes, word: bytes) -> Iterator[bytes]:
+    """The lines of a text that a word stands in; patterns are asked of these alone."""
+    at = text.find(word)
+    while at >= 0:
+        end = text.find(b"\n", at)
+        end = end if end >= 0 else len(text)
+        yield text[text.rfind(b"\n", 0, at) + 1 : end]
+        at = text.find(word, end)
 
 
 def _is_used(view: View, function: FunctionInfo, depth: int) -> bool:
@@ -110,7 +122,7 @@ def is_called_with_constants(view: View, function: FunctionInfo) -> bool:
     others = (text for text in view.texts(function.node.name) if not is_of_tests(text))
     called = False
     for text in chain([view.module.source.data], others):
-        lines = [line for line in text.splitlines() if not _TOLD.match(line)]
+        lines = [line for line in _lines_with(text, function.node.name.encode()) if not _TOLD.match(line)]
         if any(map(otherwise.search, lines)):
             return False
         called = called or any(map(plain.search, lines))

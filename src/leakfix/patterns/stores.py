@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from leakfix.languages.python.modules import ClassInfo, Value
 from leakfix.languages.python.syntax import name_of
 from leakfix.patterns.caches import parameters
+from leakfix.patterns.called import is_of_tests
 from leakfix.patterns.containers import Container, Fill, open_word
 from leakfix.patterns.domain import strength
 from leakfix.patterns.view import View
@@ -28,11 +29,12 @@ def _is_called_cache(owner: ClassInfo) -> bool:
 
 
 def is_kept_elsewhere(view: View, container: Container) -> bool:
-    """Whether another module keeps an object of the class for good."""
-    if container.owner is None:
+    """Whether another module keeps an object of the class for good; of those that derive from others, few are."""
+    if container.owner is None or (container.owner.node.bases and not is_store(container)):
         return False
     name = container.owner.node.name
-    return any(_kept(maker, name) and not is_test(maker.module.path) for maker in view.mentioning(name))
+    made = re.compile(rf"(?m)^\w+[ \t]*(?::[^=\n]+)?=[ \t]*(?:\w+\.)*{name}\(".encode())
+    return any(made.search(text) for text in view.texts(name) if not is_of_tests(text))
 
 
 def key_from_outside(view: View, container: Container, fill: Fill) -> str:

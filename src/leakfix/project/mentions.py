@@ -154,6 +154,11 @@ def project_root(path: str) -> str:
     return _root_of(os.path.dirname(os.path.abspath(path)))
 
 
+def is_whole(path: str) -> bool:
+    """Whether a file belongs to a project whose folder says where it begins, so that all of it can be asked."""
+    return has_one_of(project_root(path), (*ROOT_MARKS, ".git"))
+
+
 @remembered(65536)
 def _root_of(folder: str) -> str:
     best = folder
