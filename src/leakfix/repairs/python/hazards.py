@@ -48,6 +48,7 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
                         f"{subject.resource.noun}"
                     )
                 if subject.resource.objects and any(needs.of(a) > Need.LOADED for a in raised.args):
+                    _require_no_lazy_reader(subject, subject.callers())
                     notes.append(
                         f"what the exception at line {node.lineno} carries outlives the {subject.resource.noun}"
                     )
@@ -305,6 +306,8 @@ def _handed(subject: Subject, node: ast.Call, needs: Needs) -> Iterator[str]:
         if word in _KEEPING and need < Need.RESOURCE and not _is_local(subject, owner) and not _is_own(needs, owner):
             if need is Need.VIEW:
                 raise Wrong(f"something that still needs the {noun} is collected at line {node.lineno}")
+            if subject.resource.objects:
+                _require_no_lazy_reader(subject, subject.callers())
             yield f"what is collected at line {node.lineno} outlives the {noun}"
             return
         if needs.of(owner) > Need.LOADED:
