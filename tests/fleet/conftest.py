@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -21,6 +23,16 @@ TIDY = (
 REPORT = '{"findings": [], "errors": [], "summary": {"files": 1, "fixable": 0}}'
 
 MakeRepository = Callable[..., str]
+Awaited = TypeVar("Awaited")
+
+
+def wait_for(what: Callable[[], Awaited]) -> Awaited:
+    """The first answer that is not empty."""
+    until = time.monotonic() + 60
+    while not (found := what()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return found
 
 
 def _git(folder: Path, *arguments: str, stdin: bytes = b"") -> str:

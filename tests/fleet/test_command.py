@@ -7,19 +7,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from click.testing import CliRunner, Result
 
 from leakfix.cli.fleet import command
 
-from .conftest import LEAKY, TIDY, MakeRepository, names
+from .conftest import LEAKY, TIDY, MakeRepository, names, wait_for
 
 OUTPUT = "leakfix-fleet.jsonl"
 PROGRAM = "import sys; from leakfix.cli.fleet import command; sys.exit(command.main(standalone_mode=False))"
@@ -55,18 +53,6 @@ def lines() -> list[bytes]:
     """Every line that has its end."""
     data = Path(OUTPUT).read_bytes() if Path(OUTPUT).exists() else b""
     return data[: data.rfind(b"\n") + 1].splitlines()
-
-
-Awaited = TypeVar("Awaited")
-
-
-def wait_for(what: Callable[[], Awaited]) -> Awaited:
-    """The first answer that is not empty."""
-    until = time.monotonic() + 60
-    while not (found := what()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    return found
 
 
 def wait_for_lines(number: int) -> None:
