@@ -31,13 +31,18 @@ def is_meant(module: Module, info: FunctionInfo, leak: Leak, span: Span) -> bool
         return True
     if resource.of_process and _runs_once(module, info, source.line_of(span.start)):
         return True
-    return _has_to_fail(module, info, span) or _is_mocked(module, info, source.text(span))
+    return _has_to_fail(module, info, span) or _is_mocked(module, info, resource, source.text(span))
 
 
-def _is_mocked(module: Module, info: FunctionInfo, acquisition: str) -> bool:
-    """Whether a test replaces what acquires: by a mock in the call, or by ``patch("...connect")`` round it."""
-    called = acquisition.partition("(")[0]
-    return "mock" in acquisition.lower() or called.rpartition(".")[2] in module.patched_in(info)
+def _is_mocked(module: Module, info: FunctionInfo, resource: Resource, acquisition: str) -> bool:
+    """Whether a test replaces what acquires: by a mock in the call, or by ``patch("...connect")`` round it.
+
+    What it calls may be a factory, of which it replaces what that calls.
+    """
+    if "mock" in acquisition.lower():
+        return True
+    called = {name.rpartition(".")[2] for name in (acquisition.partition("(")[0], *resource.acquire)}
+    return not called.isdisjoint(module.patched_in(info))
 
 
 def _is_left_by_one_handler(info: FunctionInfo, resource: Resource) -> bool:
