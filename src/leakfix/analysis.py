@@ -30,7 +30,7 @@ from leakfix.languages.python.modules import (
 from leakfix.languages.python.names import Place
 from leakfix.languages.python.program import PythonProgram
 from leakfix.languages.python.project import Modules, parse
-from leakfix.languages.python.syntax import name_of
+from leakfix.languages.python.syntax import is_special, name_of
 from leakfix.lifetimes.effects import Handling
 from leakfix.lifetimes.summaries import Summaries
 from leakfix.lifetimes.verdict import Leak, TooManyStates, leaks_of
@@ -122,6 +122,7 @@ class Analysis:
         self.exported |= exports
         exported = {name for names in self.exported.values() for name in names}
         self.program.learn({*self.table.python_call_words, "()"}, exported, self.exported.keys())
+        self.program.own_words.update(self.exported)
         self.summaries.forget()
 
     def with_module(self, module: Module) -> Analysis:
@@ -142,9 +143,9 @@ class Analysis:
             if starred is not None:
                 found |= self.exports(starred, (*below, module.path))
         while True:
-            more = self._exports(module) - found
+            more = {name for name in self._exports(module) if not is_special(name)} - found
             if not more:
-                return frozenset(name for name in found if not name.startswith("__"))
+                return frozenset(found)
             found |= more
             self.program.own_words[module.path] = frozenset(found)
             self.summaries.forget()
@@ -503,8 +504,13 @@ _CONNECTION = re.compile(r"(?:^|_)conn(?:ection)?$", re.IGNORECASE)
 
 
 def _with_makers(call: ast.Call, module: Module, info: FunctionInfo) -> Iterator[ast.Call]:
-    """A call, and the calls that made what it calls: ``sessionmaker(bind=connection)()``."""
+    """A call, and those that made what it calls, or gave it its settings: ``sessionmaker(bind=connection)()``."""
     yield call
+    called = ast.unparse(call.func)
+    for node in own_nodes(info.node):
+        match node:
+            case ast.Call(func=ast.Attribute(value=made, attr="configure")) if ast.unparse(made) == called:
+                yield node
     match call.func:
         case ast.Call() as maker:
             yield maker

@@ -254,6 +254,11 @@ class ResourceTable:
         return frozenset(name for row in self.owners if row.how == "scope" for name in row.names)
 
     @cached_property
+    def scope_methods(self) -> frozenset[str]:
+        """The last words of such calls, whoever brings them."""
+        return frozenset(name for row in self.owners if row.how == "scope" for name in row.methods)
+
+    @cached_property
     def keeper_names(self) -> frozenset[str]:
         """Calls that take over their arguments."""
         return frozenset(name for row in self.owners if row.how == "keeps" for name in row.names)

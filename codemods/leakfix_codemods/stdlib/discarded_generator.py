@@ -20,6 +20,7 @@ is now done inside it.
 When it is left alone
 ---------------------
 The generator is kept in a variable, so that somebody can close it; it yields nothing that is known to be a resource;
+what it yielded is closed in a ``finally`` or a ``with`` of its own, which closes what was opened again, too;
 something other than clean-up follows its ``yield``, or a handler in it would swallow what is raised.
 """
 
@@ -30,6 +31,7 @@ from functools import partial
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.patterns.generators import acquired_in, entered_instead
+from leakfix.resources import Resource
 
 
 def find(view: View) -> Iterator[Match]:
@@ -38,7 +40,9 @@ def find(view: View) -> Iterator[Match]:
         for node in view.own(function):
             call = _taken(view, function, node)
             resource = acquired_in(view, call, function) if call is not None else None
-            if call is not None and resource is not None and isinstance(node, ast.Call):
+            if call is None or resource is None or _is_released_after_all(view, function, node, resource):
+                continue
+            if isinstance(node, ast.Call):
                 message = f"the generator goes away at once and closes the {resource.noun} that is used from here on"
                 yield Match(node, message, partial(repair, view, function, node, call), held=resource.held)
 
@@ -52,6 +56,29 @@ def _taken(view: View, function: FunctionInfo, node: ast.AST) -> ast.Call | None
         case ast.Call(func=ast.Attribute(value=ast.Call() as call, attr="__next__" | "__anext__"), args=[]):
             return call
     return None
+
+
+def _is_released_after_all(view: View, function: FunctionInfo, taking: ast.AST, resource: Resource) -> bool:
+    """Whether the function itself releases what it took, however it ends."""
+    bound = view.parents.get(taking)
+    bound = view.parents.get(bound) if isinstance(bound, ast.Await) else bound
+    match bound:
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+            own = view.own(function)
+            ends = [step for node in own if isinstance(node, ast.Try) for step in node.finalbody]
+            calls = [node for step in ends for node in ast.walk(step) if isinstance(node, ast.Call)]
+            items = [item for node in own if isinstance(node, ast.With | ast.AsyncWith) for item in node.items]
+            return any(_releases(call, name, resource) for call in calls) or any(
+                isinstance(item.context_expr, ast.Name) and item.context_expr.id == name for item in items
+            )
+    return False
+
+
+def _releases(call: ast.Call, name: str, resource: Resource) -> bool:
+    match call.func:
+        case ast.Attribute(value=ast.Name(id=found), attr=method):
+            return found == name and method in resource.release
+    return False
 
 
 def repair(view: View, function: FunctionInfo, taking: ast.Call, call: ast.Call) -> Fix | Refusal:

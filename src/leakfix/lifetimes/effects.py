@@ -270,7 +270,10 @@ class Effects:
         return False
 
     def is_scope(self, callee: Callee) -> bool:
-        return any(name in self.table.scope_names for name in callee.names)
+        if any(name in self.table.scope_names for name in callee.names):
+            return True
+        of_project = any(name.startswith("@") for name in callee.names)
+        return not of_project and callee.last_word in self.table.scope_methods
 
     def named(self, callee: Callee, names: frozenset[str]) -> bool:
         return any(self.table.canonical(name) in names for name in callee.names)

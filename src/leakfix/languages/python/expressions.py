@@ -55,7 +55,7 @@ _VALUES = frozenset(f"builtins.{name}" for name in "sum len str repr format int 
 _STEADY_NAMES = frozenset(
     "time.time time.monotonic time.perf_counter datetime.datetime.now datetime.datetime.utcnow datetime.now "
     "logging.getLogger warnings.warn uuid.uuid4 contextlib.ExitStack contextlib.AsyncExitStack contextlib.suppress "
-    "threading.Lock traceback.print_exc traceback.format_exc warnings.warn".split()
+    "threading.Lock traceback.print_exc traceback.format_exc os.getenv os.environ.get".split()
 )
 _LOG_METHODS = frozenset("debug info warning warn error exception critical log trace success".split())
 _LOG_OWNERS = ("log", "logger", "logging", "_log", "_logger", "echo", "click")
@@ -71,6 +71,16 @@ _CASTS = frozenset({"typing.cast", "typing_extensions.cast"})
 
 class TooComplex(ValueError):
     """The function is too large or too deeply nested to analyse."""
+
+
+def _has_default(call: ast.Call) -> bool:
+    """Whether an entry is asked for with a default for where it is missing; clients get things from addresses."""
+    match call:
+        case ast.Call(func=ast.Attribute(attr="pop"), args=[_, _]):
+            return True
+        case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(value=str() as key), _]):
+            return "/" not in key and ":" not in key
+    return False
 
 
 class Exits:
@@ -372,8 +382,8 @@ class Expressions:
         for name in names:
             if name in _STEADY_NAMES or (name.startswith("builtins.") and name[9:] in _STEADY_BUILTINS):
                 return not name.startswith("builtins.") or all(not isinstance(a, ast.Starred) for a in node.args)
-        if isinstance(node.func, ast.Attribute) and node.func.attr == "pop" and len(node.args) == 2:
-            return True  # with a default
+        if _has_default(node):
+            return True
         if isinstance(node.func, ast.Attribute) and node.func.attr in _LOG_METHODS:
             owner = node.func.value
             word = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else ""

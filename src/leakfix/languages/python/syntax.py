@@ -115,6 +115,11 @@ def is_class_name(word: str) -> bool:
     return word.lstrip("_")[:1].isupper() and not word.isupper()
 
 
+def is_special(name: str) -> bool:
+    """Whether a name is one that Python itself calls (``__enter__``), not a private one (``__connect``)."""
+    return name.startswith("__") and name.endswith("__")
+
+
 def written(function: ast.expr) -> str:
     """The last two words of a dotted name; "" where there are no two."""
     if not isinstance(function, ast.Attribute):
