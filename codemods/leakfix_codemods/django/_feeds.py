@@ -29,6 +29,7 @@ _ONE_PASS = frozenset(
 )
 _COPIED = 4  # values of a row: in a dict of so many it lives on
 _WRITES_AT_ONCE = frozenset({"bulk_create", "abulk_create", "bulk_update", "abulk_update"})
+_REPEATING = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda
 _ASKS_ITSELF = frozenset({"count", "exists", "acount", "aexists", "aggregate", "explain"})
 
 
@@ -66,23 +67,24 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
             _collects_rows(node, variables) or _collects_for_one_write(view, function, node)
         ):
             continue
-        if _drains(view, function, source, body, variables) and not is_migration(view.module.path, function):
+        made = _made_for(view, function, source)
+        if made is None or not is_large(view, function, made.chain):
             continue
-        chain = _from_helper(view, function, source) or source
-        if is_whole(chain) and is_large(view, function, chain):
-            yield Feed(source, source, chain, body, variables, is_async, listed)
-        elif (begun := _begun_in_steps(view, function, source)) is not None:
-            if is_whole(begun) and is_large(view, function, begun):
-                yield Feed(source, source, begun, body, variables, is_async, listed)
-        elif isinstance(source, ast.Name):
-            made = _only_for(view, _holder(view, function, source), source)
-            if made is not None and is_large(view, function, made.chain):
-                if _drains(view, function, made.chain, body, variables) and not is_migration(
-                    view.module.path, function
-                ):
-                    continue
-                listed = made.value if isinstance(made.value, ast.Call) and made.listed is not None else None
-                yield Feed(made.value, made.listed or source, made.chain, body, variables, is_async, listed)
+        if _drains(view, function, made.chain, body, variables) and not is_migration(view.module.path, function):
+            continue
+        if made.value is not source:
+            listed = made.value if isinstance(made.value, ast.Call) and made.listed is not None else None
+        yield Feed(made.value, made.listed or source, made.chain, body, variables, is_async, listed)
+
+
+def _made_for(view: View, function: FunctionInfo, source: ast.expr) -> _Made | None:
+    """The whole queryset a loop goes over: written there, begun in a helper or in a variable, or held by one."""
+    chain = _from_helper(view, function, source) or source
+    if not is_whole(chain):
+        chain = _begun_in_steps(view, function, source) or source
+    if is_whole(chain):
+        return _Made(source, None, chain)
+    return _only_for(view, _holder(view, function, source), source) if isinstance(source, ast.Name) else None
 
 
 def _keeps_rows(view: View, comprehension: ast.AST, variables: set[str], source: ast.expr) -> bool:
@@ -242,8 +244,22 @@ def _holder(view: View, function: FunctionInfo, name: ast.Name) -> FunctionInfo:
     """The function whose variable a name is: a generator may go over what the function round it has made."""
     stored = [use for use in view.uses(name.id, function) if isinstance(use.ctx, ast.Store)]
     given = {argument.arg for argument in ast.walk(function.node.args) if isinstance(argument, ast.arg)}
-    is_outer = function.parent is not None and not stored and name.id not in given
-    return function.parent if is_outer and function.parent is not None else function
+    outer = function.parent
+    is_outer = outer is not None and not stored and name.id not in given and _is_called_once(view, outer, function)
+    return outer if is_outer and outer is not None else function
+
+
+def _is_called_once(view: View, outer: FunctionInfo, inner: FunctionInfo) -> bool:
+    """Whether a function calls one of its own in one place, at most once: what that asks for is asked for once."""
+    match view.uses(inner.node.name, outer):
+        case [use]:
+            at: ast.AST | None = view.parents.get(use)
+            if not isinstance(at, ast.Call) or at.func is not use or view.function_of(use) is not outer:
+                return False
+            while at is not None and not isinstance(at, ast.stmt | _REPEATING):
+                at = view.parents.get(at)
+            return isinstance(at, ast.stmt) and next(view.loops_round(use), None) is None
+    return False
 
 
 class _Made(NamedTuple):
