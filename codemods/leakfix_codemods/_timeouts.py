@@ -7,8 +7,8 @@ import re
 from collections.abc import Collection, Iterator
 
 from leakfix.codemod import Fix, Safety, View
+from leakfix.project.deployment import deployment, is_one_off
 from leakfix.project.kinds import is_test
-from leakfix_codemods._deployment import deployment, is_one_off
 from leakfix_codemods._items import add_items
 
 _LOCAL = re.compile(r"|localhost|127\.\d+\.\d+\.\d+|::1|/.*")

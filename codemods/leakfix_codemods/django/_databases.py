@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from leakfix.codemod import View
-from leakfix_codemods._deployment import deployment, requirements
+from leakfix.project.deployment import deployment, requirements
 
 POSTGRES = frozenset(
     {

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo, Value
+from leakfix.project.deployment import deployment
 from leakfix.project.kinds import is_test
-from leakfix_codemods._deployment import deployment
 
 _MAKES = frozenset(
     {

@@ -33,9 +33,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
+from leakfix.project.deployment import is_one_off, workers
 from leakfix.project.kinds import is_test
 from leakfix.project.requirements import only_before
-from leakfix_codemods._deployment import is_one_off, workers
 from leakfix_codemods._items import add_items
 from leakfix_codemods.sqlalchemy._engines import engines, is_server, queues, word_of
 

@@ -30,10 +30,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Requirement, Safety, Severity, View
+from leakfix.project.deployment import is_one_off
 from leakfix.project.kinds import is_test
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.layout import last_line
-from leakfix_codemods._deployment import is_one_off
 from leakfix_codemods.sqlalchemy._engines import engines, is_server, queues
 
 LIBRARY = Requirement("prometheus-client", "0.5", "prometheus_client")

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 
-from leakfix.codemod import View
 from leakfix.project.files import read_file
 from leakfix.project.mentions import project_root
 from leakfix.project.trace import names_like
@@ -27,35 +26,6 @@ _MOST_BYTES = 200_000
 _ASSIGNED = re.compile(r"(?m)^workers[ \t]*=[ \t]*(\d+)[ \t]*(?:#.*)?$")
 _GIVEN = re.compile(r"(?m)^[^#\n]*(?:gunicorn|uvicorn|hypercorn)[^\n]*?(?:--workers|[ \"']-w)[\"', \t=]+(\d+)")
 _CONCURRENCY = re.compile(r"(?m)^[^#\n]*\bWEB_CONCURRENCY[\"']?[ \t]*[:=][ \t]*[\"']?(\d+)")
-
-
-RECYCLING = ("max_requests", "limit_max_requests")
-_RECYCLED = re.compile(r"(?m)^[^#\n]*\bmax[-_](?:requests|worker[-_]lifetime)[\"']?[ \t]*[=:,]?[ \t\"']*[1-9]")
-"""gunicorn, uvicorn (``--limit-max-requests``), hypercorn and uWSGI end a process after so many requests or seconds."""
-_CONFIGURED = re.compile(
-    rb"(?m)^max_requests[ \t]*=[ \t]*[1-9](?=[\s\S]*^bind\b|[\s\S]*^work\w+[ \t]*=)|limit_max_requests=[1-9]"
-)
-_TASKS = ("CELERY_WORKER_MAX_TASKS_PER_CHILD", "worker_max_tasks_per_child", "CELERYD_MAX_TASKS_PER_CHILD", "Q_CLUSTER")
-_ENDED = re.compile(rb"(?i)(?:max_tasks_per_child[\"']?|[\"']recycle[\"'])[ \t]*[=:][ \t]*[1-9]")
-"""Celery ends a worker after so many tasks, and django-q by its ``recycle``."""
-_OF_WORKERS = re.compile(r"(?:^|/)(?:\w*tasks|cron\w*|jobs|workers?|celery)[/.]")
-
-
-def is_recycled(view: View) -> bool:
-    """Whether the processes that run a file are replaced every so often, so that what grows in them stays bounded."""
-    if view.once("servers that are replaced", lambda: _is_server_recycled(view)):
-        return True
-    if _OF_WORKERS.search(view.module.path) is None:
-        return False
-    return view.once(
-        "workers that are replaced", lambda: any(_ENDED.search(text) for word in _TASKS for text in view.texts(word))
-    )
-
-
-def _is_server_recycled(view: View) -> bool:
-    if any(map(_RECYCLED.search, deployment(view.module.path).values())):
-        return True
-    return any(_CONFIGURED.search(text) for word in RECYCLING for text in view.texts(word))
 
 
 def is_one_off(path: str) -> bool:
