@@ -148,7 +148,7 @@ def _targets(view: View, function: FunctionInfo | None, call: ast.Call) -> Itera
         case "add_job" if isinstance(method, ast.Attribute) and "sched" in ast.unparse(method.value).lower():
             if call.args or "func" in words:
                 yield _WORKER, call.args[0] if call.args else words["func"]
-        case "run_in_executor" if len(call.args) > 1 and "process" not in ast.unparse(call.args[0]).lower():
+        case "run_in_executor" if len(call.args) > 1 and not _is_of_processes(view, call.args[0], function):
             yield _WORKER, call.args[1]
         case "to_thread" | "run_sync" if call.args and view.is_a(method, function, *_TO_THREAD):
             yield _WORKER, call.args[0]
@@ -164,6 +164,11 @@ def _is_left(view: View, function: FunctionInfo | None, call: ast.Call) -> bool:
         item.optional_vars.id for node in blocks for item in node.items if isinstance(item.optional_vars, ast.Name)
     }
     return isinstance(pool, ast.Name) and pool.id in entered
+
+
+def _is_of_processes(view: View, pool: ast.expr, function: FunctionInfo | None) -> bool:
+    told = (ast.unparse(pool), *view.of(pool, function))
+    return any("process" in name.lower() for name in told)
 
 
 def _is_executor(view: View, method: ast.Attribute, function: FunctionInfo | None) -> bool:

@@ -178,9 +178,8 @@ def _why_not_alone(view: View, function: FunctionInfo, begun: list[Start]) -> st
         return f"{function.node.name}() is also run by what decorates it, perhaps within a transaction"
     known = {id(start.target) for start in begun}
     wanted, word = view.symbol(function), function.node.name
-    if word == "run" and function.owner is not None:
-        return ""
-    for other in view.mentioning(word):
+    is_thread = word == "run" and function.owner is not None
+    for other in view.mentioning(function.owner.node.name if is_thread and function.owner is not None else word):
         for node in ast.walk(other.tree):
             match node:
                 case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()) if name == word:

@@ -86,12 +86,12 @@ def is_hook(function: FunctionInfo, kinds: frozenset[str] = HOOKS) -> bool:
     return False
 
 
-def registered(view: View) -> set[str]:
+def registered(view: View, kinds: frozenset[str]) -> set[str]:
     """The names of functions given to ``app.teardown_appcontext(...)`` and its kin in a file."""
     return {
         argument.id
         for call in view.calls
-        if isinstance(call.func, ast.Attribute) and call.func.attr in HOOKS
+        if isinstance(call.func, ast.Attribute) and call.func.attr in kinds
         for argument in call.args
         if isinstance(argument, ast.Name)
     }

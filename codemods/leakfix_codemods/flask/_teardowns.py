@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from leakfix.codemod import Fix, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.languages.python.syntax import name_of
-from leakfix.repairs.python.layout import Layout
+from leakfix.repairs.python.layout import Layout, first_line, last_line
 from leakfix.source import Span
 from leakfix_codemods._blocks import is_laid_out, put_in_try
 from leakfix_codemods.flask._context import (
@@ -51,7 +51,7 @@ def tested_error(view: View, function: FunctionInfo, call: ast.Call) -> ast.If |
 
 def teardowns(view: View) -> Iterator[FunctionInfo]:
     """The functions of a file that are called when the context ends."""
-    names = registered(view)
+    names = registered(view, TEARDOWNS)
     for function in view.functions:
         if is_hook(function, TEARDOWNS) or function.node.name in names:
             yield function
@@ -122,7 +122,7 @@ def filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
         if tested is not None:
             return _untested(view, item, teardown, tested)
         if leaves_on_error(teardown, call):
-            return Refusal(f"{teardown.node.name}() returns where a request failed: what is skipped is for you to say")
+            return _before_all_returns(view, item, teardown, call)
     statement = view.statement_of(read)
     indent = layout.indent_of(statement.lineno)
     unit = _unit(view, teardown, indent)
@@ -149,6 +149,32 @@ def filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
             put_in_try(view, layout, rest, "", ("finally:", "\n".join(_closing("", unit, held, code))))
             return _released(view, item, layout)
     return Refusal(f"{teardown.node.name}() uses {item.name} in a way that is not understood")
+
+
+def _before_all_returns(view: View, item: Stored, teardown: FunctionInfo, call: ast.Call) -> Fix | Refusal:
+    """Move a release at the end of a teardown, which returns earlier where a request failed, into a ``finally``."""
+    layout, body = view.layout(), _body(teardown)
+    match body:
+        case [ast.Assign(targets=[ast.Name(id=held)]), test, *rest, ast.Expr(value=last) as end] if last is call:
+            uses = (use for step in rest for use in ast.walk(step) if isinstance(use, ast.Name) and use.id == held)
+            plain = _tests_for_none(test, held) and all(_is_asked(view, use) for use in uses)
+            if plain and _reads_once(view, teardown, item) and is_laid_out(layout, [*rest, end]):
+                layout.delete(first_line(end), last_line(end))
+                put_in_try(view, layout, rest, "", ("finally:", layout.text(end)))
+                return _released(view, item, layout)
+    return Refusal(f"{teardown.node.name}() returns where a request failed: what is skipped is for you to say")
+
+
+def _tests_for_none(statement: ast.stmt, name: str) -> bool:
+    """``if x is None: return``."""
+    match statement:
+        case ast.If(
+            test=ast.Compare(left=ast.Name(id=found), ops=[ast.Is()], comparators=[ast.Constant(value=None)]),
+            body=[ast.Return(value=None)],
+            orelse=[],
+        ):
+            return found == name
+    return False
 
 
 def _begun(view: View, item: Stored, teardown: FunctionInfo, name: str, code: str) -> Fix | Refusal:

@@ -32,7 +32,6 @@ from functools import partial
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Severity, View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix_codemods.flask._context import (
-    TEARDOWNS,
     Stored,
     is_hook,
     reads,
@@ -121,7 +120,7 @@ def _lists(function: FunctionInfo, name: str) -> bool:
 
 def _only_on_success(view: View, function: FunctionInfo, call: ast.Call) -> bool:
     """Whether a release in a teardown stands under a test of the error it was given."""
-    if not is_hook(function, TEARDOWNS):
+    if function not in teardowns(view):
         return False
     return tested_error(view, function, call) is not None or leaves_on_error(function, call)
 

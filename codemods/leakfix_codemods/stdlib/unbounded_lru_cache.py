@@ -31,7 +31,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Match, PatternCodemod, View
-from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.modules import FunctionInfo, parameter_parts
 from leakfix.patterns.caches import (
     MOST_ENTRIES,
     bound,
@@ -46,7 +46,7 @@ from leakfix.patterns.caches import (
     unbounded_caches,
 )
 from leakfix.patterns.called import is_called, is_called_with_constants
-from leakfix.patterns.domain import says_one_each
+from leakfix.patterns.domain import says_one_each, strength
 from leakfix.patterns.recycled import RECYCLING, is_recycled
 from leakfix.project.kinds import is_run_once
 
@@ -65,7 +65,7 @@ def find(view: View) -> Iterator[Match]:
         if compiles_patterns(view, function) or _makes_classes(function):
             continue
         keys = [argument.arg for argument in parameters(function) if grows(view, function, argument)]
-        if keys and found.made not in reported and not is_cleared(view, function) and _meets_many(view, function):
+        if keys and found.made not in reported and not is_cleared(view, function) and _meets_many(view, function, keys):
             reported.add(found.made)
             message = f"cache of {function.node.name}() keeps an entry for every {keys[0]} there ever was"
             yield Match(
@@ -77,11 +77,12 @@ def find(view: View) -> Iterator[Match]:
             )
 
 
-def _meets_many(view: View, function: FunctionInfo) -> bool:
+def _meets_many(view: View, function: FunctionInfo, keys: list[str]) -> bool:
     """Whether a function is given more values than the program itself has, in a process that lasts."""
-    if says_one_each(function.node.name) or not is_called(view, function) or is_called_with_constants(view, function):
+    told = [key for key in keys if strength(key) > 1 and parameter_parts(function.node, key)[1] is None]
+    if says_one_each(function.node.name) and not told:
         return False
-    return not is_recycled(view)
+    return is_called(view, function) and not is_called_with_constants(view, function) and not is_recycled(view)
 
 
 def _makes_classes(function: FunctionInfo) -> bool:

@@ -213,9 +213,10 @@ _CHANGING = "append|add|update|extend|insert|remove|discard|pop|popitem|clear|se
 def _is_changed(view: View, function: FunctionInfo) -> bool:
     """Whether anything in the project changes what a cached function gave: ``account(number).balance += 1``."""
     name = re.escape(function.node.name)
+    made = rf"\b(\w+)[ \t]*(?:=|\bin)[ \t]*(?:\w+\.)*{name}\(".encode()
     others = () if name.startswith("_") else view.texts(function.node.name)
     for text in (view.module.source.data, *others):
-        variables = {item.decode() for item in re.findall(rf"(\w+)[ \t]*=[ \t]*(?:\w+\.)*{name}\(".encode(), text)}
+        variables = {item.decode() for item in re.findall(made, text)}
         spelled = [rf"{name}\([^()\n]*\)", *map(re.escape, sorted(variables))]
         if any(re.search(_CHANGED.format(variable=each, changing=_CHANGING).encode(), text) for each in spelled):
             return True
@@ -224,7 +225,10 @@ def _is_changed(view: View, function: FunctionInfo) -> bool:
 
 def bound(view: View, found: UnboundedCache, most: int, check: str) -> Fix | Refusal:
     """The same cache with a bound."""
-    for value in _given(found.function):
+    values = list(_given(found.function))
+    if not values:
+        return Refusal("it gives nothing, and is called for what it does once for each: that would be done again")
+    for value in values:
         if _ONE_OF_ITS_KIND.match(ast.unparse(value)) or is_changing(view, found.function, value):
             return Refusal(
                 "what it holds is not the same when it is computed again: which to drop is for you to decide"

@@ -11,6 +11,7 @@ from itertools import chain
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.languages.python.syntax import name_of
 from leakfix.patterns.view import View
+from leakfix.project.deployment import started_by
 from leakfix.project.kinds import is_migration_file
 from leakfix.project.mentions import project_root
 
@@ -34,10 +35,7 @@ _FOLDERS_LOADED = frozenset("commands templatetags cogs extensions plugins scrip
 _LOADS = re.compile(
     rb"import_module|load_extension|load_module|iter_modules|walk_packages|listdir|\bglob\b|autodiscover|find_modules"
 )
-_IMPORTED = (
-    r"[ \t]*(?:from|import)\b[^#]*\b{word}\b|[ \t]+{word}[ \t]*(?:as \w+[ \t]*)?[,)]?[ \t\r]*(?:#|$)"
-    r"|.*[\"'][\w./]*[./]{word}\b"
-)
+_IMPORTED = r"[ \t]*(?:from|import)\b[^#]*\b{word}\b|[ \t]+[\w\s,()]*(?:#|$)|.*[\"'][\w./]*[./]{word}\b"
 _DEEPEST = 2
 _PLAIN_BASES = frozenset({"builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"})
 _CONSTANTS = rb"\(\s*(?:(?:\w+\s*=\s*)?(?:\"[^\"\n]*\"|'[^'\n]*'|\d+|True|False|None)\s*,?\s*)*\)"
@@ -76,7 +74,10 @@ def _is_imported(view: View) -> bool:
     if any(imported.match(line) for text in texts for line in _lines_with(text, stem.encode())):
         return True
     quoted = re.compile(rb"[\"'](?:[\w.]+[./])?" + re.escape(folders[-1].encode()) + rb"[\"'./]")
-    return any(_LOADS.search(text) and quoted.search(text) for text in view.texts(folders[-1]))
+    if any(_LOADS.search(text) and quoted.search(text) for text in view.texts(folders[-1])):
+        return True
+    named = re.compile(rf"\b{re.escape(folders[-1])}[./]{re.escape(stem)}\b")
+    return any(map(named.search, started_by(view.module.path)))
 
 
 def _lines_with(text: bytes, word: bytes) -> Iterator[bytes]:
@@ -100,6 +101,8 @@ def _is_used(view: View, function: FunctionInfo, depth: int) -> bool:
                 user = view.function_of(node)
                 if user is None or (user is not function and (depth >= _DEEPEST or is_called(view, user, depth + 1))):
                     return True
+    if any(f":{name}" in text for text in started_by(view.module.path)):
+        return True
     word = re.escape(name.encode())
     told = re.compile(rb"(?m)^[^#\n]*\b" + word + rb"\b")
     others = (text for text in view.texts(name) if not is_of_tests(text) and told.search(text))
@@ -107,6 +110,20 @@ def _is_used(view: View, function: FunctionInfo, depth: int) -> bool:
         return any(True for _ in others)
     own = re.compile(rb"^(?:async )?def " + word + rb"\(", re.MULTILINE)  # those files mean another
     return any(own.search(text) is None for text in others)
+
+
+def is_called_at_import(view: View, function: FunctionInfo) -> bool:
+    """Whether only statements of its own file call a function, which are run once and end: a script."""
+    if function.owner is not None or function.parent is not None or _is_handed_on(function):
+        return False
+    uses = [use for use in view.uses(function.node.name, None) if view.function_of(use) is not function]
+    if not uses or any(view.function_of(use) is not None or _is_in_endless_loop(view, use) for use in uses):
+        return False
+    return not any(True for text in view.texts(function.node.name) if not is_of_tests(text))
+
+
+def _is_in_endless_loop(view: View, node: ast.AST) -> bool:
+    return any(isinstance(loop, ast.While) for loop in view.loops_round(node))
 
 
 def is_called_with_constants(view: View, function: FunctionInfo) -> bool:

@@ -48,9 +48,9 @@ _CLOSED = _FEW | frozenset(
     "plugin app application theme icon style script platform arch os signature annotation callable obj cfg "
     "registry loader parser namespace attr attribute property operator precision scale width height depth "
     "strategy algorithm mimetype media urlconf resource currency country region role permission status state "
-    "flag verbose debug dry strict default base root interpreter python compiler target shape ndim axis "
-    "weekday month category feature metric provider service alias regex regexp syntax offset seconds kw "
-    "characters merge delta char component tool db database dsn api warehouse deployment".split()
+    "flag verbose debug dry strict default base root interpreter python compiler target shape ndim axis asset "
+    "static stylesheet weekday month category feature metric provider service alias regex regexp syntax offset seconds "
+    "kw characters merge delta char component tool db database dsn api warehouse deployment".split()
 )
 _READS_FILES = re.compile(r"\b(open|read_text|read_bytes|exists|isfile|isdir|listdir|stat|getmtime)\b")
 LONG_LIVED = ("Manager", "Adapter", "Bot", "Client", "Server", "Provider", "Store", "Registry", "Backend")
@@ -169,8 +169,8 @@ def _is_validated(view: View, function: FunctionInfo, name: str) -> bool:
             case ast.If(
                 test=ast.UnaryOp(op=ast.Not(), operand=ast.Name(id=found))
                 | ast.Compare(left=ast.Name(id=found), ops=[ast.Is()], comparators=[ast.Constant(value=None)]),
-                body=[*_, ast.Raise() | ast.Return()],
-            ) if found in looked_up:
+                body=[*_, ast.Raise() | ast.Return()] as body,
+            ) if found in looked_up and not _goes_on(body, name):
                 return True
             case ast.If(test=ast.Compare(left=ast.Name(id=left), ops=[ast.NotIn()], comparators=[known]), body=body):
                 constant = ast.unparse(known).rpartition(".")[2].isupper() or isinstance(known, ast.Tuple | ast.Set)
@@ -179,6 +179,12 @@ def _is_validated(view: View, function: FunctionInfo, name: str) -> bool:
                 if left == name and ast.unparse(known).startswith("self.") and isinstance(body[-1], ast.Raise):
                     return True
     return False
+
+
+def _goes_on(body: list[ast.stmt], name: str) -> bool:
+    """Whether statements go on with a value that was not known: use it as a key."""
+    keys = (node.slice for statement in body for node in ast.walk(statement) if isinstance(node, ast.Subscript))
+    return any(isinstance(key, ast.Name) and key.id == name for key in keys)
 
 
 def _is_written_down(view: View, name: str) -> bool:

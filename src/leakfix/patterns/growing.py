@@ -11,7 +11,7 @@ from functools import lru_cache
 from leakfix.finding import Step
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.patterns.caches import is_made_at_import, is_made_in_passing, parameters
-from leakfix.patterns.called import is_called, is_called_with_constants
+from leakfix.patterns.called import is_called, is_called_at_import, is_called_with_constants
 from leakfix.patterns.containers import (
     Container,
     Fill,
@@ -173,13 +173,17 @@ def growing(view: View) -> Iterator[Growing]:
         found = None if is_emptied_here(view, container) else _grown(view, container)
         if found is None or (container.kind == "instance" and not _is_long_lived(view, container)):
             continue
-        if not is_emptied_elsewhere(view, container) and any(_meets_many(view, fill.function) for fill in found.fills):
+        if not is_emptied_elsewhere(view, container) and any(_meets_many(view, fill) for fill in found.fills):
             yield found
 
 
-def _meets_many(view: View, function: FunctionInfo) -> bool:
-    """Whether a function that fills a container is called, with more values than the program itself has."""
-    return is_called(view, function) and not is_called_with_constants(view, function)
+def _meets_many(view: View, fill: Fill) -> bool:
+    """Whether a function that fills a container is called while the program serves, with more values than it has."""
+    function = fill.function
+    if not is_called(view, function) or is_called_at_import(view, function):
+        return False
+    is_given = not {argument.arg for argument in parameters(function)}.isdisjoint(_asked(fill, fill.key))
+    return not (is_given and is_called_with_constants(view, function))
 
 
 def _holds_one_each(container: Container) -> bool:
@@ -256,14 +260,17 @@ def _is_made_from_key(fill: Fill) -> bool:
     """Whether what is kept is the answer of a call that is given the key: what a memo keeps."""
     if fill.key is None or fill.value is None:
         return False
-    asked = _names_in(fill.key)
-    for node in own_nodes(fill.function.node):
-        if isinstance(node, ast.Assign) and any(_names_in(target) & _names_in(fill.key) for target in node.targets):
-            asked |= _names_in(node.value)
+    asked = _asked(fill, fill.key)
     values = [fill.value, *bound_to(fill, _names_in(fill.value))]
     calls = [node for value in values for node in ast.walk(value) if isinstance(node, ast.Call)]
     computing = [call for call in calls if getattr(call.func, "attr", "") not in ("get", "setdefault", "pop")]
     return any(asked & _names_in(given) for call in computing for given in _arguments(call))
+
+
+def _asked(fill: Fill, key: ast.expr | None) -> set[str]:
+    """The names a key is made of, in it or in what its own names are set to."""
+    named = _names_in(key) if key is not None else set()
+    return named.union(*(_names_in(value) for value in bound_to(fill, named)))
 
 
 def _arguments(call: ast.Call) -> list[ast.expr]:

@@ -114,7 +114,7 @@ def growth(
     """
     selected = list(columns)
     found = _by_name(table)
-    if _is_of_tenants(view, table):
+    if _is_of_tenants(view, table) or _is_in_order(view, table):
         return 0
     if 0 <= found < _SURE:
         found = min(found + _by_definition(view, table), _SURE)
@@ -203,6 +203,7 @@ _SIGNS_IN = re.compile(
     r"|Abstract(?:Base)?User|UserMixin",
     re.MULTILINE,
 )
+_SORTED = re.compile(r"^[ \t]+(?:sort|display)_?(?:number|order|index)[ \t]*[:=]", re.MULTILINE)
 _OWNER = re.compile(r"(?:ForeignKey\(|foreign_key\s*=)\s*[\"']?([\w.]+)")
 
 
@@ -220,6 +221,12 @@ def _is_of_tenants(view: View, table: str) -> bool:
     """Whether what is called an account is one of an organisation: nobody signs in with it, or owns it."""
     body = _definition(view, table) if _last_word(table) == "account" else ""
     return bool(body) and _SIGNS_IN.search(body) is None
+
+
+def _is_in_order(view: View, table: str) -> bool:
+    """Whether rows belong to nothing and are put in an order by hand: the choices of a form."""
+    body = _definition(view, table)
+    return _SORTED.search(body) is not None and "Key(" not in body
 
 
 def _definition(view: View, table: str) -> str:

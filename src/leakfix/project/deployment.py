@@ -17,6 +17,7 @@ _TELLING = re.compile(
     r"(?:railway|fly|nixpacks)\.toml|(?:railway\.json|render\.ya?ml|app\.ya?ml)|[\w-]+\.service|supervisor\w*\.conf"
 )
 _REQUIRING = re.compile(r"[\w.-]*requirements[\w.-]*\.(?:txt|in)|(?:base|prod|production)\.txt|pyproject\.toml|Pipfile")
+_STARTING = re.compile(r"pyproject\.toml|setup\.(?:cfg|py)|Makefile|package\.json|tox\.ini")
 _FOLDERS = ("", "docker", "deploy", "deployment", "config", "scripts", "compose", "conf")
 _ONE_OFF = re.compile(
     r"(?:^|/)(?:scripts?|tools?|alembic|migrations?|notebooks?|tutorials?|samples?|demos?|seeds?)/|"
@@ -36,6 +37,11 @@ def is_one_off(path: str) -> bool:
 def deployment(path: str) -> dict[str, str]:
     """The texts that tell how a file's project is run, by their path from its root."""
     return _texts(path, _FOLDERS, _TELLING)
+
+
+def started_by(path: str) -> list[str]:
+    """The texts that tell which modules of a file's project are run: servers, containers, scripts of the package."""
+    return [*deployment(path).values(), *_texts(path, ("",), _STARTING).values()]
 
 
 def requirements(path: str) -> dict[str, str]:
