@@ -36,7 +36,7 @@ from leakfix_codemods._blocks import is_laid_out, put_in_try
 
 _TELLS = re.compile(r"(?:^|\W)(?:log|logger|logging|print|metrics?|statsd)\b", re.IGNORECASE)
 
-_RELEASES = re.compile(r"close|release|remove|clean|dispose|finish|teardown|put|end|exit|request\b", re.IGNORECASE)
+_RELEASES = re.compile(r"(?:^|_)(?:a?close|release|remove|clean|dispose|finish|teardown|put|end|exit)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,19 @@ def _releases(item: _Opened, body: list[ast.stmt]) -> Iterator[ast.Call]:
                 yield node
 
 
+def _may_release(call: ast.Call) -> bool:
+    """Whether a call is spelled like a release, or is given the request with all that its state holds."""
+    if _TELLS.search(ast.unparse(call.func)):
+        return False
+    return _RELEASES.search(name_of(call)) is not None or any(name_of(given) == "request" for given in call.args)
+
+
 def _is_released(view: View, item: _Opened) -> bool:
     """Whether it is released whatever happens, or anywhere else in the project."""
     own_nodes = list(view.own(item.function))
     final = [step for node in own_nodes if isinstance(node, ast.Try) for step in node.finalbody]
-    if any(_RELEASES.search(ast.unparse(step)) or _mentions(item, step) for step in final):
+    ends = [node for step in final for node in ast.walk(step) if isinstance(node, ast.Call)]
+    if any(map(_may_release, ends)) or any(_mentions(item, step) for step in final):
         return True  # there, or by what it calls there
     scopes = [
         scope.context_expr for node in own_nodes if isinstance(node, ast.With | ast.AsyncWith) for scope in node.items

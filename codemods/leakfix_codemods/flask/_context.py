@@ -18,6 +18,7 @@ TEARDOWNS = frozenset({"teardown_appcontext", "teardown_request", "teardown_app_
 HOOKS = TEARDOWNS | {"after_request", "after_app_request"}
 _BEFORE = {"before_request": "teardown_request", "before_app_request": "teardown_app_request"}
 """What is called after the same requests, whatever happened in them."""
+_CALLS_BACK = frozenset("callback push push_async_callback register call_on_close after_this_request finalize".split())
 _READERS = frozenset({"pop", "get"})
 
 
@@ -71,10 +72,11 @@ def releases(function: FunctionInfo, resource: Resource) -> Iterator[ast.Call]:
     """The calls in a function that are spelled like a release of it, or hand one on: ``callback(x.close)``."""
     words = {*resource.release, *(name.rpartition(".")[2] for name in resource.release_with), "close"}
     for node in ast.walk(function.node):
-        if isinstance(node, ast.Call) and (
-            name_of(node) in words or any(isinstance(a, ast.Attribute) and a.attr in words for a in node.args)
-        ):
-            yield node
+        match node:
+            case ast.Call() if name_of(node) in words:
+                yield node
+            case ast.Call(args=[ast.Attribute(attr=method), *_]) if name_of(node) in _CALLS_BACK and method in words:
+                yield node
 
 
 def is_hook(function: FunctionInfo, kinds: frozenset[str] = HOOKS) -> bool:

@@ -31,6 +31,7 @@ from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Severity, View
 from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.syntax import name_of
 from leakfix_codemods.flask._context import (
     Stored,
     is_hook,
@@ -84,31 +85,36 @@ def _is_released(view: View, item: Stored) -> bool:
         for function in other.functions:
             if function.parent is not None and not is_hook(function):
                 continue
-            listed = _lists(function, item.name)
-            held = _held(other, function, item.name)
-            if not listed and held is None:
-                continue
-            calls = [call for call in releases(function, item.resource) if listed or _is_about(call, held or set())]
-            if len(calls) > 1 or not all(_only_on_success(other, function, call) for call in calls):
+            listed, held = _lists(function, item.name), _held(other, function, item.name)
+            calls = [call for call in releases(function, item.resource) if listed or _is_about(call, held)]
+            if not calls and function in teardowns(other) and _hands_on(function, held):
+                return True
+            if len(calls) > 1 or any(not _only_on_success(other, function, call) for call in calls):
                 return True  # each for one of the ways in which a request may end, or for all
     return False
 
 
-def _held(view: View, function: FunctionInfo, name: str) -> set[str] | None:
-    """The variables that hold the attribute in a function; None where it is not read, none where that is unclear."""
+def _held(view: View, function: FunctionInfo, name: str) -> set[str]:
+    """How a function spells the attribute: where it reads it, and the variables that hold it."""
     found: set[str] = set()
-    read = list(reads(view, function, name))
-    for node in read:
+    for node in reads(view, function, name):
+        found.add(ast.unparse(node))
         statement = view.parents[node]
-        if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
-            return set()
-        found.add(statement.targets[0].id)
-    return found if read else None
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            found.add(statement.targets[0].id)
+    return found
 
 
 def _is_about(call: ast.Call, held: set[str]) -> bool:
-    """Whether a release is one of what a variable holds; without variables, any may be."""
-    return not held or any(isinstance(node, ast.Name) and node.id in held for node in ast.walk(call))
+    """Whether a release is one of what a function has under some spelling."""
+    return any(isinstance(node, ast.expr) and ast.unparse(node) in held for node in ast.walk(call))
+
+
+def _hands_on(function: FunctionInfo, held: set[str]) -> bool:
+    """Whether a function gives what it has to another, which may release it: ``close_quietly(g.db)``."""
+    calls = (node for node in ast.walk(function.node) if isinstance(node, ast.Call))
+    handed = (given for call in calls if name_of(call) not in ("print", "debug", "info") for given in call.args)
+    return any(ast.unparse(given) in held for given in handed)
 
 
 def _lists(function: FunctionInfo, name: str) -> bool:

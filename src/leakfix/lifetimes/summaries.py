@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leakfix.ir.nodes import Call, Callee, Copy, Derive, Enter, Function, Gather, Member, Program, Return
+from leakfix.ir.nodes import Call, Callee, Capture, Copy, Derive, Enter, Function, Gather, Member, Program, Return
 from leakfix.lifetimes.effects import Effects, Handling
 from leakfix.lifetimes.solver import Solver
 from leakfix.lifetimes.state import Role, Status
@@ -201,13 +201,23 @@ def _gives_to_base(call: Call) -> bool:
 
 
 def _is_packed(function: Function, site: Site) -> bool:
-    """Whether a function returns what it acquired in a display: ``return connection, cursor``."""
+    """Whether a function returns what it acquired in a display, and not what releases it: ``return link, cursor``."""
     nodes = function.graph.nodes
     acquired = nodes[site.node].op
-    returned = {node.op.source for node in nodes if isinstance(node.op, Return)}
-    return isinstance(acquired, Call) and any(
-        isinstance(node.op, Gather) and node.op.dest in returned and acquired.dest in node.op.parts for node in nodes
-    )
+    if not isinstance(acquired, Call):
+        return False
+    releasing, returned = set[str](), set[str | None]()
+    for node in nodes:
+        match node.op:
+            case Return(source=source):
+                returned.add(source)
+            case Capture(dest=dest, variables=variables) if acquired.dest in variables:
+                releasing.add(dest)
+            case Member(dest=dest, source=acquired.dest, name=name) if name in site.resource.release:
+                releasing.add(dest)
+    displays = [node.op for node in nodes if isinstance(node.op, Gather) and node.op.dest in returned]
+    packing = [op.parts for op in displays if acquired.dest in op.parts]
+    return bool(packing) and releasing.isdisjoint(part for parts in packing for part in parts)
 
 
 def _parameters_of(function: Function, call: Call, variable: str, method: bool) -> list[str]:

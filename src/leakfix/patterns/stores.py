@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from leakfix.languages.python.modules import ClassInfo, Value
 from leakfix.languages.python.syntax import name_of
 from leakfix.patterns.caches import parameters
-from leakfix.patterns.called import is_of_tests
 from leakfix.patterns.containers import Container, Fill, open_word
 from leakfix.patterns.domain import strength
 from leakfix.patterns.view import View
@@ -34,7 +33,12 @@ def is_kept_elsewhere(view: View, container: Container) -> bool:
         return False
     name = container.owner.node.name
     made = re.compile(rf"(?m)^\w+[ \t]*(?::[^=\n]+)?=[ \t]*(?:\w+\.)*{name}\(".encode())
-    return any(made.search(text) for text in view.texts(name) if not is_of_tests(text))
+    return any(_lasts(module.path) for module in view.others(name, lambda text: made.search(text) is not None))
+
+
+def _lasts(path: str) -> bool:
+    """Whether a file belongs to what serves: neither a test nor run once."""
+    return not is_test(path) and not is_run_once(path)
 
 
 def key_from_outside(view: View, container: Container, fill: Fill) -> str:
@@ -42,34 +46,39 @@ def key_from_outside(view: View, container: Container, fill: Fill) -> str:
 
     What the class itself calls a key says nothing; "" where no file makes such an object and fills it.
     """
-    at = _position(fill)
-    if container.owner is None or at is None:
+    if container.owner is None:
         return ""
     told = (
-        open_word(user, call.args[at], user.function_of(call))
-        for user, call in _calls(view, container.owner.node.name, fill.function.node.name)
-        if at < len(call.args)
+        open_word(user, key, user.function_of(call))
+        for user, call in _calls(view, container.owner, fill.function.node.name)
+        if (key := _key_given(call, fill)) is not None
     )
     return max(told, key=strength, default="")
 
 
-def _position(fill: Fill) -> int | None:
-    """Which argument of a method is the key."""
-    given = [argument.arg for argument in parameters(fill.function)][1:]
-    return given.index(fill.key.id) if isinstance(fill.key, ast.Name) and fill.key.id in given else None
+def _key_given(call: ast.Call, fill: Fill) -> ast.expr | None:
+    """The argument of a method's call that is the key, by its position or its name."""
+    if not isinstance(fill.key, ast.Name):
+        return None
+    named = next((word.value for word in call.keywords if word.arg == fill.key.id), None)
+    is_static = any(name_of(item) == "staticmethod" for item in fill.function.node.decorator_list)
+    given = [argument.arg for argument in parameters(fill.function)][0 if is_static else 1 :]
+    at = given.index(fill.key.id) if fill.key.id in given else len(call.args)
+    return call.args[at] if at < len(call.args) else named
 
 
-def _calls(view: View, owner: str, method: str) -> Iterator[tuple[View, ast.Call]]:
+def _calls(view: View, owner: ClassInfo, method: str) -> Iterator[tuple[View, ast.Call]]:
     """Where the project calls a method of an object of a class that a module keeps."""
-    for maker in view.mentioning(owner):
-        for name in _kept(maker, owner):
-            for user in maker.mentioning(name):
-                if is_test(user.module.path) or is_run_once(user.module.path):
-                    continue
-                for call in user.calls:
+    symbol = f"@{view.module.path}:{owner.qualname}()"
+    called = f".{method}(".encode()
+    for maker in view.mentioning(owner.node.name):
+        for name in _kept(maker, owner.node.name) if _lasts(maker.module.path) else ():
+            users = maker.others(name, lambda text: called in text)
+            for user in (maker, *map(maker.elsewhere, users)):
+                for call in user.calls if _lasts(user.module.path) else ():
                     match call.func:
-                        case ast.Attribute(value=ast.Name() | ast.Attribute() as used, attr=word) if word == method:
-                            if name_of(used) == name:
+                        case ast.Attribute(value=used, attr=word) if word == method:
+                            if symbol in user.of(used, user.function_of(call)):
                                 yield user, call
 
 
