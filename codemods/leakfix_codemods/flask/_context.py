@@ -13,7 +13,8 @@ from leakfix.repairs.python.layout import Layout, first_line, last_line
 from leakfix.resources import Resource
 
 G = ("flask.g", "flask.globals.g", "flask.ctx.g", "quart.g")
-APPLICATIONS = ("flask.Flask()", "flask.app.Flask()", "flask.Blueprint()", "flask.blueprints.Blueprint()")
+_WHOLE = ("flask.Flask()", "flask.app.Flask()")
+APPLICATIONS = (*_WHOLE, "flask.Blueprint()", "flask.blueprints.Blueprint()")
 TEARDOWNS = frozenset({"teardown_appcontext", "teardown_request", "teardown_app_request"})
 HOOKS = TEARDOWNS | {"after_request", "after_app_request"}
 _BEFORE = {"before_request": "teardown_request", "before_app_request": "teardown_app_request"}
@@ -133,25 +134,23 @@ def with_teardown(view: View, after: ast.stmt, name: str, body: list[str]) -> La
 
 
 def _in_a_factory(view: View, name: str, body: list[str]) -> Layout | Refusal:
-    """A sheet with a new teardown in the one function of the file that makes an application, above its ``return``."""
+    """A sheet with a new teardown behind the one statement of the file's functions that makes an application."""
     made = [
-        (function, node.targets[0].id)
+        (node, target.id)
         for function in view.functions
         for node in view.own(function)
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-        if view.is_a(node.value, function, *APPLICATIONS[:2])
+        if isinstance(node, ast.Assign) and isinstance(target := node.targets[0], ast.Name)
+        if view.is_a(node.value, function, *_WHOLE)
     ]
     if not made:
         return Refusal("the application is not made in this file: where its teardown belongs is for you to decide")
-    function, application = made[0]
-    last = function.node.body[-1]
-    returned = isinstance(last, ast.Return) and isinstance(last.value, ast.Name) and last.value.id == application
-    layout, unit = view.layout(), unit_of(view)
-    if len(made) > 1 or not returned or not layout.stands_alone(last):
-        return Refusal("where in the function that makes the application its teardown belongs is for you to decide")
-    base = layout.indent_of(last.lineno)
-    head = [f"@{application}.teardown_appcontext", f"def {name}(error):"]
-    layout.add_before(last.lineno, *(base + line for line in (*head, *(f"{unit}{line}" for line in body))), "")
+    (statement, application), layout, unit = made[0], view.layout(), unit_of(view)
+    if len(made) > 1 or not layout.stands_alone(statement):
+        return Refusal("more than one application is made in this file: which needs it is for you to decide")
+    base, last = layout.indent_of(statement.lineno), last_line(statement)
+    lines = [f"@{application}.teardown_appcontext", f"def {name}(error):", *(f"{unit}{line}" for line in body)]
+    is_followed = bool(view.module.source.line_text(last + 1).strip())
+    layout.add_after(last, "", *(base + line for line in lines), *([""] if is_followed else []))
     return layout
 
 
