@@ -16,21 +16,22 @@ callers got inside the ``with`` may still need it afterwards, as objects of an O
 
 When it is left alone
 ---------------------
-The attribute is released anywhere in the project, handed on by ``__exit__``, given out by ``__enter__``, or held by an
-exit stack; classes whose bases are not of the project, or whose ``__exit__`` calls another.
+The attribute is released by ``__exit__`` or a method it calls, whatever the ``with`` ended with; by another method, a
+class that derives from it or who has the object; handed on, set anew, or given out by ``__enter__``; classes whose
+bases are not of the project, or whose ``__exit__`` calls what is not in the same file.
 """
 
 import ast
-import re
 from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
 from leakfix.languages.python.modules import FunctionInfo
-from leakfix.patterns.called import is_of_tests
+from leakfix.languages.python.syntax import name_of
 from leakfix.project.kinds import is_test
 from leakfix.resources import Resource
 from leakfix_codemods._blocks import body_of, is_laid_out, put_in_try
+from leakfix_codemods.dbapi._exits import Ending, attributes_set, ending, is_own
 
 _PAIRS = (("__enter__", "__exit__"), ("__aenter__", "__aexit__"))
 _ABSTRACT = frozenset({"builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"})
@@ -50,7 +51,7 @@ def find(view: View) -> Iterator[Match]:
             if start is None or end is None or not _ABSTRACT.issuperset(view.names.outside_bases(view.module, owner)):
                 continue
             for attribute, call, resource in _opened(view, start):
-                if not _is_released(view, end, attribute, resource) and not _is_given_out(start, attribute):
+                if ending(view, owner, end, attribute, resource) is Ending.LOST:
                     yield Match(
                         call,
                         f"{resource.noun} in self.{attribute} is not released by {leaving}()",
@@ -62,44 +63,16 @@ def find(view: View) -> Iterator[Match]:
 
 
 def _opened(view: View, start: FunctionInfo) -> Iterator[tuple[str, ast.Call, Resource]]:
-    for statement in start.node.body:
-        target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
-        value = getattr(statement, "value", None)
-        value = value.value if isinstance(value, ast.Await) else value
-        if isinstance(target, ast.Attribute) and _is_self(target.value) and isinstance(value, ast.Call):
+    """What ``__enter__`` opens into an attribute and does not give out itself."""
+    returned = [node.value for node in ast.walk(start.node) if isinstance(node, ast.Return)]
+    for attribute, value, names in attributes_set(start):
+        if isinstance(value, ast.Call):
             resource = view.acquired(view.module, start, value)
-            if resource is not None and not resource.shared and not resource.of_process:
-                yield target.attr, value, resource
-
-
-def _is_self(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name) and node.id == "self"
-
-
-def _is_own(node: ast.AST | None, attribute: str) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr == attribute and _is_self(node.value)
-
-
-def _is_given_out(start: FunctionInfo, attribute: str) -> bool:
-    returns = (node.value for node in ast.walk(start.node) if isinstance(node, ast.Return))
-    return any(_is_own(value, attribute) for value in returns)
-
-
-def _is_released(view: View, end: FunctionInfo, attribute: str, resource: Resource) -> bool:
-    """Whether anything in the project may release the attribute, or ``__exit__`` does what cannot be seen through."""
-    for node in ast.walk(end.node):
-        match node:
-            case ast.Name(id="super") | ast.Attribute(attr="__exit__" | "__aexit__"):
-                return True
-            case ast.Call(args=given) if any(_is_own(value, attribute) for value in given):
-                return True
-            case ast.Assign(value=value) | ast.withitem(context_expr=value) if _is_own(value, attribute):
-                return True
-    words = "|".join(map(re.escape, (*resource.release, *resource.release_with, "close", "remove", "release")))
-    released = re.compile(rf"\.{attribute}\.(?:{words})\b|\b(?:{words})\([^()\n]*\.{attribute}\b|ExitStack".encode())
-    if released.search(view.module.source.data):
-        return True
-    return any(released.search(text) for text in view.texts(attribute) if not is_of_tests(text))
+            out = any(
+                is_own(given, attribute) or (isinstance(given, ast.Name) and given.id in names) for given in returned
+            )
+            if resource is not None and not resource.shared and not resource.of_process and not out:
+                yield attribute, value, resource
 
 
 def repair(view: View, end: FunctionInfo, attribute: str, call: ast.Call, resource: Resource) -> Fix | Refusal:
@@ -110,6 +83,9 @@ def repair(view: View, end: FunctionInfo, attribute: str, call: ast.Call, resour
         return Refusal(f"what the {resource.noun} must be given back to has no name here")
     if resource.asynchronous and not isinstance(end.node, ast.AsyncFunctionDef):
         return Refusal(f"releasing the {resource.noun} must be awaited")
+    calls = (node for node in ast.walk(end.node) if isinstance(node, ast.Call))
+    if not resource.repeatable and any(name_of(node) in resource.release for node in calls):
+        return Refusal("it is released on one way out already, and must not be released twice")
     layout, body = view.layout(), body_of(end.node)
     if not is_laid_out(layout, body):
         return Refusal("the statements of the method share a line")
