@@ -39,7 +39,7 @@ from functools import partial
 from leakfix.codemod import Match, PatternCodemod, Requirement, View
 from leakfix.patterns.bounding import guarded
 from leakfix.patterns.growing import growing, may_grow
-from leakfix.patterns.recycled import RECYCLING, is_recycled
+from leakfix_codemods._recycled import RECYCLING, is_recycled
 
 LIBRARY = Requirement("cachetools", "5", "cachetools")
 

@@ -47,8 +47,8 @@ from leakfix.patterns.caches import (
 )
 from leakfix.patterns.called import is_called, is_called_with_constants
 from leakfix.patterns.domain import says_one_each, strength
-from leakfix.patterns.recycled import RECYCLING, is_recycled
 from leakfix.project.kinds import is_run_once
+from leakfix_codemods._recycled import RECYCLING, is_recycled
 
 CHECK = "that 4,096 entries are enough, that a value computed again is the same, and that nobody changes what it gave"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from leakfix.patterns.view import View
+from leakfix.codemod import View
 from leakfix.project.deployment import deployment
 
 RECYCLING = ("max_requests", "limit_max_requests")
