@@ -57,6 +57,8 @@ def guarded(view: View, found: Growing, library: Requirement, made: str) -> Fix 
         if reason:
             return Refusal(reason)
     check = "that the oldest entries may go and be computed again, and that nobody changes what he got from it"
+    if is_store(container):
+        check = "that whoever asks for an entry which has gone makes it anew: none is the only copy of what it holds"
     return Fix(f"keep at most {MOST_ENTRIES:,} entries", Safety.REVIEW, tuple(layout.edits), check)
 
 
@@ -99,7 +101,7 @@ def _why_read(view: View, found: Growing) -> str:
     answered = set()
     for node, function in container.references:
         parent = view.parents[node]
-        if asked and (function in asked or getattr(getattr(parent, "func", None), "id", "") == "len"):
+        if asked and (_looks_in(parent) if function in asked else _measures(parent)):
             continue
         if function is None or node is container.node or isinstance(getattr(node, "ctx", None), ast.Store):
             continue
@@ -129,6 +131,16 @@ def _why_read(view: View, found: Growing) -> str:
     ):
         return "is read in another file"
     return ""
+
+
+def _looks_in(parent: ast.AST) -> bool:
+    """Whether one entry is looked at, taken out or dropped, or all are counted."""
+    one = isinstance(parent, ast.Subscript | ast.Compare)
+    return one or (isinstance(parent, ast.Attribute) and parent.attr in ("get", "pop")) or _measures(parent)
+
+
+def _measures(parent: ast.AST) -> bool:
+    return isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id == "len"
 
 
 def _above(view: View, node: ast.AST) -> Iterator[ast.AST]:
@@ -184,6 +196,14 @@ def _lock_round(view: View, node: ast.AST) -> str | None:
                 return ast.unparse(item.context_expr)
         at = view.parents.get(at)
     return None
+
+
+def _is_locked(view: View, container: Container) -> bool:
+    """Whether everybody who uses a container holds the same lock."""
+    begun = view.statement_of(container.node)
+    used = [node for node, function in container.references if function is not None and view.parents[node] is not begun]
+    locks = {_lock_round(view, node) for node in used}
+    return len(locks) == 1 and None not in locks
 
 
 def _by_library(view: View, container: Container, library: Requirement, made: str) -> Fix:
@@ -291,10 +311,11 @@ def _guard(view: View, layout: Layout, container: Container, fill: Fill) -> str:
         return "len, next, iter or list means something else there"
     indent = layout.indent_of(statement.lineno)
     unit = _unit(fill.function.node, layout)
+    keys = text if _is_locked(view, container) else f"list({text})"  # a copy, which no thread changes meanwhile
     layout.add_before(
         statement.lineno,
         f"{indent}while len({text}) >= {MOST_ENTRIES}:",
-        f"{indent}{unit}{text}.pop(next(iter(list({text}))), None)",
+        f"{indent}{unit}{text}.pop(next(iter({keys})), None)",
     )
     return ""
 
