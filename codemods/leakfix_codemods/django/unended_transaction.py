@@ -22,8 +22,8 @@ ends the transaction where it was left open.
 When it is left alone
 ---------------------
 Autocommit is turned on again in a ``finally``, by a caller or another function of the class; ``AUTOCOMMIT`` set for a
-whole process. No repair where a path returns without ``commit()`` or ``rollback()``: turning autocommit on would
-commit what it wrote, or fail.
+whole process. No repair where a path that asked the database returns without ``commit()`` or ``rollback()``: turning
+autocommit on would commit what it wrote, or fail.
 """
 
 import ast
@@ -32,11 +32,12 @@ from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
 from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.names import Place
 from leakfix.project.kinds import is_test
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.layout import last_line
 from leakfix_codemods._blocks import is_laid_out, put_in_try, unit
-from leakfix_codemods.django._orm import nodes_of
+from leakfix_codemods.django._orm import first_query, nodes_of
 
 _OWNERS = ("django.db.transaction", "django.db.connection", "django.db.connections[]")
 _ENDS = frozenset({"commit", "rollback"})
@@ -105,7 +106,7 @@ def repair(view: View, function: FunctionInfo, begun: ast.Call) -> Fix | Refusal
     if any(isinstance(item, ast.Yield | ast.YieldFrom | ast.Await) for item in nodes_of(region)):
         return Refusal("the transaction stays open while others run")
     owner = ast.unparse(begun.func.value)  # type: ignore[attr-defined]
-    return _as_atomic(view, statement, region, ending, owner) or _as_try(view, region, ending, owner)
+    return _as_atomic(view, statement, region, ending, owner) or _as_try(view, function, region, ending, owner)
 
 
 def _suite(view: View, statement: ast.stmt) -> list[ast.stmt] | None:
@@ -167,9 +168,11 @@ def _leaves_or_ends(work: list[ast.stmt]) -> bool:
     )
 
 
-def _as_try(view: View, region: list[ast.stmt], ending: ast.stmt | None, owner: str) -> Fix | Refusal:
+def _as_try(
+    view: View, function: FunctionInfo, region: list[ast.stmt], ending: ast.stmt | None, owner: str
+) -> Fix | Refusal:
     """A ``try`` round the transaction that rolls back what fails, and turns autocommit on again."""
-    reason = _why_open(view, region)
+    reason = _why_open(view, function, region)
     if reason:
         return Refusal(reason)
     layout = view.layout()
@@ -181,12 +184,17 @@ def _as_try(view: View, region: list[ast.stmt], ending: ast.stmt | None, owner: 
         base = layout.indent_of(ending.lineno)
         layout.indent(ending.lineno, last_line(ending), unit(view, base), base)
     check = "that what is written before a failure is to be rolled back, and that no caller ends the transaction"
+    early = [node for node in nodes_of(region) if isinstance(node, ast.Return) and not _is_ended_before(view, node)]
+    if early:
+        check += f"; that nothing was sent to the database before line {early[0].lineno}"
     return Fix("roll back failures and turn autocommit on again", Safety.REVIEW, tuple(layout.edits), check)
 
 
-def _why_open(view: View, region: list[ast.stmt]) -> str:
+def _why_open(view: View, function: FunctionInfo, region: list[ast.stmt]) -> str:
     """Which way out of the statements leaves the transaction open; "" where none does."""
     for node in nodes_of(region):
+        if isinstance(node, ast.Return) and _is_before_all_queries(view, function, region, node):
+            continue
         if isinstance(node, ast.Return | ast.Break | ast.Continue) and not _is_ended_before(view, node):
             loop = next(view.loops_round(node), None) if not isinstance(node, ast.Return) else None
             if loop is None or loop.lineno < region[0].lineno:
@@ -194,6 +202,23 @@ def _why_open(view: View, region: list[ast.stmt]) -> str:
     if _ends(region):
         return ""
     return "what comes last neither commits nor rolls back: turning autocommit on would commit on some databases"
+
+
+def _is_before_all_queries(view: View, function: FunctionInfo, region: list[ast.stmt], leaving: ast.Return) -> bool:
+    """Whether nothing that runs before a ``return``, and nothing that it returns, asks the database."""
+    steps: list[ast.stmt] = []
+    for node in nodes_of(region):
+        if isinstance(node, ast.Expr | ast.Assign | ast.AnnAssign | ast.AugAssign) and node.lineno < leaving.lineno:
+            steps.append(node)
+        elif isinstance(node, ast.If | ast.While) and node.lineno < leaving.lineno:
+            steps.append(ast.Expr(value=node.test))
+        elif isinstance(node, ast.For | ast.With | ast.AsyncFor | ast.AsyncWith) and node.lineno < leaving.lineno:
+            return False
+    plain = leaving.value is None or isinstance(leaving.value, ast.Constant | ast.Name)
+    read = [node for node in nodes_of(steps) if isinstance(node, ast.Attribute) and node.attr not in _TELLS]
+    if read:
+        return False  # of a row, it may be loaded now
+    return plain and first_query(view.names, Place(view.module, function), steps) is None
 
 
 def _ends(suite: list[ast.stmt]) -> bool:
