@@ -10,6 +10,7 @@ from typing import NamedTuple
 from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.patterns.batches import is_migration
+from leakfix_codemods.django._custom import spelled_out
 from leakfix_codemods.django._querysets import (
     REFINING,
     asked_of,
@@ -79,7 +80,7 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
 
 def _made_for(view: View, function: FunctionInfo, source: ast.expr) -> _Made | None:
     """The whole queryset a loop goes over: written there, begun in a helper or in a variable, or held by one."""
-    chain = _from_helper(view, function, source) or source
+    chain = _from_helper(view, function, source) or spelled_out(view, function, source) or source
     if not is_whole(chain):
         chain = _begun_in_steps(view, function, source) or source
     if is_whole(chain):
