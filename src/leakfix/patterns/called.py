@@ -109,7 +109,8 @@ def _is_used(view: View, function: FunctionInfo, depth: int) -> bool:
     if function.owner is not None:
         return any(True for _ in others)
     own = re.compile(rb"^(?:async )?def " + word + rb"\(", re.MULTILINE)  # those files mean another
-    return any(own.search(text) is None for text in others)
+    of_module = re.compile(rb"(?<!\bself)\." + word + rb"\b")
+    return any(own.search(text) is None or of_module.search(text) for text in others)
 
 
 def is_called_at_import(view: View, function: FunctionInfo) -> bool:
