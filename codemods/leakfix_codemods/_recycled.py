@@ -7,7 +7,10 @@ import re
 from leakfix.codemod import View
 from leakfix.project.deployment import deployment
 
-RECYCLING = ("max_requests", "limit_max_requests")
+_SETTINGS = ("max_requests", "limit_max_requests")
+_TASKS = ("CELERY_WORKER_MAX_TASKS_PER_CHILD", "worker_max_tasks_per_child", "CELERYD_MAX_TASKS_PER_CHILD", "Q_CLUSTER")
+RECYCLING = (*_SETTINGS, *_TASKS)
+"""Words of files that may say so."""
 _SERVERS = r"gunicorn|uvicorn|hypercorn|uwsgi"
 _RECYCLED = re.compile(rf"(?i)(?:{_SERVERS})[^#]*?max[-_](?:requests|worker[-_]lifetime)[\"']?\s*[-=:,]?[ \t\"']*[1-9]")
 """gunicorn, uvicorn (``--limit-max-requests``), hypercorn and uWSGI end a process after so many requests or seconds."""
@@ -23,7 +26,6 @@ _ELSE = re.compile(r"celery|rq\b|beat|migrate|^release$")
 """What of a Procfile does not run what serves requests; its workers are asked about on their own."""
 _PARTS = re.compile(r"\n(?=[ \t]{0,4}[\w.-]+:[ \t]*\n)|\n(?=[^\s-])")
 """Where the next service, section or command begins."""
-_TASKS = ("CELERY_WORKER_MAX_TASKS_PER_CHILD", "worker_max_tasks_per_child", "CELERYD_MAX_TASKS_PER_CHILD", "Q_CLUSTER")
 _ENDED = re.compile(rb"(?i)(?:max_tasks_per_child[\"']?|[\"']recycle[\"'])[ \t]*[=:][ \t]*[1-9]")
 """Celery ends a worker after so many tasks, and django-q by its ``recycle``."""
 _OF_WORKERS = re.compile(r"(?:^|/)(?:\w*tasks|cron\w*|jobs|workers?|celery)[/.]")
@@ -47,7 +49,7 @@ def _is_server_recycled(view: View) -> bool:
             return False
     if any(_tells(name, text) for name, text in files.items()):
         return True
-    return any(_IN_CODE.search(text) for word in RECYCLING for text in view.texts(word))
+    return any(_IN_CODE.search(text) for word in _SETTINGS for text in view.texts(word))
 
 
 def _all_are_replaced(procfile: str) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from types import MappingProxyType
 
 from leakfix.codemod import PatternCodemod
@@ -284,14 +285,15 @@ class Analysis:
         return Located(finding, leak, module, info, siblings, len(sites))
 
     def _is_of_another(self, module: Module, leak: Leak) -> bool:
-        """Whether it is taken from where applications keep the object of a package that the project never names."""
+        """Whether it is taken from where applications keep the object of a package that the project never imports."""
         acquired = leak.function.graph.nodes[leak.site.node].op
         names = acquired.callee.names if isinstance(acquired, Call) else ()
         packages = {package for name in names if (package := self.table.supposed(name))}
-        return is_whole(module.path) and any(
-            package.encode() not in module.source.data and not self.mentions.of(package, module.path)
-            for package in packages
-        )
+        return is_whole(module.path) and not all(self._is_imported(module, package) for package in packages)
+
+    def _is_imported(self, module: Module, package: str) -> bool:
+        imports = re.compile(rf"(?m)^[ \t]*(?:from|import)[ \t]+{re.escape(package)}\b".encode())
+        return any(map(imports.search, chain([module.source.data], self.mentions.texts(package, module.path))))
 
     def _is_owned(self, module: Module, info: FunctionInfo, resource: Resource, span: Span) -> bool:
         """Whether the acquiring call, or the one that made what it calls, is given what owns all it would hold."""

@@ -58,13 +58,14 @@ def _is_left_by_one_handler(info: FunctionInfo, resource: Resource) -> bool:
 
 
 def _has_to_fail(module: Module, info: FunctionInfo, span: Span) -> bool:
-    """Whether it is the call that a test wants to raise, the last of the block: nothing is acquired then."""
+    """Whether a test wants it to raise, or what is called on it there: the last statement of the block."""
     for node in own_nodes(info.node):
         if isinstance(node, ast.With | ast.AsyncWith) and any(name_of(i.context_expr) in _EXPECTS for i in node.items):
             value = getattr(node.body[-1], "value", None)
-            value = value.value if isinstance(value, ast.Await) else value
-            if isinstance(value, ast.Call) and Layout(module.source).span(value) == span:
-                return True
+            while isinstance(value, ast.Await | ast.Call | ast.Attribute):
+                if isinstance(value, ast.Call) and Layout(module.source).span(value) == span:
+                    return True
+                value = value.func if isinstance(value, ast.Call) else value.value
     return False
 
 

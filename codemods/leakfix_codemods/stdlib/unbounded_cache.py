@@ -38,6 +38,7 @@ from functools import partial
 
 from leakfix.codemod import Match, PatternCodemod, Requirement, View
 from leakfix.patterns.bounding import guarded
+from leakfix.patterns.called import SERVES
 from leakfix.patterns.growing import growing, may_grow
 from leakfix_codemods._recycled import RECYCLING, is_recycled
 
@@ -65,7 +66,7 @@ CODEMOD = PatternCodemod(
     words=("= {}", "ict(", "ache={}", "emo={}", "= set()"),
     shape=may_grow,
     noun="cache",
-    asks=RECYCLING,
+    asks=(*RECYCLING, *SERVES),
     requires=(LIBRARY,),
     repairs="a bound on the number of entries, the oldest going first",
 )

@@ -45,7 +45,7 @@ from leakfix.patterns.caches import (
     parameters,
     unbounded_caches,
 )
-from leakfix.patterns.called import is_called, is_called_with_constants
+from leakfix.patterns.called import SERVES, is_called, is_called_with_constants
 from leakfix.patterns.domain import says_one_each, strength
 from leakfix.project.kinds import is_run_once
 from leakfix_codemods._recycled import RECYCLING, is_recycled
@@ -97,6 +97,6 @@ CODEMOD = PatternCodemod(
     imports=("functools",),
     shape=may_be_unbounded,
     noun="cache",
-    asks=("cache_clear", *RECYCLING),
+    asks=("cache_clear", *RECYCLING, *SERVES),
     repairs="lru_cache(maxsize=4096)",
 )

@@ -77,7 +77,11 @@ def _is_imported(view: View) -> bool:
     if any(_LOADS.search(text) and quoted.search(text) for text in view.texts(folders[-1])):
         return True
     named = re.compile(rf"\b{re.escape(folders[-1])}[./]{re.escape(stem)}\b")
-    return any(map(named.search, started_by(view.module.path)))
+    return any(map(named.search, _started_by(view)))
+
+
+def _started_by(view: View) -> list[str]:
+    return view.once("what starts the project", lambda: started_by(view.module.path))
 
 
 def _lines_with(text: bytes, word: bytes) -> Iterator[bytes]:
@@ -101,7 +105,7 @@ def _is_used(view: View, function: FunctionInfo, depth: int) -> bool:
                 user = view.function_of(node)
                 if user is None or (user is not function and (depth >= _DEEPEST or is_called(view, user, depth + 1))):
                     return True
-    if any(f":{name}" in text for text in started_by(view.module.path)):
+    if any(f":{name}" in text for text in _started_by(view)):
         return True
     word = re.escape(name.encode())
     told = re.compile(rb"(?m)^[^#\n]*\b" + word + rb"\b")
