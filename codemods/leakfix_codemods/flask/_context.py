@@ -133,15 +133,19 @@ def with_teardown(view: View, after: ast.stmt, name: str, body: list[str]) -> La
     return layout
 
 
+def applications(view: View) -> list[tuple[ast.Assign, str]]:
+    """The statements of a file that make an application, in functions or outside, and its name."""
+    return [
+        (node, target.id)
+        for node in view.parents
+        if isinstance(node, ast.Assign) and isinstance(target := node.targets[0], ast.Name)
+        if view.is_a(node.value, view.function_of(node), *_WHOLE)
+    ]
+
+
 def _in_a_factory(view: View, name: str, body: list[str]) -> Layout | Refusal:
     """A sheet with a new teardown behind the one statement of the file's functions that makes an application."""
-    made = [
-        (node, target.id)
-        for function in view.functions
-        for node in view.own(function)
-        if isinstance(node, ast.Assign) and isinstance(target := node.targets[0], ast.Name)
-        if view.is_a(node.value, function, *_WHOLE)
-    ]
+    made = applications(view)
     if not made:
         return Refusal("the application is not made in this file: where its teardown belongs is for you to decide")
     (statement, application), layout, unit = made[0], view.layout(), unit_of(view)

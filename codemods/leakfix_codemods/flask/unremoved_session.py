@@ -15,10 +15,13 @@ How it is repaired
 A function for ``teardown_appcontext`` that calls ``remove()``, as SQLAlchemy's documentation recommends for web
 applications. Offered for review: what no request commits is rolled back from then on.
 
+Where the project's one application is made in another file that names the registry, it is reported there, where the
+teardown belongs.
+
 When it is left alone
 ---------------------
-``remove()`` or ``close()`` is called on it anywhere in the project; programs without Flask; applications made in
-another file: where the teardown belongs is for the project to say.
+``remove()`` or ``close()`` is called on it anywhere in the project; programs without Flask. Without a repair: projects
+that make several applications, or one in a file that does not name the registry.
 """
 
 import ast
@@ -28,21 +31,63 @@ from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, View
 from leakfix.patterns.domain import words_of
-from leakfix_codemods.flask._context import with_teardown
+from leakfix.project.kinds import is_test
+from leakfix_codemods.flask._context import applications, with_teardown
 
 REGISTRIES = ("sqlalchemy.orm.scoped_session()", "sqlalchemy.orm.scoping.scoped_session()")
+_MAKES = re.compile(rb"=[ \t]*(?:flask\.)?Flask\(")
 
 
 def find(view: View) -> Iterator[Match]:
-    """Module-level registries that nothing removes."""
+    """Module-level registries that nothing removes; those of other files where this one makes the application."""
+    for made, name in _registries(view):
+        if _serves_flask(view, name) and not _is_removed(view, name) and not _is_reported_elsewhere(view, name):
+            yield _match(view, made, name, name)
+    here = applications(view)
+    if len(here) == 1 and not is_test(view.module.path) and not _others_make_one(view):
+        for module in view.others("scoped_session"):
+            owner = view.elsewhere(module)
+            for _, name in _registries(owner):
+                spelled = _spelled(view, name)
+                if spelled and not _is_removed(owner, name) and not _is_removed(view, name):
+                    yield _match(view, here[0][0].value, name, spelled)
+
+
+def _match(view: View, at: ast.expr, name: str, spelled: str) -> Match:
+    message = f"{name} keeps the session of each thread open after the request"
+    return Match(at, message, partial(repair, view, at, spelled), held="forever", identity=name)
+
+
+def _registries(view: View) -> Iterator[tuple[ast.Call, str]]:
     for statement in view.tree.body:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as made) if view.is_a(
                 made, None, *REGISTRIES
             ):
-                if _serves_flask(view, name) and not _is_removed(view, name):
-                    message = f"{name} keeps the session of each thread open after the request"
-                    yield Match(made, message, partial(repair, view, statement, name), held="forever")
+                yield made, name
+
+
+def _others_make_one(view: View) -> bool:
+    return any(not is_test(module.path) for module in view.others("Flask", lambda text: bool(_MAKES.search(text))))
+
+
+def _is_reported_elsewhere(view: View, name: str) -> bool:
+    """Whether the project's one application is made in another file, which names the registry."""
+    if applications(view):
+        return False
+    modules = view.others("Flask", lambda text: bool(_MAKES.search(text)))
+    makers = [view.elsewhere(module) for module in modules if not is_test(module.path)]
+    return len(makers) == 1 and len(applications(makers[0])) == 1 and bool(_spelled(makers[0], name))
+
+
+def _spelled(view: View, name: str) -> str:
+    """How a file that imports a registry, or its module, names it at its top; "" where it does neither."""
+    if view.is_a(ast.Name(name, ast.Load()), None, *REGISTRIES):
+        return name
+    for module in view.module.names:
+        if view.is_a(ast.Attribute(ast.Name(module, ast.Load()), name, ast.Load()), None, *REGISTRIES):
+            return f"{module}.{name}"
+    return ""
 
 
 def _texts(view: View, name: str) -> Iterator[bytes]:
@@ -59,9 +104,10 @@ def _is_removed(view: View, name: str) -> bool:
     return any(released.search(text) for text in _texts(view, name))
 
 
-def repair(view: View, statement: ast.Assign, name: str) -> Fix | Refusal:
+def repair(view: View, at: ast.expr, spelled: str) -> Fix | Refusal:
     """Remove it when the application context ends."""
-    layout = with_teardown(view, statement, "_".join(["remove", *words_of(name)]), [f"{name}.remove()"])
+    word = "_".join(["remove", *words_of(spelled.rpartition(".")[2])])
+    layout = with_teardown(view, view.statement_of(at), word, [f"{spelled}.remove()"])
     if isinstance(layout, Refusal):
         return layout
     check = "that every request commits what is to be kept"
