@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import re
 
-from leakfix.codemod import View
 from leakfix.repairs.python.layout import Layout, first_line, last_line
 
 
@@ -14,27 +12,19 @@ def body_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.stmt]:
     return function.body[1:] if ast.get_docstring(function, clean=False) is not None else function.body
 
 
-def unit(view: View, indent: str) -> str:
-    """What one more level of indentation is in a file."""
-    if "\t" in indent:
-        return "\t"
-    match = re.search(rb"^( +)\S", view.module.source.data, re.MULTILINE)
-    return match.group(1).decode() if match else "    "
-
-
 def is_laid_out(layout: Layout, suite: list[ast.stmt]) -> bool:
     """Whether the statements of a suite share no line with others, or with what the suite belongs to."""
     return bool(suite) and all(layout.stands_alone(statement) for statement in suite)
 
 
-def put_in_try(view: View, layout: Layout, suite: list[ast.stmt], before: str, *after: tuple[str, str]) -> None:
+def put_in_try(layout: Layout, suite: list[ast.stmt], before: str, *after: tuple[str, str]) -> None:
     """Move statements into a ``try`` with the clauses ``after``: a head and the lines below it.
 
     A last clause without lines takes the statement that follows. before: a statement in front of it all, or "".
     """
     first, last = first_line(suite[0]), last_line(suite[-1])
     base = layout.indent_of(first)
-    step = unit(view, base)
+    step = layout.unit
     layout.add_before(first, *([base + before] if before else []), f"{base}try:")
     layout.indent(first, last, step, base)
     lines = [line for head, code in after for line in (base + head, *(base + step + one for one in code.splitlines()))]

@@ -92,7 +92,7 @@ def repair(view: View, end: FunctionInfo, attribute: str, call: ast.Call, resour
     if len(body) == 1 and isinstance(body[0], ast.Pass):
         layout.replace(layout.span(body[0]), code)
     else:
-        put_in_try(view, layout, body, "", ("finally:", code))
+        put_in_try(layout, body, "", ("finally:", code))
     check = f"that nothing which callers got inside the `with` needs the {resource.noun} after it"
     return Fix(f"release the {resource.noun} when the `with` is left", Safety.REVIEW, tuple(layout.edits), check)
 

@@ -162,11 +162,11 @@ def repair(view: View, function: FunctionInfo, begun: list[Start], loop: ast.Whi
         return Refusal("a transaction may be open from one task of the worker to the next")
     if all(start.ends for start in begun):
         name = imported(view.module, layout, "django.db", "connections")
-        put_in_try(view, layout, body, "", ("finally:", f"{name}.close_all()"))
+        put_in_try(layout, body, "", ("finally:", f"{name}.close_all()"))
         check = "that nothing goes on using this thread's connections: what it starts, or the next task of a worker"
         return Fix("close the thread's connections when it ends", Safety.REVIEW, tuple(layout.edits), check)
     name = imported(view.module, layout, "django.db", "close_old_connections")
-    put_in_try(view, layout, body, f"{name}()", ("finally:", f"{name}()"))
+    put_in_try(layout, body, f"{name}()", ("finally:", f"{name}()"))
     check = "that the worker's connections are not used in a transaction round this"
     return Fix("close old connections before and after", Safety.REVIEW, tuple(layout.edits), check)
 

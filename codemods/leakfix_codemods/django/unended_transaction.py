@@ -36,7 +36,7 @@ from leakfix.languages.python.names import Place
 from leakfix.project.kinds import is_test
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.layout import last_line
-from leakfix_codemods._blocks import is_laid_out, put_in_try, unit
+from leakfix_codemods._blocks import is_laid_out, put_in_try
 from leakfix_codemods.django._orm import first_query, nodes_of
 
 _OWNERS = ("django.db.transaction", "django.db.connection", "django.db.connections[]")
@@ -178,11 +178,11 @@ def _as_try(
     layout = view.layout()
     undone = ("except BaseException:", f"{owner}.rollback()\nraise")
     if ending is None:
-        put_in_try(view, layout, region, "", undone, ("finally:", f"{owner}.set_autocommit(True)"))
+        put_in_try(layout, region, "", undone, ("finally:", f"{owner}.set_autocommit(True)"))
     else:
-        put_in_try(view, layout, region, "", undone, ("finally:", ""))
+        put_in_try(layout, region, "", undone, ("finally:", ""))
         base = layout.indent_of(ending.lineno)
-        layout.indent(ending.lineno, last_line(ending), unit(view, base), base)
+        layout.indent(ending.lineno, last_line(ending), layout.unit, base)
     check = "that what is written before a failure is to be rolled back, and that no caller ends the transaction"
     early = [node for node in nodes_of(region) if isinstance(node, ast.Return) and not _is_ended_before(view, node)]
     if early:

@@ -165,7 +165,7 @@ def repair(view: View, item: _Opened) -> Fix | Refusal:
         layout.delete(first_line(statement), last_line(statement))
         released = True
         doubt = "" if all(map(_is_light, rest[at + 1 :])) else "that what follows can run before it is released"
-    put_in_try(view, layout, rest, "", ("finally:", code))
+    put_in_try(layout, rest, "", ("finally:", code))
     early = [node for statement in rest[:-1] for node in ast.walk(statement) if isinstance(node, ast.Return)]
     if early:
         doubt = f"that what is returned at line {early[0].lineno} does not need it any more"

@@ -116,7 +116,7 @@ def with_teardown(view: View, after: ast.stmt, name: str, body: list[str]) -> La
     whole = any("Flask" in found for found in view.of(application))
     hook = "teardown_appcontext" if whole else "teardown_app_request"
     layout = view.layout()
-    unit = unit_of(view)
+    unit = layout.unit
     lines = [
         "",
         "",
@@ -148,7 +148,8 @@ def _in_a_factory(view: View, name: str, body: list[str]) -> Layout | Refusal:
     made = applications(view)
     if not made:
         return Refusal("the application is not made in this file: where its teardown belongs is for you to decide")
-    (statement, application), layout, unit = made[0], view.layout(), unit_of(view)
+    (statement, application), layout = made[0], view.layout()
+    unit = layout.unit
     if len(made) > 1 or not layout.stands_alone(statement):
         return Refusal("more than one application is made in this file: which needs it is for you to decide")
     base, last = layout.indent_of(statement.lineno), last_line(statement)
@@ -165,7 +166,8 @@ def with_teardown_inside(view: View, function: FunctionInfo, name: str, body: li
         return Refusal("it is opened inside another function")
     if view.uses(name, function.parent) or any(info.node.name == name for info in view.functions):
         return Refusal(f"there is a {name}() already")
-    layout, unit = view.layout(), unit_of(view)
+    layout = view.layout()
+    unit = layout.unit
     base = layout.indent_of(function.node.lineno)
     lines = [
         f"@{ast.unparse(hooks[0].value)}.{_BEFORE[hooks[0].attr]}",
@@ -174,14 +176,3 @@ def with_teardown_inside(view: View, function: FunctionInfo, name: str, body: li
     ]
     layout.add_after(last_line(function.node), "", *(base + line for line in lines))
     return layout
-
-
-def unit_of(view: View) -> str:
-    """One step of the file's indentation."""
-    for info in view.functions:
-        text = view.module.source.line_text(info.node.body[0].lineno)
-        outer = view.module.source.line_text(info.node.lineno)
-        indent, base = text[: len(text) - len(text.lstrip())], outer[: len(outer) - len(outer.lstrip())]
-        if indent.startswith(base) and len(indent) > len(base):
-            return indent[len(base) :]
-    return "    "

@@ -125,7 +125,7 @@ def filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
             return _before_all_returns(view, item, teardown, call)
     statement = view.statement_of(read)
     indent = layout.indent_of(statement.lineno)
-    unit = _unit(view, teardown, indent)
+    unit = layout.unit_of(teardown.node)
     if isinstance(statement, ast.Expr) and statement.value is read and _is_pop(read) and layout.stands_alone(statement):
         layout.replace(layout.span(statement), f"{name} = {_popped(layout.text(read), item.name)}")
         layout.add_after(statement.end_lineno or statement.lineno, *_closing(indent, unit, name, code))
@@ -146,7 +146,7 @@ def filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
             code = item.resource.release_code(held, _receiver(item)) or code
             if _is_lenient(read):  # whoever asks again in this context must not get what was closed
                 layout.replace(layout.span(read), f'{_g(view, teardown)}.pop("{item.name}", None)')
-            put_in_try(view, layout, rest, "", ("finally:", "\n".join(_closing("", unit, held, code))))
+            put_in_try(layout, rest, "", ("finally:", "\n".join(_closing("", unit, held, code))))
             return _released(view, item, layout)
     return Refusal(f"{teardown.node.name}() uses {item.name} in a way that is not understood")
 
@@ -160,7 +160,7 @@ def _before_all_returns(view: View, item: Stored, teardown: FunctionInfo, call: 
             plain = _tests_for_none(test, held) and all(_is_asked(view, use) for use in uses)
             if plain and _reads_once(view, teardown, item) and is_laid_out(layout, [*rest, end]):
                 layout.delete(first_line(end), last_line(end))
-                put_in_try(view, layout, rest, "", ("finally:", layout.text(end)))
+                put_in_try(layout, rest, "", ("finally:", layout.text(end)))
                 return _released(view, item, layout)
     return Refusal(f"{teardown.node.name}() returns where a request failed: what is skipped is for you to say")
 
@@ -182,7 +182,7 @@ def _begun(view: View, item: Stored, teardown: FunctionInfo, name: str, code: st
     layout, body, last = view.layout(), _body(teardown), teardown.node.body[-1]
     indent = layout.indent_of(last.lineno)
     taken = f'{indent}{name} = {_g(view, teardown)}.pop("{item.name}", None)'
-    lines = [taken, *_closing(indent, _unit(view, teardown, indent), name, code)]
+    lines = [taken, *_closing(indent, layout.unit_of(teardown.node), name, code)]
     if body and isinstance(body[-1], ast.Pass) and layout.stands_alone(body[-1]):
         layout.replace(layout.span(body[-1]), lines[0].strip())
         layout.add_after(body[-1].lineno, *lines[1:])
@@ -256,12 +256,6 @@ def _g(view: View, function: FunctionInfo | None) -> str:
     return "g"
 
 
-def _unit(view: View, teardown: FunctionInfo, indent: str) -> str:
-    layout = view.layout()
-    outer = layout.indent_of(teardown.node.lineno)
-    return indent[len(outer) :] if indent.startswith(outer) and indent != outer else "    "
-
-
 def _untested(view: View, item: Stored, teardown: FunctionInfo, tested: ast.If) -> Fix | Refusal:
     """Take the test of the error out of ``if error is None and db is not None:``."""
     given = {argument.arg for argument in teardown.node.args.args}
@@ -289,7 +283,7 @@ def added(view: View, item: Stored, code: str) -> Fix | Refusal:
     """A new teardown behind the function that opens the connection."""
     function = item.function
     name = _variable(item)
-    unit = _unit(view, function, view.layout().indent_of(function.node.body[0].lineno))
+    unit = view.layout().unit_of(function.node)
     taken = f'{name} = {_g(view, function)}.pop("{item.name}", None)'
     body = [taken, *_closing("", unit, name, code)]
     if function.owner is not None:

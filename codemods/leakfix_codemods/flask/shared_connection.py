@@ -36,7 +36,7 @@ from leakfix.patterns.growing import is_handler
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.layout import last_line
 from leakfix.resources import Resource
-from leakfix_codemods.flask._context import APPLICATIONS, unit_of
+from leakfix_codemods.flask._context import APPLICATIONS
 
 
 def find(view: View) -> Iterator[Match]:
@@ -86,7 +86,7 @@ def repair(view: View, statement: ast.Assign, name: str, call: ast.Call, resourc
     owner = next(target for target in _applications(view) if target.lineno < statement.lineno)
     whole = any("Flask" in found for found in view.of(owner))
     hook = "teardown_appcontext" if whole else "teardown_app_request"
-    unit, opening = unit_of(view), f"get_{name}"
+    unit, opening = layout.unit, f"get_{name}"
     g = imported(view.module, layout, "flask", "g")
     for node, _ in _uses(view, name):
         layout.replace(layout.span(node), f"{opening}()")

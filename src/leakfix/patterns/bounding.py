@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from leakfix.finding import Fix, Refusal, Requirement, Safety
-from leakfix.languages.python.modules import FunctionInfo, FunctionNode, own_nodes
+from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import MOST_ENTRIES, parameters
 from leakfix.patterns.containers import Container, Fill, bound_to, forgetting, made_of
@@ -16,7 +16,7 @@ from leakfix.patterns.stores import is_store
 from leakfix.patterns.unique import CHANCE, IN_USE, is_changing
 from leakfix.patterns.view import View
 from leakfix.repairs.python.imports import imported
-from leakfix.repairs.python.layout import Layout, first_line
+from leakfix.repairs.python.layout import Layout
 
 _LOCK = re.compile(r"(?:^|[._])r?(?:lock|mutex)$", re.IGNORECASE)
 _IDENTITY = re.compile(rf"\btype\(\w+,|(?:{IN_USE})\(")
@@ -310,7 +310,7 @@ def _guard(view: View, layout: Layout, container: Container, fill: Fill) -> str:
     if _shadows(view, fill.function, ("len", "next", "iter", "list")):
         return "len, next, iter or list means something else there"
     indent = layout.indent_of(statement.lineno)
-    unit = _unit(fill.function.node, layout)
+    unit = layout.unit_of(fill.function.node)
     keys = text if _is_locked(view, container) else f"list({text})"  # a copy, which no thread changes meanwhile
     layout.add_before(
         statement.lineno,
@@ -330,9 +330,3 @@ def _shadows(view: View, function: FunctionInfo, names: tuple[str, ...]) -> bool
 
 def _place(view: View, function: FunctionInfo) -> Place:
     return Place(view.module, function)
-
-
-def _unit(function: FunctionNode, layout: Layout) -> str:
-    """By how much a function's body is indented more than the function."""
-    body = layout.indent_of(first_line(function.body[0]))
-    return body.removeprefix(layout.indent_of(function.lineno)) or "    "

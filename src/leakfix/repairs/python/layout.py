@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cached_property
 
 from leakfix.source import Edit, SourceFile, Span
+
+_FIRST_BLOCK = re.compile(rb"^[^\s#][^\n]*:[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*([ \t]+)\S", re.MULTILINE)
 
 
 class Layout:
@@ -40,6 +43,17 @@ class Layout:
         """The white space a line begins with."""
         text = self.source.line_text(line)
         return text[: len(text) - len(text.lstrip(" \t\f"))]
+
+    @cached_property
+    def unit(self) -> str:
+        """One step of indentation, as the body of the file's first block has it."""
+        match = _FIRST_BLOCK.search(self.source.data)
+        return match[1].decode() if match else "    "
+
+    def unit_of(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+        """One step of indentation as a function has it."""
+        outer, inner = self.indent_of(function.lineno), self.indent_of(first_line(function.body[0]))
+        return inner[len(outer) :] if inner.startswith(outer) and len(inner) > len(outer) else self.unit
 
     def stands_alone(self, node: ast.stmt) -> bool:
         """Whether a statement shares none of its lines with another."""

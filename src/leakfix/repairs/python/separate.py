@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import re
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -127,18 +126,12 @@ def _concerns(layout: Layout, statement: ast.stmt, names: set[str], acquisition:
     return any(isinstance(item, ast.Name) and item.id in names for item in ast.walk(statement))
 
 
-def _unit(source: SourceFile) -> str:
-    """One step of indentation as the file's first indented line has it."""
-    match = re.search(rb"^(\t| +)\S", source.data, re.MULTILINE)
-    return match.group(1).decode() if match else "    "
-
-
 def _separate(layout: Layout, owner: ast.AST, run: Suite) -> None:
     first = run[0]
     before = layout.source.data[layout.source.offset(first.lineno, 0) : layout.span(first).start]
     indent = layout.indent_of(first.lineno)
     if before.strip():  # behind the colon of its head
-        indent += _unit(layout.source)
+        indent += layout.unit
         start = layout.span(first).start
         layout.replace(Span(start - (len(before) - len(before.rstrip())), start), layout.newline + indent)
     for one, following in pairwise(run):

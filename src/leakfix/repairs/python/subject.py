@@ -211,9 +211,7 @@ class Subject:
     @cached_property
     def unit(self) -> str:
         """One step of indentation as this function uses it."""
-        outer = self.layout.indent_of(self.node.lineno)
-        inner = self.layout.indent_of(self.node.body[0].lineno)
-        return inner[len(outer) :] if inner.startswith(outer) and len(inner) > len(outer) else "    "
+        return self.layout.unit_of(self.node)
 
     def new_name(self, wish: str) -> str:
         """A name that nothing in the function, nor anything it can see, uses."""
