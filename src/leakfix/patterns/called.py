@@ -51,9 +51,11 @@ def is_called(view: View, function: FunctionInfo, depth: int = 0) -> bool:
     """
     if _is_said_to_be_unused(view, function):
         return False
-    is_migration = is_migration_file(view.module.path)
-    if not is_migration and (not is_program(view) or not _is_imported(view)):
-        return not is_program(view)
+    if not is_migration_file(view.module.path):
+        if not is_program(view):
+            return True
+        if not _is_imported(view):
+            return False
     at: FunctionInfo | None = function
     while at is not None:
         if not (_is_handed_on(at) or _is_inherited(view, at) or _is_used(view, at, depth)):

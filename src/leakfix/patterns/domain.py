@@ -55,6 +55,7 @@ _CLOSED = _FEW | frozenset(
 _READS_FILES = re.compile(r"\b(open|read_text|read_bytes|exists|isfile|isdir|listdir|stat|getmtime)\b")
 LONG_LIVED = ("Manager", "Adapter", "Bot", "Client", "Server", "Provider", "Store", "Registry", "Backend")
 """How classes are called of whose objects there are few, which live as long as the program."""
+_CACHE = re.compile(r"cache|memo(?!r)|^ttl$")
 _HOLDERS = frozenset("client engine pool connection singleton".split())
 """Things of which there is one for each server or tenant, on purpose."""
 _PLAIN = (
@@ -125,6 +126,11 @@ def says_one_each(name: str) -> bool:
     """Whether something is called by what is there once for each server or tenant."""
     words = words_of(name)
     return bool(words) and words[-1].removesuffix("s") in _HOLDERS
+
+
+def says_cache(name: str) -> bool:
+    """Whether something is called a cache."""
+    return any(map(_CACHE.search, words_of(name)))
 
 
 def says_closed(name: str) -> bool:

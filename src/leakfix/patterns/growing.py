@@ -25,13 +25,12 @@ from leakfix.patterns.containers import (
     open_key,
     recomputes,
 )
-from leakfix.patterns.domain import says_closed, says_long_lived, says_one_each, strength, words_of
+from leakfix.patterns.domain import says_cache, says_closed, says_long_lived, says_one_each, strength, words_of
 from leakfix.patterns.stores import CACHE_CLASS, is_kept_elsewhere, is_store, key_from_outside
 from leakfix.patterns.unique import CONNECTED
 from leakfix.patterns.view import View
 from leakfix.project.kinds import is_copy, is_run_once
 
-_CACHE = re.compile(r"cache|memo(?!ry)", re.IGNORECASE)
 _LIBRARY_CACHE = re.compile(r"\.Cache$")
 _SAID = re.compile(rb"#[^\n]*\b(?:bounded|limited|at most|never more)\b", re.IGNORECASE)
 _CONNECTED = re.compile(rf"(?:{CONNECTED})\(")
@@ -218,7 +217,7 @@ def _grown(view: View, container: Container) -> Growing | None:
             return None  # one for each tenant or server, or of its kind, on purpose
         if _REGISTERS.search(fill.function.node.name) or _is_decorator(fill.function):
             return None
-        named = _CACHE.search(container.name) is not None
+        named = says_cache(container.name)
         if _is_compiled(fill) or (not named and _SETS.match(fill.function.node.name)):
             return None
         computes = recomputes(view, container, fill) and not isinstance(fill.statement, ast.AugAssign)

@@ -10,21 +10,16 @@ from leakfix.languages.python.modules import ClassInfo, Value
 from leakfix.languages.python.syntax import name_of
 from leakfix.patterns.caches import parameters
 from leakfix.patterns.containers import Container, Fill, open_word
-from leakfix.patterns.domain import strength
+from leakfix.patterns.domain import says_cache, strength
 from leakfix.patterns.view import View
 from leakfix.project.kinds import is_run_once, is_test
 
-_CACHE = re.compile(r"cache|memo(?!ry)|ttl", re.IGNORECASE)
 CACHE_CLASS = re.compile(rb"^class \w*(?:[Cc]ache|CACHE|Memo|TTL)", re.MULTILINE)
 
 
 def is_store(container: Container) -> bool:
     """Whether a container is what the objects of a class that is called a cache keep their entries in."""
-    return container.kind == "instance" and container.owner is not None and _is_called_cache(container.owner)
-
-
-def _is_called_cache(owner: ClassInfo) -> bool:
-    return _CACHE.search(owner.node.name) is not None
+    return container.kind == "instance" and container.owner is not None and says_cache(container.owner.node.name)
 
 
 def is_kept_elsewhere(view: View, container: Container) -> bool:
