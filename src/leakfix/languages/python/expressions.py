@@ -58,7 +58,12 @@ _STEADY_NAMES = frozenset(
     "threading.Lock traceback.print_exc traceback.format_exc os.getenv os.environ.get".split()
 )
 _LOG_METHODS = frozenset("debug info warning warn error exception critical log trace success".split())
-_LOG_OWNERS = ("log", "logger", "logging", "_log", "_logger", "echo", "click")
+_TOLD_BY = {
+    **dict.fromkeys(("log", "logger", "logging", "_log", "_logger", "echo", "click"), _LOG_METHODS),
+    **dict.fromkeys(("stdout", "stderr"), frozenset({"write", "flush"})),
+    "style": frozenset("SUCCESS ERROR WARNING NOTICE HTTP_INFO MIGRATE_HEADING".split()),
+}
+"""What tells people something, by the last word of its owner, and how it words that (a command's colours)."""
 _ENDS_PROCESS = frozenset(
     {"sys.exit", "os._exit", "builtins.exit", "builtins.quit", "os.abort", "os.execv", "os.execvp"}
 )
@@ -384,10 +389,10 @@ class Expressions:
                 return not name.startswith("builtins.") or all(not isinstance(a, ast.Starred) for a in node.args)
         if _has_default(node):
             return True
-        if isinstance(node.func, ast.Attribute) and node.func.attr in _LOG_METHODS:
+        if isinstance(node.func, ast.Attribute):
             owner = node.func.value
             word = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else ""
-            return word.lower() in _LOG_OWNERS
+            return node.func.attr in _TOLD_BY.get(word.lower(), ())
         return False
 
     def _boolop(self, node: ast.BoolOp, dest: str, then: int, exits: Exits) -> int:
