@@ -145,6 +145,27 @@ def _is_released_elsewhere(
     )
 
 
+def is_only_entered(view: View, owner: ClassInfo) -> bool:
+    """Whether all the project makes of a class are ``with`` blocks in which nobody keeps or releases what they give."""
+    name = owner.node.name.encode()
+    made = re.compile(rb"(?<!class )\b" + name + rb"\(")
+    entered = re.compile(rb"\bwith\b[^\n]*?\b" + name + rb"\([^\n]*?\)[ \t]+as[ \t]+(\w+)")
+    uses = 0
+    for text in (view.module.source.data, *view.texts(owner.node.name)):
+        held = entered.findall(text)
+        uses += len(held)
+        if len(made.findall(text)) > len(held) or any(_is_kept(text, re.escape(variable)) for variable in held):
+            return False
+    return uses > 0
+
+
+def _is_kept(text: bytes, variable: bytes) -> bool:
+    """Whether a text returns, assigns or closes a variable."""
+    given = rb"\b(?:return|yield)[ \t(]+" + variable + rb"\b(?!\.)|=[ \t]*" + variable + rb"[ \t]*\r?$"
+    closed = rb"\b" + variable + rb"\.close\b|\bclos\w*\(" + variable + rb"\b"
+    return re.search(given + rb"|" + closed, text, re.MULTILINE) is not None
+
+
 def _way(body: list[ast.stmt], given: Collection[str], releases: Collection[ast.AST]) -> Ending | None:
     """How statements end, as far as what ``__exit__`` is given decides; None where they go on."""
     for statement in body:

@@ -17,8 +17,9 @@ callers got inside the ``with`` may still need it afterwards, as objects of an O
 When it is left alone
 ---------------------
 The attribute is released by ``__exit__`` or a method it calls, whatever the ``with`` ended with; by another method, a
-class that derives from it or who has the object; handed on, set anew, or given out by ``__enter__``; classes whose
-bases are not of the project, or whose ``__exit__`` calls what is not in the same file.
+class that derives from it or who has the object; handed on, set anew, or given out by ``__enter__`` to somebody who
+does more than use it inside the ``with``; classes whose bases are not of the project, or whose ``__exit__`` calls what
+is not in the same file.
 """
 
 import ast
@@ -26,12 +27,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
-from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.modules import ClassInfo, FunctionInfo
 from leakfix.languages.python.syntax import name_of
 from leakfix.project.kinds import is_test
 from leakfix.resources import Resource
 from leakfix_codemods._blocks import body_of, is_laid_out, put_in_try
-from leakfix_codemods.dbapi._exits import Ending, attributes_set, ending, is_own
+from leakfix_codemods.dbapi._exits import Ending, attributes_set, ending, is_only_entered, is_own
 
 _PAIRS = (("__enter__", "__exit__"), ("__aenter__", "__aexit__"))
 _ABSTRACT = frozenset({"builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"})
@@ -50,7 +51,7 @@ def find(view: View) -> Iterator[Match]:
             start, end = owner.methods.get(entering), owner.methods.get(leaving)
             if start is None or end is None or not _ABSTRACT.issuperset(view.names.outside_bases(view.module, owner)):
                 continue
-            for attribute, call, resource in _opened(view, start):
+            for attribute, call, resource in _opened(view, owner, start):
                 if ending(view, owner, end, attribute, resource) is Ending.LOST:
                     yield Match(
                         call,
@@ -62,17 +63,16 @@ def find(view: View) -> Iterator[Match]:
                     )
 
 
-def _opened(view: View, start: FunctionInfo) -> Iterator[tuple[str, ast.Call, Resource]]:
-    """What ``__enter__`` opens into an attribute and does not give out itself."""
+def _opened(view: View, owner: ClassInfo, start: FunctionInfo) -> Iterator[tuple[str, ast.Call, Resource]]:
+    """What ``__enter__`` opens into an attribute, and gives out to nobody who may keep or release it."""
     returned = [node.value for node in ast.walk(start.node) if isinstance(node, ast.Return)]
     for attribute, value, names in attributes_set(start):
-        if isinstance(value, ast.Call):
-            resource = view.acquired(view.module, start, value)
-            out = any(
-                is_own(given, attribute) or (isinstance(given, ast.Name) and given.id in names) for given in returned
-            )
-            if resource is not None and not resource.shared and not resource.of_process and not out:
-                yield attribute, value, resource
+        resource = view.acquired(view.module, start, value) if isinstance(value, ast.Call) else None
+        if not isinstance(value, ast.Call) or resource is None or resource.shared or resource.of_process:
+            continue
+        out = any(is_own(item, attribute) or (isinstance(item, ast.Name) and item.id in names) for item in returned)
+        if not out or is_only_entered(view, owner):
+            yield attribute, value, resource
 
 
 def repair(view: View, end: FunctionInfo, attribute: str, call: ast.Call, resource: Resource) -> Fix | Refusal:
