@@ -168,6 +168,9 @@ class Analysis:
             bases = [name for base in info.node.bases for name in names.of(base, Place(module, None))]
             if any(self._is_source(base) for base in (*bases, *names.outside_bases(module, info))):
                 found.add(info.node.name)
+            if {"__init__", "close"} <= info.methods.keys() and module.words_in(info.methods["__init__"]) & words:
+                if self.summaries.owner(f"@{module.path}:{info.qualname}") is not None:
+                    found.add(info.node.name)
             for attribute, entries in info.attributes.items():
                 if any(self._may_be_source(module, binding, words, method) for binding, method in entries):
                     symbols = names.member(f"@{module.path}:{info.qualname}()", attribute)

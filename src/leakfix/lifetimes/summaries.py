@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leakfix.ir.nodes import Call, Callee, Capture, Copy, Derive, Enter, Function, Gather, Member, Program, Return
 from leakfix.lifetimes.effects import Effects, Handling
@@ -18,12 +18,14 @@ class Site:
     """A call that acquires: its node, what it acquires, and the project's factory it goes through, if any.
 
     packed: the factory returns it together with other things.
+    by_owner: it is an object of the project that holds one, and closes it.
     """
 
     node: int
     resource: Resource
     factory: str | None = None
     packed: bool = False
+    by_owner: bool = False
 
 
 class Summaries:
@@ -35,6 +37,7 @@ class Summaries:
         self._handling: dict[tuple[str, str, str], Handling] = {}
         self._fresh: dict[str, Resource | None] = {}
         self._packed: set[str | None] = set()
+        self._owners: dict[str, Resource | None] = {}
         self._busy: list[object] = []
 
     def forget(self) -> None:
@@ -58,7 +61,8 @@ class Summaries:
         found = self._acquired(call.callee)
         if found is None or any(argument.written in found[0].unless for argument in call.arguments):
             return None
-        return Site(number, *found, packed=found[1] in self._packed)
+        owned = any(found[0] is row for row in self._owners.values())
+        return Site(number, *found, packed=found[1] in self._packed, by_owner=owned)
 
     def _acquired(self, callee: Callee) -> tuple[Resource, str | None] | None:
         row = self.table.acquired_by(callee.names, callee.method, callee.written)
@@ -66,9 +70,36 @@ class Summaries:
             return (row, None) if callee.lasting_receiver or not row.on_lasting_owner else None
         for name in callee.names:
             if name.startswith("@"):
-                fresh = self.fresh(name)
+                fresh = self.fresh(name) or self.owner(name)
                 if fresh is not None and not fresh.on_lasting_owner:
                     return fresh, name
+        return None
+
+    def owner(self, name: str) -> Resource | None:
+        """What an object of a class of the project is as a resource: it opens one when it is made, and closes it."""
+        if name not in self._owners:
+            self._owners[name] = None  # while it is asked for
+            constructor = self.program.constructor(name)
+            self._owners[name] = self._owning(name, constructor) if constructor is not None else None
+        return self._owners[name]
+
+    def _owning(self, name: str, constructor: Function) -> Resource | None:
+        methods = {method.qualname.rpartition(".")[2]: method for method in self.program.methods(name)}
+        closing = methods.get("close")
+        if closing is None or not _LEFT_BY_OTHERS.isdisjoint(methods) or _gives_itself(constructor):
+            return None
+        for site in self.sites(constructor):
+            row = site.resource
+            if site.by_owner or row.shared or row.of_process or row.on_lasting_owner or row.asynchronous:
+                continue
+            endings = Solver(constructor.graph, self.effects(row)).acquired_at(site.node).endings
+            stored = any(end.how == "return" and end.state.status is Status.STORED for end in endings)
+            if stored and _releases_own(closing, row):
+                return replace(
+                    row, release=("close",), release_with=(), with_="none", async_with="none", values=(), objects=(),
+                    steady=(), fluent=(), data=(), owned_by=(), unless=(), gives_back=False,
+                    fix=row.fix if _only_releases(closing, row) else "none",
+                )  # fmt: skip
         return None
 
     def may_acquire(self, name: str) -> bool:
@@ -162,6 +193,34 @@ class Summaries:
             self._busy.pop()
         self._handling[key] = handling
         return handling
+
+
+_LEFT_BY_OTHERS = frozenset({"__exit__", "__aexit__", "__del__"})
+"""Methods by which an object is released without its ``close()``."""
+
+
+def _gives_itself(constructor: Function) -> bool:
+    """Whether an object is known to others as soon as it is made, who may close it."""
+    own = set(constructor.parameters[:1])
+    for node in constructor.graph.nodes:
+        match node.op:
+            case Member(dest=dest, source=source, name="close") if source in constructor.parameters[:1]:
+                own.add(dest)
+    calls = [node.op for node in constructor.graph.nodes if isinstance(node.op, Call)]
+    return any(argument.variable in own for call in calls for argument in call.arguments)
+
+
+def _only_releases(closing: Function, resource: Resource) -> bool:
+    """Whether a method does nothing but release what its object holds: closing it earlier or more often is the same."""
+    own = _parts_of(closing)
+    calls = [node.op for node in closing.graph.nodes if isinstance(node.op, Call)]
+    return all(_may_release(call, own, resource) for call in calls)
+
+
+def _releases_own(closing: Function, resource: Resource) -> bool:
+    """Whether a method releases something of its object."""
+    own = _parts_of(closing)
+    return any(isinstance(node.op, Call) and _may_release(node.op, own, resource) for node in closing.graph.nodes)
 
 
 def _may_release(call: Call, own: set[str], resource: Resource) -> bool:
