@@ -61,8 +61,10 @@ def _judge(function: Function, site: Site, summaries: Summaries) -> Leak | None:
     endings = _endings(function, site, summaries)
     lost = [e for e in endings if e.state.status is Status.OWNED and e.how in _WORST_FIRST]
     kept = {e.state.status for e in endings if e.state.status > Status.OWNED}
-    if site.by_owner and Status.RELEASED not in kept:
-        return None  # whether it needs to be closed is its own affair, unless somebody does
+    if site.by_owner:
+        if Status.RELEASED not in kept:
+            return None  # whether it needs to be closed is its own affair, unless somebody does
+        lost = [e for e in lost if not e.state.view_left]  # who gets a part of it may close it by that
     if kept & _HANDED_ON:
         # It was meant for somebody else; a failure before it got there is its maker's business.
         lost = [e for e in lost if e.how == "return"]
