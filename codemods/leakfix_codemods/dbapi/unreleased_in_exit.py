@@ -35,7 +35,6 @@ from leakfix_codemods._blocks import body_of, is_laid_out, put_in_try
 from leakfix_codemods.dbapi._exits import Ending, attributes_set, ending, is_only_entered, is_own
 
 _PAIRS = (("__enter__", "__exit__"), ("__aenter__", "__aexit__"))
-_ABSTRACT = frozenset({"builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"})
 _OPENS = (
     r"def __a?enter__\(self[^)]*\)[^:]*:[ \t]*(?:\r?\n(?![ \t]*def )[^\n]*){0,12}?"
     r"\r?\n[ \t]+self\.\w+[ \t]*(?::[^=\n]+)?=[^=\n]*\("
@@ -49,7 +48,7 @@ def find(view: View) -> Iterator[Match]:
     for owner in view.module.classes.values():
         for entering, leaving in _PAIRS:
             start, end = owner.methods.get(entering), owner.methods.get(leaving)
-            if start is None or end is None or not _ABSTRACT.issuperset(view.names.outside_bases(view.module, owner)):
+            if start is None or end is None or not view.names.stands_alone(view.module, owner):
                 continue
             for attribute, call, resource in _opened(view, owner, start):
                 if ending(view, owner, end, attribute, resource) is Ending.LOST:

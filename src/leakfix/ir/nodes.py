@@ -309,5 +309,8 @@ class Program(Protocol):
     def is_record(self, name: str) -> bool:
         """Whether it is a class of the project whose objects only keep what they are made of (a dataclass)."""
 
+    def makes_new(self, name: str) -> bool:
+        """Whether it is a class each of whose calls gives an object of its own, all of it written in the project."""
+
     def methods(self, name: str) -> Iterable[Function]:
         """All methods of the project's class of that name, inherited ones included; none if it is no class of it."""

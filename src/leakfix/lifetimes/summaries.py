@@ -43,6 +43,7 @@ class Summaries:
     def forget(self) -> None:
         """Ask again what functions hand out that seemed to hand out nothing."""
         self._fresh = {name: found for name, found in self._fresh.items() if found is not None}
+        self._owners = {name: found for name, found in self._owners.items() if found is not None}
 
     # -- what a function hands out ----------------------------------------------------------------------------------
 
@@ -77,16 +78,27 @@ class Summaries:
 
     def owner(self, name: str) -> Resource | None:
         """What an object of a class of the project is as a resource: it opens one when it is made, and closes it."""
-        if name not in self._owners:
-            self._owners[name] = None  # while it is asked for
+        if name in self._owners:
+            return self._owners[name]
+        if name in self._busy or len(self._busy) > _MAX_CHAIN or not self.program.makes_new(name):
+            return None
+        self._busy.append(name)
+        try:
             constructor = self.program.constructor(name)
-            self._owners[name] = self._owning(name, constructor) if constructor is not None else None
-        return self._owners[name]
+            found = self._owning(name, constructor) if constructor is not None else None
+        finally:
+            self._busy.pop()
+        self._owners[name] = found
+        return found
 
     def _owning(self, name: str, constructor: Function) -> Resource | None:
-        methods = {method.qualname.rpartition(".")[2]: method for method in self.program.methods(name)}
+        methods: dict[str, Function] = {}
+        for method in self.program.methods(name):
+            methods.setdefault(method.qualname.rpartition(".")[2], method)
         closing = methods.get("close")
-        if closing is None or not _LEFT_BY_OTHERS.isdisjoint(methods) or _gives_itself(constructor):
+        if closing is None or closing.is_async or closing.is_generator or closing.wrapped:
+            return None
+        if not _LEFT_BY_OTHERS.isdisjoint(methods) or _gives_itself(constructor):
             return None
         for site in self.sites(constructor):
             row = site.resource
@@ -214,7 +226,11 @@ def _only_releases(closing: Function, resource: Resource) -> bool:
     """Whether a method does nothing but release what its object holds: closing it earlier or more often is the same."""
     own = _parts_of(closing)
     calls = [node.op for node in closing.graph.nodes if isinstance(node.op, Call)]
-    return all(_may_release(call, own, resource) for call in calls)
+    return (
+        len(closing.parameters) == 1
+        and not any(closing.rest)
+        and all(_may_release(call, own, resource) for call in calls)
+    )
 
 
 def _releases_own(closing: Function, resource: Resource) -> bool:

@@ -37,7 +37,6 @@ _LOADS = re.compile(
 )
 _IMPORTED = r"[ \t]*(?:from|import)\b[^#]*\b{word}\b|[ \t]+[\w\s,()]*(?:#|$)|.*[\"'][\w./]*[./]{word}\b"
 _DEEPEST = 2
-_PLAIN_BASES = frozenset({"builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"})
 _CONSTANTS = rb"\(\s*(?:(?:\w+\s*=\s*)?(?:\"[^\"\n]*\"|'[^'\n]*'|\d+|True|False|None)\s*,?\s*)*\)"
 _TOLD = re.compile(rb"\s*(?:from\b.*\bimport\b|import\b|#)")
 
@@ -181,8 +180,7 @@ def _is_inherited(view: View, function: FunctionInfo) -> bool:
     """Whether it may stand for one of a base class, such as a command's ``handle``, which that calls."""
     if function.owner is None or not function.owner.node.bases:
         return False
-    outside = view.names.outside_bases(view.module, function.owner)
-    if not _PLAIN_BASES.issuperset(outside) or not all(map(view.of, function.owner.node.bases)):
+    if not view.names.stands_alone(view.module, function.owner):
         return True
     above = (info for _, info in view.names.lineage(view.module, function.owner) if info is not function.owner)
     return any(function.node.name in info.methods for info in above)

@@ -87,6 +87,10 @@ class GoProgram:
         """Nobody asks: a struct is no call."""
         return False
 
+    def makes_new(self, name: str) -> bool:
+        """Nobody asks: a struct is no call."""
+        return False
+
     def methods(self, name: str) -> tuple[Function, ...]:
         """Nobody asks: what a struct is given lives in it."""
         return ()

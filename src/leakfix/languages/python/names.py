@@ -424,6 +424,15 @@ class Names:
                     found += self.outside_bases(*inside, depth + 1)
         return found
 
+    def stands_alone(self, module: Module, info: ClassInfo) -> bool:
+        """Whether all that a class does is written in the project: other bases are none, or bring nothing along."""
+        for place, owner in self.lineage(module, info):
+            for base in owner.node.bases:
+                names = self.of(base.value if isinstance(base, ast.Subscript) else base, Place(place, None))
+                if not names or any(self.class_(name) is None and name not in _RECORDS for name in names):
+                    return False
+        return True
+
     def _method(self, instance: str, method: str) -> tuple[str, ...]:
         if not instance.startswith("@"):
             return ()

@@ -96,8 +96,20 @@ class PythonProgram:
         """Whether it is a class of the project without a constructor that anybody wrote: a dataclass."""
         return self.names.is_record(name)
 
+    def makes_new(self, name: str) -> bool:
+        """Whether it is a class each of whose calls gives an object of its own, all of it written in the project."""
+        found = self.names.class_(name)
+        return (
+            found is not None
+            and self.names.stands_alone(*found)
+            and not any(
+                info.node.decorator_list or info.node.keywords or "__new__" in info.methods
+                for _, info in self.names.lineage(*found)
+            )
+        )
+
     def methods(self, name: str) -> Iterator[Function]:
-        """All methods of the project's class of that name, and of those of its bases that are the project's."""
+        """All methods of the project's class of that name, then of those of its bases that are the project's."""
         found = self.names.class_(name)
         for module, info in self.names.lineage(*found) if found is not None else ():
             for method in info.methods.values():
