@@ -53,7 +53,7 @@ def _built(
 def _returned(owners: list[tuple[Module, ClassInfo]], method: str) -> list[ast.Call] | None:
     """The calls behind ``self`` that are all a method returns; None where it is not as plain as that."""
     found = next((info.methods[method] for _, info in owners if method in info.methods), None)
-    if found is None or len(found.node.args.args) != 1:
+    if found is None or len(found.node.args.args) != 1 or found.node.decorator_list:
         return None
     body = found.node.body[1:] if ast.get_docstring(found.node) is not None else found.node.body
     match body:

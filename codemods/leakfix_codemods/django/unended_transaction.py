@@ -205,19 +205,25 @@ def _why_open(view: View, function: FunctionInfo, region: list[ast.stmt]) -> str
 
 
 def _is_before_all_queries(view: View, function: FunctionInfo, region: list[ast.stmt], leaving: ast.Return) -> bool:
-    """Whether nothing that runs before a ``return``, and nothing that it returns, asks the database."""
+    """Whether nothing that runs before a ``return``, and nothing that it returns, asks the database.
+
+    Calls of functions that are not known may, attributes of a row may be loaded when they are read, and what stands
+    behind it in a loop may have run before it.
+    """
     steps: list[ast.stmt] = []
-    for node in nodes_of(region):
-        if isinstance(node, ast.Expr | ast.Assign | ast.AnnAssign | ast.AugAssign) and node.lineno < leaving.lineno:
+    for node in (node for node in nodes_of(region) if getattr(node, "lineno", leaving.lineno) < leaving.lineno):
+        if isinstance(node, ast.For | ast.While | ast.With | ast.AsyncFor | ast.AsyncWith):
+            return False
+        if isinstance(node, ast.Expr | ast.Assign | ast.AnnAssign | ast.AugAssign):
             steps.append(node)
-        elif isinstance(node, ast.If | ast.While) and node.lineno < leaving.lineno:
+        elif isinstance(node, ast.If):
             steps.append(ast.Expr(value=node.test))
-        elif isinstance(node, ast.For | ast.With | ast.AsyncFor | ast.AsyncWith) and node.lineno < leaving.lineno:
+    for node in nodes_of(steps):
+        if isinstance(node, ast.Attribute) and node.attr not in _TELLS:
+            return False
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not view.of(node.func, function):
             return False
     plain = leaving.value is None or isinstance(leaving.value, ast.Constant | ast.Name)
-    read = [node for node in nodes_of(steps) if isinstance(node, ast.Attribute) and node.attr not in _TELLS]
-    if read:
-        return False  # of a row, it may be loaded now
     return plain and first_query(view.names, Place(view.module, function), steps) is None
 
 

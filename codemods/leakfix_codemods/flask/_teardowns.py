@@ -158,6 +158,7 @@ def _before_all_returns(view: View, item: Stored, teardown: FunctionInfo, call: 
         case [ast.Assign(targets=[ast.Name(id=held)]), test, *rest, ast.Expr(value=last) as end] if last is call:
             uses = (use for step in rest for use in ast.walk(step) if isinstance(use, ast.Name) and use.id == held)
             plain = _tests_for_none(test, held) and all(_is_asked(view, use) for use in uses)
+            plain = plain and any(isinstance(use, ast.Name) and use.id == held for use in ast.walk(last))
             if plain and _reads_once(view, teardown, item) and is_laid_out(layout, [*rest, end]):
                 layout.delete(first_line(end), last_line(end))
                 put_in_try(layout, rest, "", ("finally:", layout.text(end)))

@@ -48,7 +48,7 @@ def find(view: View) -> Iterator[Match]:
         for module in view.others("scoped_session"):
             owner = view.elsewhere(module)
             for _, name in _registries(owner):
-                spelled = _spelled(view, name)
+                spelled = _spelled(view, here[0][0], name)
                 if spelled and not _is_removed(owner, name) and not _is_removed(view, name):
                     yield _match(view, here[0][0].value, name, spelled)
 
@@ -77,15 +77,17 @@ def _is_reported_elsewhere(view: View, name: str) -> bool:
         return False
     modules = view.others("Flask", lambda text: bool(_MAKES.search(text)))
     makers = [view.elsewhere(module) for module in modules if not is_test(module.path)]
-    return len(makers) == 1 and len(applications(makers[0])) == 1 and bool(_spelled(makers[0], name))
+    made = applications(makers[0]) if len(makers) == 1 else []
+    return len(made) == 1 and bool(_spelled(makers[0], made[0][0], name))
 
 
-def _spelled(view: View, name: str) -> str:
-    """How a file that imports a registry, or its module, names it at its top; "" where it does neither."""
-    if view.is_a(ast.Name(name, ast.Load()), None, *REGISTRIES):
+def _spelled(view: View, at: ast.Assign, name: str) -> str:
+    """How a file that imports a registry, or its module, names it where the application is made; "" if it cannot."""
+    function = view.function_of(at)
+    if view.is_a(ast.Name(name, ast.Load()), function, *REGISTRIES):
         return name
     for module in view.module.names:
-        if view.is_a(ast.Attribute(ast.Name(module, ast.Load()), name, ast.Load()), None, *REGISTRIES):
+        if view.is_a(ast.Attribute(ast.Name(module, ast.Load()), name, ast.Load()), function, *REGISTRIES):
             return f"{module}.{name}"
     return ""
 

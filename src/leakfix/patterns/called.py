@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import sys
 from collections.abc import Iterator
 from itertools import chain
 
@@ -35,7 +36,10 @@ _FOLDERS_LOADED = frozenset("commands templatetags cogs extensions plugins scrip
 _LOADS = re.compile(
     rb"import_module|load_extension|load_module|iter_modules|walk_packages|listdir|\bglob\b|autodiscover|find_modules"
 )
-_IMPORTED = r"[ \t]*(?:from|import)\b[^#]*\b{word}\b|[ \t]+[\w\s,()]*(?:#|$)|.*[\"'][\w./]*[./]{word}\b"
+_IMPORTED = (
+    r"[ \t]*(?:from|import)\b[^#]*\b{word}\b|.*[\"'][\w./]*[./]{word}\b"
+    r"|[ \t]+(?:\w+(?:[ \t]+as[ \t]+\w+)?[ \t]*,[ \t]*)*{word}[ \t]*(?:as[ \t]+\w+[ \t]*)?[,)]?[\w \t,)]*\r?(?:#|$)"
+)
 _DEEPEST = 2
 _CONSTANTS = rb"\(\s*(?:(?:\w+\s*=\s*)?(?:\"[^\"\n]*\"|'[^'\n]*'|\d+|True|False|None)\s*,?\s*)*\)"
 _TOLD = re.compile(rb"\s*(?:from\b.*\bimport\b|import\b|#)")
@@ -106,7 +110,7 @@ def _is_used(view: View, function: FunctionInfo, depth: int) -> bool:
                 user = view.function_of(node)
                 if user is None or (user is not function and (depth >= _DEEPEST or is_called(view, user, depth + 1))):
                     return True
-    if any(f":{name}" in text for text in _started_by(view)):
+    if any(re.search(rf":{name}\b", text) for text in _started_by(view)):
         return True
     word = re.escape(name.encode())
     told = re.compile(rb"(?m)^[^#\n]*\b" + word + rb"\b")
@@ -123,13 +127,21 @@ def is_called_at_import(view: View, function: FunctionInfo) -> bool:
     if function.owner is not None or function.parent is not None or _is_handed_on(function):
         return False
     uses = [use for use in view.uses(function.node.name, None) if view.function_of(use) is not function]
-    if not uses or any(view.function_of(use) is not None or _is_in_endless_loop(view, use) for use in uses):
+    if not uses or any(view.function_of(use) is not None or _may_never_end(view, use) for use in uses):
         return False
     return not any(True for text in view.texts(function.node.name) if not is_of_tests(text))
 
 
-def _is_in_endless_loop(view: View, node: ast.AST) -> bool:
-    return any(isinstance(loop, ast.While) for loop in view.loops_round(node))
+def _may_never_end(view: View, node: ast.AST) -> bool:
+    """Whether a use stands in a loop that goes on while something comes: ``while``, or ``for`` over a library's object."""
+    for loop in view.loops_round(node):
+        if not isinstance(loop, ast.For):
+            return True
+        source = loop.iter.func if isinstance(loop.iter, ast.Call) else loop.iter
+        roots = {name.partition(".")[0] for name in view.of(source)}
+        if not roots <= {"builtins", *sys.stdlib_module_names}:
+            return True
+    return False
 
 
 def is_called_with_constants(view: View, function: FunctionInfo) -> bool:

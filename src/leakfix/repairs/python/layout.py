@@ -8,7 +8,11 @@ from functools import cached_property
 
 from leakfix.source import Edit, SourceFile, Span
 
-_FIRST_BLOCK = re.compile(rb"^[^\s#][^\n]*:[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*([ \t]+)\S", re.MULTILINE)
+_FIRST_BLOCK = re.compile(
+    rb"^(?:async|class|def|for|if|try|while|with)\b[^\n]*:[ \t]*(?:#[^\n]*)?\r?\n"
+    rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*([ \t]+)\S",
+    re.MULTILINE,
+)
 
 
 class Layout:
