@@ -133,7 +133,7 @@ def is_called_at_import(view: View, function: FunctionInfo) -> bool:
 
 
 def _may_never_end(view: View, node: ast.AST) -> bool:
-    """Whether a use stands in a loop that goes on while something comes: ``while``, or ``for`` over a library's object."""
+    """Whether a use stands in a loop that goes on while something comes: ``while``, ``for`` over a library's object."""
     for loop in view.loops_round(node):
         if not isinstance(loop, ast.For):
             return True
