@@ -38,6 +38,17 @@ def meets_few_rows(view: View, table: str) -> bool:
     return written is not None and made is not None and 0 <= (written - made).days < _NEW
 
 
+def as_defined(view: View, table: str) -> str:
+    """A model's name as its class is called; ``apps.get_model`` takes any case."""
+    spelled = view.once("django: models as they are spelled", lambda: _spelled(view)) if table.islower() else {}
+    return spelled.get(table, table)
+
+
+def _spelled(view: View) -> dict[str, str]:
+    made = (name.decode() for text in view.texts(MAKING) for name in _MAKES.findall(text))
+    return {name.lower(): name for name in made}
+
+
 def _made_in(data: bytes) -> set[str]:
     """The tables that a migration makes, in lower case."""
     return {name.decode().lower() for name in _MAKES.findall(data)}

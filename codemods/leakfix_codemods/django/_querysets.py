@@ -12,7 +12,7 @@ from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.languages.python.names import Place
 from leakfix.patterns.tables import ENOUGH, growth
 from leakfix.project.mentions import DEFINITION
-from leakfix_codemods.django._outdated import meets_few_rows
+from leakfix_codemods.django._outdated import as_defined, meets_few_rows
 
 MANAGERS = frozenset({"objects", "_default_manager", "_base_manager", "all_objects"})
 REFINING = frozenset(
@@ -93,7 +93,14 @@ def _is_wide(call: ast.Call) -> bool:
         words = [item for item in ast.walk(argument) if isinstance(item, ast.keyword)]
         if not words or not all(_is_wide_word(word) for word in words):
             return False
-    return all(_is_wide_word(word) for word in call.keywords) or _method(call) == "exclude"
+    if _method(call) == "exclude":
+        return not any(_is_of_others(word) for word in call.keywords)
+    return all(_is_wide_word(word) for word in call.keywords)
+
+
+def _is_of_others(word: ast.keyword) -> bool:
+    """Whether rows are told apart by whether they were met before: what is new, or left over."""
+    return word.arg in ("id__in", "pk__in", "uuid__in")
 
 
 def _is_wide_word(word: ast.keyword) -> bool:
@@ -161,17 +168,17 @@ def _model_name(view: View, function: FunctionInfo, model: ast.expr) -> str:
     """What a model is called: where a migration asked for it by name, that one."""
     asked_here = _asked_for(model)
     if asked_here:
-        return asked_here
+        return as_defined(view, asked_here)
     for node in own_nodes(function.node) if isinstance(model, ast.Name) else ():
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if isinstance(model, ast.Name):
                 if name == model.id and _asked_for(value):
-                    return _asked_for(value)
+                    return as_defined(view, _asked_for(value))
     return str(getattr(model, "attr", getattr(model, "id", "")))
 
 
 def _asked_for(value: ast.expr) -> str:
-    """The model that ``apps.get_model("shop", "Order")`` gives; "" for anything else."""
+    """The model that ``apps.get_model("shop", "Order")`` gives, as it is spelled there; "" for anything else."""
     match value:
         case ast.Call(func=ast.Attribute(attr="get_model"), args=[*_, ast.Constant(value=str() as said)]):
             return said.rpartition(".")[2]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from leakfix.patterns.called import SERVES, is_of_tests, is_program
 from leakfix.patterns.view import View
+from leakfix.project.mentions import project_root
 
 _JOINING = (
     "allauth",
@@ -46,12 +48,17 @@ _OF_ADMIN = re.compile(rb"ModelAdmin\b|\badmin\.(?:site|register|TabularInline|S
 _REGISTERED = re.compile(rb"register\(([^()]*)\)|^[ \t]+model\s*=\s*(?:\w+\.)*(\w+)", re.MULTILINE)
 _NO_MORE = b"has_add_permission"
 _CLASS = re.compile(rb"\b[A-Z]\w*[a-z]\w*")
-_FORMS = re.compile(rb"CreateView|ModelForm|(?<!ReadOnlyModel)ViewSet\b|CreateModelMixin|CreateAPIView")
 _MADE = (
-    r"\b(?:{table}|{plain}_set|{plain}s)\.(?:(?:objects|_default_manager)\.)?(?:using\([^()\n]*\)\.)?"
+    r"\b(?:{table}|{plain}_set|{plain}s)\.(?:(?:objects|_default_manager)\.)?(?:\w+\([^()\n]*\)\.)*"
     r"a?(?:create|get_or_create|update_or_create|bulk_create)\(|(?<!class )\b{table}\("
 )
 _OF_FORM = r"(?m)^[ \t]+(?:model|queryset|serializer_class)\s*=\s*(?:\w+\.)*?{table}(?:Serializer)?\b"
+_FORM = re.compile(rb"^class (\w+)\(([^)]*)\)", re.MULTILINE)
+_TAKES_IN = re.compile(rb"Create|Form\b|(?<!ReadOnlyModel)(?<!Generic)ViewSet\b|Mutation")
+"""Bases of what makes a row of what people send."""
+_BY_STAFF = re.compile(r"(?i)(?:^|/)(?:admin\w*|\w+_admin|manage|back_?office|staff)(?=[/.])")
+"""Folders and files of pages that are for those who run a program."""
+_COMMAND = b"BaseCommand"
 _FOR_TESTS = b"DjangoModelFactory"
 _INSERTED = re.compile(rb"(?i)\binsert into [\"`\[]?(?:\w+[\"`\]]?\.[\"`\[]?)?(\w+)")
 _NAME = re.compile(rb"[\"'](\w+)[\"']")
@@ -105,15 +112,29 @@ def is_put_in_by_staff(view: View, table: str) -> bool:
 
 
 def is_made(view: View, table: str) -> bool:
-    """Whether a page, an endpoint or a statement of the program, beside its administration's, makes rows of a table."""
+    """Whether a page, an endpoint or a statement of the program makes rows of a table.
+
+    Beside its administration's, and beside commands, which bring in what is known before.
+    """
     names = {"table": re.escape(table), "plain": re.escape(table.lower())}
     made, of_form = (re.compile(form.format(**names).encode()) for form in (_MADE, _OF_FORM))
-    for text in chain([view.module.source.data], view.texts(table), view.texts(f"{table}Serializer")):
-        if made.search(text) is None and (of_form.search(text) is None or _FORMS.search(text) is None):
+    own = (view.module.path, view.module.source.data)
+    for path, text in chain([own], view.text.files(table), view.text.files(f"{table}Serializer")):
+        if made.search(text) is None and not any(_takes_in(text, found.start()) for found in of_form.finditer(text)):
             continue
-        if _lasts(text) and _FOR_TESTS not in text and _OF_ADMIN.search(text) is None:
+        if _lasts(text) and _COMMAND not in text and _FOR_TESTS not in text and not _is_of_staff(path, text):
             return True
     return False
+
+
+def _is_of_staff(path: str, text: bytes) -> bool:
+    return _OF_ADMIN.search(text) is not None or _BY_STAFF.search(os.path.relpath(path, project_root(path))) is not None
+
+
+def _takes_in(text: bytes, at: int) -> bool:
+    """Whether the class that a line stands in makes rows of what people send."""
+    classes = list(_FORM.finditer(text, 0, at))
+    return bool(classes) and _TAKES_IN.search(classes[-1][2]) is not None
 
 
 def _registered(text: bytes) -> Iterator[bytes]:

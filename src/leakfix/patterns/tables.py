@@ -45,7 +45,8 @@ _FEW = frozenset(
     "option options backend provider integration rule feed server mirror arch architecture menu navigation bar "
     "theme plugin channel queue warehouse zone domain host organization organisation team department model mode "
     "policy level layout widget style script field column table index section collection location format engine "
-    "driver scheme definition preset unit brand key license information app application service exchange".split()
+    "driver scheme definition preset unit brand key license information app application service exchange campaign "
+    "class taxonomy vocabulary".split()
 )
 """What a row is where somebody sets it up by hand."""
 _PEOPLE = frozenset("user account member person people profile player author".split())
@@ -141,7 +142,7 @@ def _is_filled_by_use(view: View, table: str, in_part: bool) -> bool:
         return False
     if word in _ACCOUNTS and many.anybody_joins(view):
         return True
-    if word not in _PEOPLE and many.is_put_in_by_staff(view, table):
+    if many.is_put_in_by_staff(view, table):
         return False
     if word in _PEOPLE or _by_definition(view, table) > _HINT:
         return many.anybody_joins(view) or many.is_many(view, table) or many.is_too_long_to_choose_from(view, table)

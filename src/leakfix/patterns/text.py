@@ -20,6 +20,10 @@ class Text:
         """The bytes of the project's other files in which a word stands."""
         return self.mentions.texts(word, self.path)
 
+    def files(self, word: str) -> Iterator[tuple[str, bytes]]:
+        """The same, each with its path."""
+        return self.mentions.files(word, self.path)
+
     def once(self, key: str, compute: Callable[[], Fact]) -> Fact:
         """A fact about the project that does not depend on this file, computed once for all."""
         return self.mentions.once(key, self.path, compute)

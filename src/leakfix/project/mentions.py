@@ -92,9 +92,14 @@ class Mentions:
 
     def texts(self, word: str, path: str) -> Iterator[bytes]:
         """The bytes of the files that ``of`` names."""
+        for _, data in self.files(word, path):
+            yield data
+
+    def files(self, word: str, path: str) -> Iterator[tuple[str, bytes]]:
+        """The same, each with its path."""
         for found in self.of(word, path):
             with suppress(OSError):
-                yield self._read(found)
+                yield found, self._read(found)
 
     def of(self, word: str, path: str) -> list[str]:
         """The files beside ``path``, of its project, in whose text a word stands, sorted."""
