@@ -147,14 +147,14 @@ def _may_never_end(view: View, node: ast.AST) -> bool:
 def is_called_with_constants(view: View, function: FunctionInfo) -> bool:
     """Whether all of the program calls a function with constants or nothing: it meets as many values as calls.
 
-    Tests say nothing of that, which give it what they like.
+    Tests say nothing of that, which give it what they like, nor do commands, whose process ends.
     """
     if _is_handed_on(function):
         return False
     name = re.escape(function.node.name.encode())
     plain = re.compile(rb"(?<!def )\b" + name + _CONSTANTS)
     otherwise = re.compile(rb"(?<!def )\b" + name + rb"\b(?!" + _CONSTANTS + rb")")
-    others = (text for text in view.texts(function.node.name) if not is_of_tests(text))
+    others = (text for text in view.texts(function.node.name) if not is_of_tests(text) and not is_of_command(text))
     called = False
     for text in chain([view.module.source.data], others):
         lines = [line for line in _lines_with(text, function.node.name.encode()) if not _TOLD.match(line)]
@@ -175,6 +175,11 @@ def _is_said_to_be_unused(view: View, function: FunctionInfo) -> bool:
 def is_of_tests(text: bytes) -> bool:
     """Whether a file's text looks like one of tests; plain words, because thousands of files are asked."""
     return any(word in text for word in _TESTS)
+
+
+def is_of_command(text: bytes) -> bool:
+    """Whether a file's text is that of a command of Django that does its work once."""
+    return b"BaseCommand" in text and b"while " not in text
 
 
 def is_program(view: View) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
-from leakfix.patterns.called import SERVES, is_of_tests, is_program
+from leakfix.patterns.called import SERVES, is_of_command, is_of_tests, is_program
 from leakfix.patterns.view import View
 from leakfix.project.mentions import project_root
 
@@ -58,7 +58,6 @@ _TAKES_IN = re.compile(rb"Create|Form\b|(?<!ReadOnlyModel)(?<!Generic)ViewSet\b|
 """Bases of what makes a row of what people send."""
 _BY_STAFF = re.compile(r"(?i)(?:^|/)(?:admin\w*|\w+_admin|manage|back_?office|staff)(?=[/.])")
 """Folders and files of pages that are for those who run a program."""
-_COMMAND = b"BaseCommand"
 _FOR_TESTS = b"DjangoModelFactory"
 _INSERTED = re.compile(rb"(?i)\binsert into [\"`\[]?(?:\w+[\"`\]]?\.[\"`\[]?)?(\w+)")
 _NAME = re.compile(rb"[\"'](\w+)[\"']")
@@ -122,7 +121,7 @@ def is_made(view: View, table: str) -> bool:
     for path, text in chain([own], view.text.files(table), view.text.files(f"{table}Serializer")):
         if made.search(text) is None and not any(_takes_in(text, found.start()) for found in of_form.finditer(text)):
             continue
-        if _lasts(text) and _COMMAND not in text and _FOR_TESTS not in text and not _is_of_staff(path, text):
+        if _lasts(text) and not (is_of_command(text) or _FOR_TESTS in text or _is_of_staff(path, text)):
             return True
     return False
 
