@@ -10,6 +10,10 @@ from leakfix.codemod import View
 from leakfix.languages.python.modules import ClassInfo, FunctionInfo
 
 _GIVEN = re.compile(rb"\b(?:Depends|Security)\(\s*(?:\w+\s*=\s*)?(?:\w+\.)*(\w+)")
+_WRITTEN = re.compile(
+    rb"(\w+)[\"'\]]*\s*=\s*(?:\w+\.)*(?:Depends|Security)\("  # session: Session = Depends()
+    rb"|Annotated\[\s*[\"']?(?:\w+\.)*(\w+)[\"']?\s*,\s*(?:\w+\.)*(?:Depends|Security)\("
+)
 _MADE = re.compile(rb"^(\w+)(?:\s*:[^=\n]+)?\s*=\s*(?:\w+\.)*(\w+)\(", re.MULTILINE)
 DEPENDS = ("fastapi.Depends", "fastapi.Security", "fastapi.param_functions.Depends", "fastapi.params.Depends")
 
@@ -28,7 +32,7 @@ def word_of(function: FunctionInfo) -> str:
 
 
 def given_names(view: View) -> set[bytes]:
-    """The names that anything in the project gives to ``Depends``, and those of objects that stand for a class."""
+    """The names given to ``Depends`` anywhere in the project, of classes that make such objects, of types it serves."""
     elsewhere = view.once("fastapi: what is given to Depends", lambda: _given(_texts(view)))
     own = view.module.source.data
     return elsewhere | _given({own}) if b"Depends(" in own or b"Security(" in own else elsewhere
@@ -40,6 +44,7 @@ def _texts(view: View) -> set[bytes]:
 
 def _given(texts: set[bytes]) -> set[bytes]:
     given = {name for text in texts for name in _GIVEN.findall(text)}
+    given |= {name for text in texts for names in _WRITTEN.findall(text) for name in names if name}
     return given | {kind for text in texts if given for name, kind in _MADE.findall(text) if name in given}
 
 

@@ -64,7 +64,7 @@ def find(view: View) -> Iterator[Match]:
                 )
                 break
     for info in view.module.classes.values():
-        opened = opened_by(view, info)
+        opened = opened_by(view, info) if info.node.name.encode() in given else None
         if opened is not None and next(class_users(view, info), None) is not None:
             yield Match(
                 opened[0],

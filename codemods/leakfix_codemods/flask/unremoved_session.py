@@ -30,6 +30,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, View
+from leakfix.languages.python.modules import Import
 from leakfix.patterns.domain import words_of
 from leakfix.project.kinds import is_test
 from leakfix_codemods.flask._context import applications, with_teardown
@@ -48,7 +49,7 @@ def find(view: View) -> Iterator[Match]:
         for module in view.others("scoped_session"):
             owner = view.elsewhere(module)
             for _, name in _registries(owner):
-                spelled = _spelled(view, here[0][0], name)
+                spelled = _spelled(view, here[0][0], name, owner)
                 if spelled and not _is_removed(owner, name) and not _is_removed(view, name):
                     yield _match(view, here[0][0].value, name, spelled)
 
@@ -78,17 +79,19 @@ def _is_reported_elsewhere(view: View, name: str) -> bool:
     modules = view.others("Flask", lambda text: bool(_MAKES.search(text)))
     makers = [view.elsewhere(module) for module in modules if not is_test(module.path)]
     made = applications(makers[0]) if len(makers) == 1 else []
-    return len(made) == 1 and bool(_spelled(makers[0], made[0][0], name))
+    return len(made) == 1 and bool(_spelled(makers[0], made[0][0], name, view))
 
 
-def _spelled(view: View, at: ast.Assign, name: str) -> str:
+def _spelled(view: View, at: ast.Assign, name: str, owner: View) -> str:
     """How a file that imports a registry, or its module, names it where the application is made; "" if it cannot."""
     function = view.function_of(at)
     if view.is_a(ast.Name(name, ast.Load()), function, *REGISTRIES):
         return name
-    for module in view.module.names:
-        if view.is_a(ast.Attribute(ast.Name(module, ast.Load()), name, ast.Load()), function, *REGISTRIES):
-            return f"{module}.{name}"
+    stem = owner.module.path.removesuffix("/__init__.py").removesuffix(".py").rpartition("/")[2]
+    for module, bindings in view.module.names.items():
+        if any(isinstance(item, Import) and stem in (item.attribute, *item.module.split(".")) for item in bindings):
+            if view.is_a(ast.Attribute(ast.Name(module, ast.Load()), name, ast.Load()), function, *REGISTRIES):
+                return f"{module}.{name}"
     return ""
 
 
