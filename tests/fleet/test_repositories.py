@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from leakfix.fleet import FleetError, organisations
-from leakfix.fleet.repositories import Organisation, Repository, RepositoryList, repositories_of, repository_of
+from leakfix.fleet.repositories import Repository, listed_in, repository_of
 
 GOOD = {
     "https://example.org/a/b": ("https://example.org/a/b", None),
@@ -71,14 +71,14 @@ def test_a_list_has_comments_and_names_each_once(tree: Path) -> None:
         "\ufeff# mine\r\n\n https://example.org/a # the first\r\nhttps://example.org/a.git\nhttps://example.org/a v1"
     )
     (tree / "list").write_text(lines, "utf-8", newline="")
-    found = repositories_of(RepositoryList("list"))
+    found = listed_in("list")
     assert found == [Repository("https://example.org/a"), Repository("https://example.org/a", "v1")]
 
 
 def test_every_bad_line_is_told_with_its_number(tree: Path) -> None:
     (tree / "list").write_bytes(b"/a\n-x\n/b\next::sh\n/\xff\n")
     with pytest.raises(FleetError) as caught:
-        repositories_of(RepositoryList("list"))
+        listed_in("list")
     assert [line.split(" ")[0] for line in str(caught.value).split("\n")] == ["list:2:", "list:4:", "list:5:"]
 
 
@@ -118,7 +118,7 @@ def test_an_organisation_is_asked_for_with_a_token_of_the_environment(monkeypatc
     forge = Forge({"some": [served("a"), served("old", archived=True), served("empty", size=0), served("b")]})
     monkeypatch.setattr(organisations, "optional", lambda *_: forge)
     monkeypatch.setenv("LEAKFIX_TOKEN", "secret")
-    found = repositories_of(Organisation("some"))
+    found = list(organisations.listed("some"))
     assert [one.url for one in found] == ["https://github.com/some/a.git", "https://github.com/some/b.git"]
     assert forge.asked["auth"] == "auth secret"
 
@@ -129,4 +129,4 @@ def test_an_organisation_is_asked_for_with_a_token_of_the_environment(monkeypatc
 def test_what_a_forge_refuses_is_told(monkeypatch: pytest.MonkeyPatch, status: int, reason: str) -> None:
     monkeypatch.setattr(organisations, "optional", lambda *_: Forge({}, status))
     with pytest.raises(FleetError, match=reason):
-        repositories_of(Organisation("some"))
+        list(organisations.listed("some"))

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from leakfix.cli.branch import commit_to
-from leakfix.cli.check import exit_code
 from leakfix.cli.options import Settings, from_stdin, searching, settings
-from leakfix.cli.outcome import Outcome, in_order, summarise, tidy
+from leakfix.cli.outcome import Outcome, exit_code, in_order, summarise, tidy
 from leakfix.cli.reviewing import carried_out, reviewing
 from leakfix.cli.terminal import Keyboard, can_ask, complain, progress
 from leakfix.finding import Finding, Safety

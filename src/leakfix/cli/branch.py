@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from leakfix.cli.check import exit_code
 from leakfix.cli.options import Settings, searching, settings
+from leakfix.cli.outcome import exit_code
 from leakfix.cli.terminal import complain, progress
 from leakfix.config import load
 from leakfix.finding import Finding, Safety

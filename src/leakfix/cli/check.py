@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from leakfix.cli.options import Settings, from_stdin, searching, settings
+from leakfix.cli.outcome import exit_code
 from leakfix.cli.output import Output, deliver, reporting, settled, spoken, written
 from leakfix.cli.repeated import keep
 from leakfix.cli.terminal import complain, complaint, progress
@@ -177,14 +178,3 @@ def _show_settings(run: Settings) -> int:
             run.registry.require_known(config)
             sys.stdout.writelines(shown(path, config, run.registry))
     return 2 if missing else 0
-
-
-def exit_code(paths: Sequence[str], report: Report, remaining: bool) -> int:
-    """Tell what could not be looked at; 2 where that was named on the command line, else 1 or 0."""
-    from leakfix.project.discover import unusable
-
-    for error in report.errors:
-        complain("warning", f"{error.path}: {error.message}")
-    if unusable(paths):
-        return 2
-    return 1 if remaining else 0

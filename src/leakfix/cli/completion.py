@@ -22,11 +22,9 @@ def command(shell: str) -> int:
     bash: put `eval "$(leakfix completion bash)"` into ~/.bashrc; zsh: the same into ~/.zshrc;
     fish: leakfix completion fish > ~/.config/fish/completions/leakfix.fish
     """
-    from leakfix.cli.group import group
-
     kind = get_completion_class(shell)
     assert kind is not None
-    template = kind(group, {}, "leakfix", VARIABLE)
+    template = kind(click.get_current_context().find_root().command, {}, "leakfix", VARIABLE)
     sys.stdout.write(template.source_template % template.source_vars())
     return 0
 

@@ -131,11 +131,13 @@ def _names(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _repositories(order: Order) -> list[Repository] | None:
     """What the command line names; None where it names nothing."""
-    from leakfix.fleet.repositories import Organisation, RepositoryList, Source, distinct, repositories_of
+    from leakfix.fleet.organisations import listed
+    from leakfix.fleet.repositories import distinct, listed_in
 
-    sources: list[Source] = [RepositoryList(order.repos)] if order.repos is not None else []
-    sources += [Organisation(name) for name in order.organisations]
-    return distinct(found for source in sources for found in repositories_of(source)) if sources else None
+    if order.repos is None and not order.organisations:
+        return None
+    found = listed_in(order.repos) if order.repos is not None else []
+    return distinct([*found, *(one for name in order.organisations for one in listed(name))])
 
 
 def _plan(order: Order, repositories: list[Repository] | None, like: Task, results: Results) -> Plan:

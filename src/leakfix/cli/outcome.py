@@ -1,16 +1,20 @@
-"""What became of the findings of a run that repairs, and how it is told."""
+"""What became of the findings of a run, and how it is told."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from leakfix.cli.options import Settings
 from leakfix.cli.terminal import complain
 from leakfix.finding import Finding
 from leakfix.report.style import has_colour
+
+if TYPE_CHECKING:
+    from leakfix.result import Report
 
 
 @dataclass
@@ -53,6 +57,17 @@ def tidy(run: Settings, outcome: Outcome) -> None:
     folders = {os.path.dirname(file) for file in files} | {path for path in run.paths if os.path.isdir(path)}
     for text in remove_stale(folders):
         complain("warning", text)
+
+
+def exit_code(paths: Sequence[str], report: Report, remaining: bool) -> int:
+    """Tell what could not be looked at; 2 where that was named on the command line, else 1 or 0."""
+    from leakfix.project.discover import unusable
+
+    for error in report.errors:
+        complain("warning", f"{error.path}: {error.message}")
+    if unusable(paths):
+        return 2
+    return 1 if remaining else 0
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:

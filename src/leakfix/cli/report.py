@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from leakfix.cli.check import checked, exit_code
+from leakfix.cli.check import checked
 from leakfix.cli.options import searching, settings
+from leakfix.cli.outcome import exit_code
 from leakfix.cli.output import STDOUT, Output, deliver, settled
 from leakfix.cli.terminal import complain
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from leakfix.cli.check import exit_code
 from leakfix.cli.options import searching, settings
-from leakfix.cli.outcome import summarise, tidy
+from leakfix.cli.outcome import exit_code, summarise, tidy
 from leakfix.cli.reviewing import carried_out, reviewing
 from leakfix.cli.terminal import can_ask, complain, edited, progress
 from leakfix.finding import Finding

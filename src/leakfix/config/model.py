@@ -7,12 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from leakfix.config import globs
-
-if TYPE_CHECKING:
-    from leakfix.config.files import Nearest
 
 CATEGORIES = ("leak", "growth", "advice")
 DEFAULT_CATEGORIES = frozenset({"leak", "growth"})
@@ -68,6 +65,24 @@ WISHES = {"allow-dependencies": "dependencies", "request-timeout": "request_time
 """The keys that may stand at the top or below a rule, and what they are as a wish."""
 
 
+class Folders(Protocol):
+    """The settings of every folder, each from the nearest file upward from it."""
+
+    def of(self, folder: str) -> Config:
+        """The settings of a folder. Raises ConfigError."""
+
+    def changed(self, change: Callable[[Config], Config]) -> Folders:
+        """The same after one more change of all settings."""
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders that were looked into, as absolute paths."""
+
+    @property
+    def files(self) -> list[str]:
+        """The files that settings were made of, and those that had nothing to say."""
+
+
 @dataclass(frozen=True)
 class Config:
     """What the user asked for.
@@ -110,7 +125,7 @@ class Config:
     files: tuple[str, ...] = field(default=(), compare=False)
     here: str | None = field(default=None, compare=False)
     origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
-    nearest: Nearest | None = field(default=None, compare=False, repr=False)
+    nearest: Folders | None = field(default=None, compare=False, repr=False)
 
     def selected(self, rule: str, category: str) -> bool:
         """Whether a rule of a category is to run; ignore wins over select."""

@@ -1,4 +1,4 @@
-"""Which repositories: lines of a list, or all of an organisation.
+"""Which repositories, by the lines of a list.
 
 A list may come from anywhere, so each line is held against what git would make of it: a program to run, an option,
 a password that would stand in the process list. What is refused is told with its line before anything is fetched.
@@ -33,32 +33,9 @@ class Repository:
     ref: str | None = None
 
 
-@dataclass(frozen=True)
-class RepositoryList:
-    """A file with one repository a line; ``-`` is standard input."""
-
-    path: str
-
-
-@dataclass(frozen=True)
-class Organisation:
-    """Everything the token may see of an organisation or a user of the forge."""
-
-    name: str
-
-
-Source = RepositoryList | Organisation
-
-
-def repositories_of(source: Source) -> list[Repository]:
-    """The repositories of a source, each once, in their order. Raises FleetError and OSError."""
-    match source:
-        case RepositoryList(path):
-            return distinct(_parsed(path, _text(path)))
-        case Organisation(name):
-            from leakfix.fleet.organisations import listed
-
-            return distinct(listed(name))
+def listed_in(path: str) -> list[Repository]:
+    """The repositories of a file with one a line, or of standard input (``-``). Raises FleetError and OSError."""
+    return distinct(_parsed(path, _text(path)))
 
 
 def distinct(repositories: Iterable[Repository]) -> list[Repository]:
