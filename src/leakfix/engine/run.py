@@ -21,6 +21,7 @@ from leakfix.languages.go.packages import GoFile, Packages
 from leakfix.languages.python.importers import Exports, Importers, ImportIndex
 from leakfix.languages.python.modules import Import, Module
 from leakfix.languages.python.project import Modules, Unparsable
+from leakfix.lifetimes.shared import releases_for_all
 from leakfix.patterns.text import Text
 from leakfix.project.files import read_file
 from leakfix.project.imports import Imports
@@ -132,7 +133,7 @@ class Run:
                 imports = Imports.of(data)
                 self.imports.add(path, imports)
                 words = self.words.of(data)
-                item.released = frozenset([word for word, call in self.shared_releases.items() if call in words])
+                item.released = self._released(path, data, imports, words)
                 # What a library's own files import of it is the project's code, not the library.
                 roots = [r for r in self.prefilter.roots(imports) if not self._is_own(path, r.decode())]
                 if self.prefilter.passes(data, imports, roots, words):
@@ -142,6 +143,18 @@ class Run:
             if item != Indexed(path):
                 found.append(item)
         return found
+
+    def _released(self, path: str, data: bytes, imports: Imports, words: frozenset[bytes]) -> frozenset[str]:
+        """What releases something that is shared by all, and may serve others than the function it stands in."""
+        called = {word: call for word, call in self.shared_releases.items() if call in words}
+        if not called or is_test(path):
+            return frozenset()
+        outside = {
+            name.decode("utf-8", "replace")
+            for package, name in imports.bound
+            if package and not self._is_own(path, package.decode("utf-8", "replace"))
+        }
+        return frozenset([word for word, call in called.items() if releases_for_all(data, call, outside)])
 
     def index_go(self, paths: Sequence[str]) -> list[Indexed]:
         """Read Go files and see which may acquire something; tests live no longer than one run."""

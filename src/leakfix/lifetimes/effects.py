@@ -210,7 +210,7 @@ class Effects:
     def call(self, op: Call, state: State) -> Outcome:
         for result in op.results:
             state = state.without(result)
-        if not state.roles:
+        if not state.roles and not (self.resource.shared and self.releases(op, state, None)):
             return _both(state.without(op.dest))
         receiver = state.role(op.callee.receiver)
         if receiver in (Role.SELF, Role.SCOPE) and op.callee.method in self.resource.exhausted_by:

@@ -38,6 +38,15 @@ class Imports:
         return self.names.union([module.partition(b".")[0] for module, _ in self.statements])
 
     @property
+    def bound(self) -> Iterator[tuple[bytes, bytes]]:
+        """The top-level package of each import, "" for the own one, and the name it binds."""
+        for module, names in self.statements:
+            for item in names.strip(b" (").split(b","):
+                words = _WORD.findall(item)
+                if words:
+                    yield (module or words[0]).partition(b".")[0], words[-1] if module or b"as" in words else words[0]
+
+    @property
     def plain_words(self) -> frozenset[bytes]:
         """The words in plain imports, which bind a module."""
         return frozenset(_WORD.findall(b"\n".join([names for module, names in self.statements if not module])))
