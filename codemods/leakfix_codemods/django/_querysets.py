@@ -99,8 +99,10 @@ def _is_wide(call: ast.Call) -> bool:
 
 
 def _is_of_others(word: ast.keyword) -> bool:
-    """Whether rows are told apart by whether they were met before: what is new, or left over."""
-    return word.arg in ("id__in", "pk__in", "uuid__in")
+    """Whether rows are told apart by what was met or is known: those that are new, or left over."""
+    name, _, lookup = (word.arg or "").rpartition("__")
+    met = isinstance(word.value, ast.Call) or (isinstance(word.value, ast.Name) and not word.value.id.isupper())
+    return lookup == "in" and (name in ("id", "pk", "uuid") or met)
 
 
 def _is_wide_word(word: ast.keyword) -> bool:

@@ -13,7 +13,7 @@ from leakfix.languages.python.modules import FunctionInfo
 from leakfix.languages.python.syntax import name_of
 from leakfix.patterns.view import View
 from leakfix.project.deployment import started_by
-from leakfix.project.kinds import is_migration_file
+from leakfix.project.kinds import is_command, is_migration_file
 from leakfix.project.mentions import project_root
 
 SERVES = ("urlpatterns", "FastAPI", "Flask")
@@ -54,6 +54,8 @@ def is_called(view: View, function: FunctionInfo, depth: int = 0) -> bool:
     """
     if _is_said_to_be_unused(view, function):
         return False
+    if _is_of_no_command(view, function):
+        return False
     if not is_migration_file(view.module.path):
         if not is_program(view):
             return True
@@ -65,6 +67,15 @@ def is_called(view: View, function: FunctionInfo, depth: int = 0) -> bool:
             return False
         at = at.parent
     return True
+
+
+def _is_of_no_command(view: View, function: FunctionInfo) -> bool:
+    """Whether a function of a command's file stands in a class that Django does not look for, and nothing names."""
+    owner = function.owner
+    if owner is None or owner.node.name == "Command" or not is_command(view.module.path):
+        return False
+    name = owner.node.name
+    return not view.uses(name, None) and not any(True for text in view.texts(name) if not is_of_tests(text))
 
 
 def _is_imported(view: View) -> bool:

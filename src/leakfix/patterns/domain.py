@@ -169,8 +169,8 @@ def _is_validated(view: View, function: FunctionInfo, name: str) -> bool:
         match node:
             case ast.Assign(
                 targets=[ast.Name(id=found)],
-                value=ast.Call(func=ast.Attribute(value=ast.Name(id=known), attr="get"), args=[ast.Name(id=left), *_]),
-            ) if left == name and _is_written_down(view, known):
+                value=ast.Call(func=ast.Attribute(value=known, attr="get"), args=[ast.Name(id=left), *_]),
+            ) if left == name and is_written_down(view, function, known):
                 looked_up.add(found)
             case ast.If(
                 test=ast.UnaryOp(op=ast.Not(), operand=ast.Name(id=found))
@@ -193,12 +193,31 @@ def _goes_on(body: list[ast.stmt], name: str) -> bool:
     return any(isinstance(key, ast.Name) and key.id == name for key in keys)
 
 
-def _is_written_down(view: View, name: str) -> bool:
-    """Whether a name of the file stands for a table that the program's text holds, or that is made of one."""
-    values = [binding.expression for binding in view.module.names.get(name, ()) if isinstance(binding, Value)]
-    return bool(values) and all(
-        (isinstance(value, ast.Dict) and bool(value.keys)) or isinstance(value, ast.DictComp) for value in values
-    )
+def is_written_down(view: View, function: FunctionInfo, table: ast.expr) -> bool:
+    """Whether a name of the file, or of an object, stands for a table that the program's text holds, or is made of."""
+    match table:
+        case ast.Name(id=name) if not _is_set_in(view, name, function):
+            bindings = list(view.module.names.get(name, ()))
+        case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name) if function.owner is not None:
+            bindings = [binding for binding, _ in function.owner.attributes.get(name, ())]
+        case _:
+            return False
+    return bool(bindings) and all(isinstance(item, Value) and _is_table(item.expression) for item in bindings)
+
+
+def _is_set_in(view: View, name: str, function: FunctionInfo) -> bool:
+    return any(isinstance(use.ctx, ast.Store) for use in view.uses(name, function))
+
+
+def _is_table(value: ast.expr) -> bool:
+    match value:
+        case ast.Dict(keys=[_, *_]) | ast.Set() | ast.DictComp():
+            return True
+        case ast.List(elts=[_, *_]) | ast.Tuple(elts=[_, *_]):
+            return True
+        case ast.Call(func=ast.Name(id="frozenset" | "set"), args=[inner]):
+            return _is_table(inner)
+    return False
 
 
 def _only_constants(view: View, function: FunctionInfo, name: str) -> bool:

@@ -25,7 +25,15 @@ from leakfix.patterns.containers import (
     open_key,
     recomputes,
 )
-from leakfix.patterns.domain import says_cache, says_closed, says_long_lived, says_one_each, strength, words_of
+from leakfix.patterns.domain import (
+    is_written_down,
+    says_cache,
+    says_closed,
+    says_long_lived,
+    says_one_each,
+    strength,
+    words_of,
+)
 from leakfix.patterns.stores import CACHE_CLASS, is_kept_elsewhere, is_store, key_from_outside
 from leakfix.patterns.unique import CONNECTED
 from leakfix.patterns.view import View
@@ -215,6 +223,8 @@ def _grown(view: View, container: Container) -> Growing | None:
     for fill in fills(view, container):
         if made_of(fill, _CONNECTED) or _is_class(fill):
             return None  # one for each tenant or server, or of its kind, on purpose
+        if _is_for_known(view, fill):
+            continue
         if _REGISTERS.search(fill.function.node.name) or _is_decorator(fill.function):
             return None
         named = says_cache(container.name)
@@ -234,6 +244,29 @@ def _grown(view: View, container: Container) -> Growing | None:
             key = key or said
             computed = computed and (computes or (is_store(container) and bool(forgetting(view, container))))
     return Growing(container, tuple(sure), key, computed) if sure else None
+
+
+def _is_for_known(view: View, fill: Fill) -> bool:
+    """Whether an entry is only added where its key stands in a table that the program's text holds."""
+    at: ast.AST = fill.statement
+    while at is not fill.function.node:
+        at, child = view.parents[at], at
+        if isinstance(at, ast.If) and child in at.body and fill.key is not None:
+            tests = at.test.values if isinstance(at.test, ast.BoolOp) and isinstance(at.test.op, ast.And) else [at.test]
+            if any(_knows(view, fill, ast.unparse(fill.key), test) for test in tests):
+                return True
+    return False
+
+
+def _knows(view: View, fill: Fill, key: str, test: ast.expr) -> bool:
+    asked = list(bound_to(fill, {test.id})) if isinstance(test, ast.Name) else [test]
+    for value in asked:
+        match value:
+            case ast.Call(func=ast.Attribute(value=table, attr="get"), args=[given, *_]) if ast.unparse(given) == key:
+                return len(asked) == 1 and is_written_down(view, fill.function, table)
+            case ast.Compare(left=given, ops=[ast.In()], comparators=[table]) if ast.unparse(given) == key:
+                return len(asked) == 1 and is_written_down(view, fill.function, table)
+    return False
 
 
 def _evidence(container: Container, fill: Fill, said: str, named: bool) -> int:
