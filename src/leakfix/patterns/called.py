@@ -42,6 +42,7 @@ _IMPORTED = (
 )
 _DEEPEST = 2
 _CONSTANTS = rb"\(\s*(?:(?:\w+\s*=\s*)?(?:\"[^\"\n]*\"|'[^'\n]*'|\d+|True|False|None)\s*,?\s*)*\)"
+_GOES_ON = re.compile(rb"^[ \t]+while[ (]+(?:True|1|not|self)\b", re.MULTILINE)
 _TOLD = re.compile(rb"\s*(?:from\b.*\bimport\b|import\b|#)")
 
 
@@ -190,7 +191,7 @@ def is_of_tests(text: bytes) -> bool:
 
 def is_of_command(text: bytes) -> bool:
     """Whether a file's text is that of a command of Django that does its work once."""
-    return b"BaseCommand" in text and b"while " not in text
+    return b"BaseCommand" in text and _GOES_ON.search(text) is None
 
 
 def is_program(view: View) -> bool:
