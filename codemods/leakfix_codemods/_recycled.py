@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from leakfix.codemod import View
+from leakfix.languages.python.modules import Import
+from leakfix.patterns.called import is_of_tests
 from leakfix.project.deployment import deployment
 
 _SETTINGS = ("max_requests", "limit_max_requests")
@@ -35,11 +37,25 @@ def is_recycled(view: View) -> bool:
     """Whether the processes that run a file are replaced every so often."""
     if view.once("servers that are replaced", lambda: _is_server_recycled(view)):
         return True
-    if _OF_WORKERS.search(view.module.path) is None:
-        return False
-    return view.once(
+    ended = view.once(
         "workers that are replaced", lambda: any(_ENDED.search(text) for word in _TASKS for text in view.texts(word))
     )
+    return ended and _serves_workers(view)
+
+
+def _serves_workers(view: View) -> bool:
+    """Whether a file is one of tasks, or only those name what it defines."""
+    path = view.module.path
+    if _OF_WORKERS.search(path) is not None:
+        return True
+    words = [name for name in view.module.names if not name.startswith("_") and not _is_imported(view, name)]
+    users = {user for word in words for user, text in view.text.files(word) if not is_of_tests(text)}
+    users = {user for user in users if not user.endswith("__init__.py")}
+    return bool(users) and all(_OF_WORKERS.search(user) is not None for user in users)
+
+
+def _is_imported(view: View, name: str) -> bool:
+    return any(isinstance(binding, Import) for binding in view.module.names[name])
 
 
 def _is_server_recycled(view: View) -> bool:

@@ -7,8 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
+from leakfix.languages.python.modules import Import
 from leakfix.patterns.called import SERVES, is_of_command, is_of_tests, is_program
 from leakfix.patterns.view import View
+from leakfix.project.imports import Imports, words_of
 from leakfix.project.mentions import project_root
 
 _JOINING = (
@@ -50,7 +52,7 @@ _NO_MORE = b"has_add_permission"
 _CLASS = re.compile(rb"\b[A-Z]\w*[a-z]\w*")
 _MADE = (
     r"\b(?:{table}|{plain}_set|{plain}s)\.(?:(?:objects|_default_manager)\.)?(?:\w+\([^()\n]*\)\.)*"
-    r"a?(?:create|get_or_create|update_or_create|bulk_create)\(|(?<!class )\b{table}\("
+    r"a?(?:create|get_or_create|update_or_create|bulk_create)\(|(?<!class )(?<![\w.])(?:\w*models?\.)?{table}\("
 )
 _OF_FORM = r"(?m)^[ \t]+(?:model|queryset|serializer_class)\s*=\s*(?:\w+\.)*?{table}(?:Serializer)?\b"
 _FORM = re.compile(rb"^class (\w+)\(([^)]*)\)", re.MULTILINE)
@@ -121,8 +123,18 @@ def is_made(view: View, table: str) -> bool:
     for path, text in chain([own], view.text.files(table), view.text.files(f"{table}Serializer")):
         if made.search(text) is None and not any(_takes_in(text, found.start()) for found in of_form.finditer(text)):
             continue
+        if _is_of_library(view, path, text, table):
+            continue
         if _lasts(text) and not (is_of_command(text) or _FOR_TESTS in text or _is_of_staff(path, text)):
             return True
+    return False
+
+
+def _is_of_library(view: View, path: str, text: bytes, name: str) -> bool:
+    """Whether a file means something else by a name: it has that from a package that is not the project's."""
+    for module, names in Imports.of(text).statements:
+        if module and not module.startswith(b".") and name.encode() in words_of(names):
+            return view.names.modules.find(path, Import(module.decode("utf-8", "replace"), None)) is None
     return False
 
 

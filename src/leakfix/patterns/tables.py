@@ -145,7 +145,8 @@ def _is_filled_by_use(view: View, table: str, in_part: bool) -> bool:
     if many.is_put_in_by_staff(view, table):
         return False
     if word in _PEOPLE or _by_definition(view, table) > _HINT:
-        return many.anybody_joins(view) or many.is_many(view, table) or many.is_too_long_to_choose_from(view, table)
+        joins = many.anybody_joins(view) and (word in _ACCOUNTS or not grown or many.is_made(view, table))
+        return joins or many.is_many(view, table) or many.is_too_long_to_choose_from(view, table)
     if many.is_many(view, table) or _by_definition(view, table) > 0:
         return True
     if many.is_inserted_into(view, table):
