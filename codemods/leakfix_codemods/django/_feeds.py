@@ -11,10 +11,10 @@ from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.patterns.batches import is_migration
 from leakfix_codemods.django._custom import spelled_out
+from leakfix_codemods.django._loops import bound_names
 from leakfix_codemods.django._querysets import (
     REFINING,
     asked_of,
-    bound_names,
     is_large,
     is_refined,
     is_whole,

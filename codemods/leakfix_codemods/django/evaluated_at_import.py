@@ -38,15 +38,9 @@ from leakfix.patterns.caches import parameters
 from leakfix.patterns.tables import says_large
 from leakfix.project.kinds import is_run_once, is_test
 from leakfix.project.requirements import only_before
+from leakfix_codemods.django._loops import bound_names, ends_reading, why_not_plain
 from leakfix_codemods.django._orm import is_of_django, nodes_of
-from leakfix_codemods.django._querysets import (
-    bound_names,
-    closes_connection,
-    links,
-    manager_of,
-    prefetches,
-    why_not_plain,
-)
+from leakfix_codemods.django._querysets import links, manager_of, prefetches
 from leakfix_codemods.django._text import MANAGED, may_be_kept
 
 CHUNK = 2000
@@ -250,7 +244,8 @@ def _streams(view: View, kept: Kept, use: ast.expr) -> bool:
             body = [ast.Expr(element)]
         case _:
             return False
-    return not closes_connection(body) and not why_not_plain(view, function, kept.chain, body, bound_names(loop.target))
+    ended = ends_reading(view, function, body)
+    return not ended and not why_not_plain(view, function, kept.chain, body, bound_names(loop.target))
 
 
 CODEMOD = PatternCodemod(

@@ -50,15 +50,10 @@ from leakfix.patterns.batches import is_batch
 from leakfix.patterns.called import is_called
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._feeds import Feed, feeds
+from leakfix_codemods.django._loops import ends_reading, why_not_plain
 from leakfix_codemods.django._managers import answering_otherwise
 from leakfix_codemods.django._outdated import is_broken, is_outdated, only_takes_back
-from leakfix_codemods.django._querysets import (
-    closes_connection,
-    ends_transaction,
-    manager_of,
-    prefetches,
-    why_not_plain,
-)
+from leakfix_codemods.django._querysets import manager_of, prefetches
 from leakfix_codemods.django._text import MANAGED, may_loop
 
 CHUNK = 2000
@@ -90,10 +85,9 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
     otherwise = answering_otherwise(view, function, feed.chain)
     if otherwise:
         return Refusal(f"{otherwise} of the project stands between, and iterator() may not go through it")
-    if closes_connection(feed.body):
-        return Refusal("the loop closes the connection the rows would come from")
-    if ends_transaction(feed.body):
-        return Refusal("the loop ends the transaction that the rows would come from")
+    ended = ends_reading(view, function, feed.body)
+    if ended:
+        return Refusal(f"the loop {ended} the rows would come from")
     if _gives_keys(feed):
         return Refusal("the loop gives rows other keys, and could meet them again under those")
     if _adds_rows(view, function, feed):
