@@ -59,6 +59,44 @@ def test_a_value_is_safe_and_what_refers_to_rows_is_for_review(returned: str, sa
     assert fix_of(MODULE.format(returned), "sqlalchemy/unclosed-session", tmp_path).safety is safety
 
 
+STATEMENTS = """\
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
+
+import models
+from models import Item
+
+engine = create_engine("sqlite://")
+
+
+def answer(shop, model, statement):
+    session = Session(engine)
+    {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("done", "safety"),
+    [
+        ("return session.scalars(select(Item.id)).all()", Safety.SAFE),
+        ("return session.scalars(select(models.Item.id)).all()", Safety.SAFE),
+        ("return session.scalars(select(models.Item)).all()", Safety.REVIEW),
+        ("return session.scalars(select(shop.model)).all()", Safety.REVIEW),
+        ("return session.scalars(select(shop.model).order_by(Item.id)).all()", Safety.REVIEW),
+        ("items = select(Item.id)\n    return session.scalars(items.order_by(Item.price)).all()", Safety.SAFE),
+        ("items = select(Item)\n    return session.scalars(items.order_by(Item.price)).all()", Safety.REVIEW),
+        ("return session.scalars(statement.order_by(Item.price)).all()", Safety.REVIEW),
+        ("items = session.query(Item.id)\n    return items.filter(Item.price > 3).all()", Safety.SAFE),
+        ("items = session.query(Item)\n    return items.filter(Item.price > 3).all()", Safety.REVIEW),
+        ("yield from session.scalars(select(Item.id))", Safety.SAFE),
+        ("yield from session.scalars(select(Item))", Safety.REVIEW),
+        ("yield from session.scalars(select(Item)).all()", Safety.REVIEW),
+    ],
+)
+def test_columns_are_safe_and_objects_are_for_review(done: str, safety: Safety, tmp_path: Path) -> None:
+    assert fix_of(STATEMENTS.format(done), "sqlalchemy/unclosed-session", tmp_path).safety is safety
+
+
 @pytest.mark.parametrize(
     ("done", "safety"),
     [

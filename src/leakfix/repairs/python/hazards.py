@@ -41,6 +41,8 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
                 notes += _leaving(subject, name, node, needs.of(value), region, "returned")
             case ast.Yield(value=ast.expr() as value) if not subject.is_scope:
                 notes += _yielded(subject, node, needs.of(value))
+            case ast.YieldFrom(value=value) if not subject.is_scope:
+                notes += _yielded(subject, node, needs.element_of(value))
             case ast.Raise(exc=ast.Call() as raised):
                 if any(needs.of(a) >= Need.VIEW for a in raised.args):
                     raise Wrong(
@@ -320,7 +322,7 @@ def _handed(subject: Subject, node: ast.Call, needs: Needs) -> Iterator[str]:
         yield f"what is passed on at line {node.lineno} must not be kept and read after the {noun} is closed"
 
 
-def _yielded(subject: Subject, node: ast.Yield, need: Need) -> Iterator[str]:
+def _yielded(subject: Subject, node: ast.Yield | ast.YieldFrom, need: Need) -> Iterator[str]:
     noun = subject.resource.noun
     if need in (Need.PERHAPS, Need.VIEW) and (subject.resource.objects or need is Need.VIEW):
         _require_no_lazy_reader(subject, subject.callers())

@@ -385,14 +385,24 @@ class Needs:
                 values = self._assigned(node.id)
                 return bool(values) and all(self._only_columns(value, depth + 1) for value in values)
             case ast.Call():
-                asked = _first_call(node).args
-                return bool(asked) and all(self._is_column(argument, depth) for argument in asked)
+                first = _first_call(node)
+                statement = first.func.value if isinstance(first.func, ast.Attribute) else None
+                if isinstance(statement, ast.Name) and self._is_of_this_function(statement.id):
+                    return self._only_columns(statement, depth + 1)  # a statement begun before, that is refined here
+                return bool(first.args) and all(self._is_column(argument, depth) for argument in first.args)
         return False
+
+    def _is_of_this_function(self, name: str) -> bool:
+        """Whether something other than the resource is a variable of the function."""
+        if self.known.get(name) is Need.RESOURCE or self.place.function is None:
+            return False
+        given = (item.arg for item in ast.walk(self.place.function.node.args) if isinstance(item, ast.arg))
+        return bool(self._assigned(name)) or name in given
 
     def _is_column(self, node: ast.expr, depth: int) -> bool:
         match node:
-            case ast.Attribute():
-                return True
+            case ast.Attribute(value=owner, attr=word):
+                return not word[:1].isupper() and self._is_class(owner)
             case ast.Call():
                 return _is_sql_text(node) or self._only_columns(node, depth + 1)
             case ast.Name(id=name):
@@ -403,6 +413,15 @@ class Needs:
                     else False
                 )
         return False
+
+    def _is_class(self, node: ast.expr) -> bool:
+        """Whether an expression is a class, or the columns of a table: what it is asked for is a column then."""
+        word = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+        return (
+            word in ("c", "columns", "cls")
+            or word.lstrip("_")[:1].isupper()
+            or any(self.names.class_(symbol) for symbol in self.names.of(node, self.place))
+        )
 
     def _assigned(self, name: str) -> list[ast.expr]:
         function = self.place.function
