@@ -35,11 +35,13 @@ from functools import partial
 
 from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
+from leakfix.languages.python.names import Place
 from leakfix.patterns.batches import is_batch, may_be_batch
 from leakfix.patterns.tables import ENOUGH, growth
 from leakfix.project.kinds import is_test
 from leakfix.repairs.python.layout import first_line, last_line
 from leakfix.source import Span
+from leakfix_codemods._bodies import doubt, gives_rows_away
 
 _PLAIN = r"sqlite3|psycopg2|psycopg|django\.db"
 _ITERATED = re.compile(
@@ -56,11 +58,6 @@ _PART = re.compile(
     r"sys\w*\.\w+|v\$\w+)\b|\b(?:count|sum|min|max|avg)\s*\(",
     re.IGNORECASE,
 )
-_HARMLESS = frozenset(
-    "print len str int float bool round abs min max sum isinstance repr dict list tuple set zip enumerate sorted range "
-    "append add write writerow get strip split join format lower upper replace isoformat startswith endswith items "
-    "keys values update info debug encode decode dumps loads".split()
-)
 
 
 @dataclass(frozen=True)
@@ -74,6 +71,7 @@ class Fetched:
     driver: str
 
 
+_DEEPEST = 2
 _SELECTS = re.compile(rb"(?i)\bselect\b")
 _FETCHES = re.compile(rb"\.fetchall\(\)")
 
@@ -157,6 +155,13 @@ def repair(view: View, function: FunctionInfo, found: Fetched) -> Fix | Refusal:
     connections = _connections(view, function, found)
     if any(_mentions(statement, connections) for statement in [*found.loop.body, *found.loop.orelse]):
         return Refusal("the loop uses the cursor or its connection: a second statement may end the first")
+    if gives_rows_away(
+        found.loop.body, {node.id for node in ast.walk(found.loop.target) if isinstance(node, ast.Name)}
+    ):
+        return Refusal("write() takes whole rows: it may be another connection's, which waits while this one reads")
+    changing = _changes_table(view, function, found)
+    if changing:
+        return Refusal(f"{changing} writes to the table that is being read")
     layout = view.layout()
     if found.assignment is not None:
         suite, at = _where(view, found.assignment)
@@ -174,15 +179,46 @@ def repair(view: View, function: FunctionInfo, found: Fetched) -> Fix | Refusal:
     else:
         end = layout.span(found.call).end
         layout.replace(Span(layout.span(found.cursor).end, end), "")
-    doubt = _doubt(found)
-    check = f"{doubt}: the answer stays open while the loop runs" if doubt else ""
+    reason = _doubt(view, function, found)
+    check = f"{reason}: the answer stays open while the loop runs" if reason else ""
     opened = _opened_for_it_alone(view, function, found)
     if opened is not None:
         layout.insert(layout.span(opened).end - 1, f'name="{function.node.name.strip("_")}"')
         check = f"{check}; " if check else ""
         check += "that the connection is in a transaction: a named cursor needs one, and ends with it"
         return Fix("fetch the rows in blocks, by a named cursor", Safety.REVIEW, tuple(layout.edits), check)
-    return Fix("read the rows one by one", Safety.REVIEW if doubt else Safety.SAFE, tuple(layout.edits), check)
+    return Fix("read the rows one by one", Safety.REVIEW if reason else Safety.SAFE, tuple(layout.edits), check)
+
+
+def _changes_table(view: View, function: FunctionInfo, found: Fetched) -> str:
+    """The function of the project that a loop calls and that writes to a table read here; "" if none is known to."""
+    wholes = [_WHOLE.match(text) for text in _texts(function.node)]
+    tables = {re.split(r"\W+", whole["table"].strip('"`[]'))[-1] for whole in wholes if whole is not None}
+    if not tables:
+        return ""
+    writes = re.compile(
+        rf"(?i)\b(?:into|update|delete\s+from)\s+[\"`\[]?(?:\w+\.)?(?:{'|'.join(map(re.escape, sorted(tables)))})\b"
+    )
+    for call in (node for item in found.loop.body for node in ast.walk(item) if isinstance(node, ast.Call)):
+        for called in _reached(view, Place(view.module, function), call, 0):
+            if any(map(writes.search, _texts(called.node))):
+                return f"{called.node.name}()"
+    return ""
+
+
+def _texts(node: ast.AST) -> Iterator[str]:
+    return (item.value for item in ast.walk(node) if isinstance(item, ast.Constant) and isinstance(item.value, str))
+
+
+def _reached(view: View, place: Place, call: ast.Call, depth: int) -> Iterator[FunctionInfo]:
+    """The project's functions that a call runs, and those these call."""
+    for name in view.names.of(call.func, place):
+        found = view.names.function(name)
+        if found is not None:
+            yield found[1]
+            for inner in own_nodes(found[1].node) if depth < _DEEPEST else ():
+                if isinstance(inner, ast.Call):
+                    yield from _reached(view, Place(*found), inner, depth + 1)
 
 
 def _opened_for_it_alone(view: View, function: FunctionInfo, found: Fetched) -> ast.Call | None:
@@ -223,19 +259,11 @@ def _connections(view: View, function: FunctionInfo, found: Fetched) -> set[str]
     return spelled
 
 
-def _doubt(found: Fetched) -> str:
+def _doubt(view: View, function: FunctionInfo, found: Fetched) -> str:
     """What in a loop may outlive or disturb the open answer; "" where nothing does."""
     if _SURE.fullmatch(found.driver) is None:
         return "the driver may want the whole answer read before anything else"
-    for statement in found.loop.body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Break | ast.Return | ast.Yield | ast.YieldFrom | ast.Await | ast.Raise):
-                return "the loop can be left early, or others run meanwhile"
-            if isinstance(node, ast.Call):
-                word = getattr(node.func, "attr", getattr(node.func, "id", ""))
-                if word not in _HARMLESS:
-                    return f"{word or 'what'}() is called in the loop"
-    return ""
+    return doubt(view, function, found.loop.body)
 
 
 def may_loop(data: bytes, path: str) -> bool:

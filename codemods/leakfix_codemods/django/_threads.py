@@ -173,7 +173,7 @@ def _is_of_processes(view: View, pool: ast.expr, function: FunctionInfo | None) 
 
 def _is_executor(view: View, method: ast.Attribute, function: FunctionInfo | None) -> bool:
     names = view.of(method.value, function)
-    if names:
-        return bool(_EXECUTORS & set(names))
+    if names:  # what may be another kind as well may run it at once
+        return _EXECUTORS.issuperset(names)
     text = ast.unparse(method.value)
     return method.attr == "submit" and _EXECUTOR_NAME.search(text) is not None and "process" not in text.lower()

@@ -53,7 +53,7 @@ from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._loops import ends_reading, why_not_plain
 from leakfix_codemods.django._managers import answering_otherwise
 from leakfix_codemods.django._outdated import is_broken, is_outdated, only_takes_back
-from leakfix_codemods.django._querysets import manager_of, prefetches
+from leakfix_codemods.django._querysets import links, manager_of, prefetches
 from leakfix_codemods.django._text import MANAGED, may_loop
 
 CHUNK = 2000
@@ -90,6 +90,8 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
         return Refusal(f"the loop {ended} the rows would come from")
     if _gives_keys(feed):
         return Refusal("the loop gives rows other keys, and could meet them again under those")
+    if _moves_rows(feed):
+        return Refusal("the loop changes what the rows are ordered by, and could meet them again further on")
     if _adds_rows(view, function, feed):
         return Refusal("the loop adds rows to the table, and a database that reads as it goes could meet them too")
     if feed.is_async and only_before(view.module.path, "django 4.1"):
@@ -110,6 +112,25 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
     if not doubt and prefetches(feed.chain) and _marks_related(feed):
         doubt = check = "rows share what was prefetched only within a chunk, and the loop sets something on it"
     return Fix("fetch the rows in chunks", Safety.REVIEW if doubt else Safety.SAFE, tuple(layout.edits), check)
+
+
+def _moves_rows(feed: Feed) -> bool:
+    """Whether a loop sets a field of its row that the rows come in the order of."""
+    ordered = {
+        str(given.value).lstrip("-")
+        for call in links(feed.chain)
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "order_by"
+        for given in call.args
+        if isinstance(given, ast.Constant)
+    }
+    set_here = {
+        node.attr
+        for statement in feed.body
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        if isinstance(node.value, ast.Name) and node.value.id in feed.variables
+    }
+    return not ordered.isdisjoint(set_here)
 
 
 def _gives_keys(feed: Feed) -> bool:

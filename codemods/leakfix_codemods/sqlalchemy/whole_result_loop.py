@@ -40,6 +40,7 @@ from leakfix.patterns.tables import ENOUGH, growth
 from leakfix.project.kinds import is_test
 from leakfix.project.requirements import only_before
 from leakfix.source import Span
+from leakfix_codemods._bodies import doubt, gives_rows_away
 
 BLOCK = 1000
 _REFINING = frozenset({"filter", "filter_by", "where", "order_by", "options", "execution_options"})
@@ -47,11 +48,6 @@ _ENTRIES = frozenset({"execute", "scalars", "exec"})
 _LISTS = frozenset({"all", "fetchall"})
 _EAGER = frozenset({"joinedload", "subqueryload", "contains_eager", "joinedload_all", "subqueryload_all"})
 _ADDS = frozenset({"add", "add_all"})
-_HARMLESS = frozenset(
-    "print len str int float bool round abs min max sum isinstance repr dict list tuple set zip enumerate sorted range "
-    "append write writerow get strip split join format lower upper replace isoformat startswith endswith items keys "
-    "values info debug encode decode dumps loads _asdict".split()
-)
 
 
 @dataclass(frozen=True)
@@ -253,6 +249,8 @@ def repair(view: View, function: FunctionInfo, found: Whole) -> Fix | Refusal:
     reason = _uses_session(body, found)
     if reason:
         return Refusal(reason)
+    if gives_rows_away(body, {node.id for node in ast.walk(found.node.target) if isinstance(node, ast.Name)}):
+        return Refusal("write() takes whole rows: it may be another connection's, which waits while this one reads")
     if isinstance(found.node, ast.For) and _changes_every_row(found.node):
         return Refusal(
             "every row is changed, and the session keeps what is changed until it is flushed: do it in parts"
@@ -269,9 +267,10 @@ def repair(view: View, function: FunctionInfo, found: Whole) -> Fix | Refusal:
     else:
         layout.insert(layout.span(found.statement).end, f".execution_options(yield_per={BLOCK})")
         layout.replace(Span(layout.span(found.inside).end, end), "")
-    doubt = _doubt(found, body, model)
-    check = f"{doubt}: the connection is reading until the loop is over" if doubt else ""
-    return Fix("fetch the rows in blocks", Safety.REVIEW if doubt else Safety.SAFE, tuple(layout.edits), check)
+    columns = all(isinstance(item, ast.Attribute) for item in found.selected)
+    reason = doubt(view, function, body, found.node.iter) or ("" if columns else "relationships that the loop reads")
+    check = f"{reason}: the connection is reading until the loop is over" if reason else ""
+    return Fix("fetch the rows in blocks", Safety.REVIEW if reason else Safety.SAFE, tuple(layout.edits), check)
 
 
 def _model(view: View, function: FunctionInfo, found: Whole) -> tuple[Module, ClassInfo] | None:
@@ -347,20 +346,6 @@ def _within(outer: ast.AST, node: ast.AST) -> bool:
 
 def _only_adds(root: ast.AST, node: ast.AST) -> bool:
     return any(isinstance(item, ast.Attribute) and item.value is node and item.attr in _ADDS for item in ast.walk(root))
-
-
-def _doubt(found: Whole, body: list[ast.AST], model: tuple[Module, ClassInfo] | None) -> str:
-    """What in a loop may need the connection, or outlive the reading; "" where nothing does."""
-    columns = all(isinstance(item, ast.Attribute) for item in found.selected)
-    for root in body:
-        for node in ast.walk(root):
-            if isinstance(node, ast.Break | ast.Return | ast.Yield | ast.YieldFrom | ast.Await | ast.Raise):
-                return "the loop can be left early, or others run meanwhile"
-            if isinstance(node, ast.Call) and not _within(found.node.iter, node):
-                word = getattr(node.func, "attr", getattr(node.func, "id", ""))
-                if word not in _HARMLESS:
-                    return f"{word or 'what'}() is called in the loop"
-    return "" if columns else "relationships that the loop reads"
 
 
 def _looped(data: bytes, form: bytes) -> Iterator[int]:
