@@ -13,7 +13,7 @@ from leakfix.patterns.caches import MOST_ENTRIES, parameters
 from leakfix.patterns.containers import Container, Fill, bound_to, forgetting, made_of
 from leakfix.patterns.growing import Growing
 from leakfix.patterns.stores import is_store
-from leakfix.patterns.unique import CHANCE, IN_USE, is_changing
+from leakfix.patterns.unique import CHANCE, DONE, IN_USE, is_changing
 from leakfix.patterns.view import View
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.layout import Layout
@@ -21,6 +21,7 @@ from leakfix.repairs.python.layout import Layout
 _LOCK = re.compile(r"(?:^|[._])r?(?:lock|mutex)$", re.IGNORECASE)
 _IDENTITY = re.compile(rf"\btype\(\w+,|(?:{IN_USE})\(")
 _CHANCE = re.compile(CHANCE)
+_DONE = re.compile(DONE)
 _CHANGES = frozenset("append add update extend insert remove discard pop setdefault popleft appendleft".split())
 
 
@@ -42,6 +43,8 @@ def guarded(view: View, found: Growing, library: Requirement, made: str) -> Fix 
         return Refusal(f"what {container.name} holds may be in use when it goes: which to drop is for you to decide")
     if any(made_of(fill, _CHANCE) for fill in found.fills):
         return Refusal(f"what {container.name} holds is not the same when it is computed again")
+    if any(made_of(fill, _DONE) for fill in found.fills):
+        return Refusal(f"what {container.name} holds was done once: an entry that goes would have it done again")
     read = _why_read(view, found)
     if read:
         return Refusal(f"{container.name} {read}: an entry that goes would be missed there")

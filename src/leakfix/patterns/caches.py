@@ -11,7 +11,7 @@ from leakfix.finding import Fix, Refusal, Safety
 from leakfix.languages.python.modules import ClassInfo, FunctionInfo, own_nodes
 from leakfix.patterns.called import is_of_tests
 from leakfix.patterns.domain import is_open_parameter, says_closed, says_long_lived, strength
-from leakfix.patterns.unique import CHANCE, CLOCK, CONNECTED, IN_USE, is_changing
+from leakfix.patterns.unique import CHANCE, CLOCK, CONNECTED, DONE, IN_USE, is_changing
 from leakfix.patterns.view import View
 from leakfix.repairs.python.imports import forget_import, imported
 
@@ -189,6 +189,7 @@ def _cleared(texts: Iterable[bytes]) -> set[bytes]:
     return {name for text in texts for name in _CLEARED.findall(text)}
 
 
+_DONE = re.compile(DONE)
 _ONE_OF_ITS_KIND = re.compile(
     rf"(?:\w+\.)*(?:\w*(?:{IN_USE})|{CONNECTED}|Counter|defaultdict|deque)\([^()]*\)$|.*(?:{CHANCE}|{CLOCK})"
     r"|(?:\[\]|\{\}|(?:list|dict|set|OrderedDict)\(\))$"
@@ -233,6 +234,8 @@ def bound(view: View, found: UnboundedCache, most: int, check: str) -> Fix | Ref
             return Refusal(
                 "what it holds is not the same when it is computed again: which to drop is for you to decide"
             )
+    if any(_DONE.search(ast.unparse(value)) for value in values):
+        return Refusal("it does something, once for each: that would be done again")
     if _is_changed(view, found.function):
         return Refusal("what it gave is changed later: an entry that goes would take that with it")
     layout = view.layout()

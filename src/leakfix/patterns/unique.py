@@ -19,6 +19,11 @@ CHANCE = r"\brandom\b|\brand(?:int|range|bits|bytes)?\(|\buuid\d|\bsecrets\b|\bu
 """Whose value is another each time."""
 CLOCK = r"\b(?:utc)?now\(|\btime\(\)|\bmonotonic\(|\bperf_counter\(|\btoday\(|\bnext\(\w+\)"
 """Whose value is another later on."""
+DONE = (
+    r"(?:\b(?:charge|book|reserve|allocate|provision|enqueue|publish|submit|insert|insert_\w+)"
+    r"|\.(?:create|register|issue|send|pay))\("
+)
+"""Calls that do something in the world beside giving their value."""
 
 _CONTAINERS = frozenset("list dict set deque defaultdict Counter OrderedDict".split())
 
