@@ -68,6 +68,9 @@ def find(view: View) -> Iterator[Match]:
                     yield Match(at, message, fill, Severity.ERROR, item.resource.held, identity=item.name)
 
 
+_ONLY_LOOKS = frozenset("print debug info pop get getattr hasattr delattr setdefault".split())
+
+
 def _files_that_fill(view: View, teardown: FunctionInfo) -> Iterator[View]:
     words = {
         node.value
@@ -87,7 +90,7 @@ def _is_released(view: View, item: Stored) -> bool:
                 continue
             listed, held = _lists(function, item.name), _held(other, function, item.name)
             calls = [call for call in releases(function, item.resource) if listed or _is_about(call, held)]
-            if not calls and function in teardowns(other) and _hands_on(function, held):
+            if not calls and function in teardowns(other) and _hands_on(function, held | {repr(item.name)}):
                 return True
             if len(calls) > 1 or any(not _only_on_success(other, function, call) for call in calls):
                 return True  # each for one of the ways in which a request may end, or for all
@@ -111,9 +114,9 @@ def _is_about(call: ast.Call, held: set[str]) -> bool:
 
 
 def _hands_on(function: FunctionInfo, held: set[str]) -> bool:
-    """Whether a function gives what it has to another, which may release it: ``close_quietly(g.db)``."""
+    """Whether a function gives what it has, or its name, to another, which may release it: ``close_quietly(g.db)``."""
     calls = (node for node in ast.walk(function.node) if isinstance(node, ast.Call))
-    handed = (given for call in calls if name_of(call) not in ("print", "debug", "info") for given in call.args)
+    handed = (given for call in calls if name_of(call) not in _ONLY_LOOKS for given in call.args)
     return any(ast.unparse(given) in held for given in handed)
 
 
@@ -142,6 +145,9 @@ def repair(view: View, item: Stored) -> Fix | Refusal:
     keeper = _keeper(view, item)
     if keeper is not None:
         return Refusal(f"{keeper.node.name}() keeps what it got from it for longer than the request")
+    streaming = _streamer(view, item)
+    if streaming is not None:
+        return Refusal(f"{streaming.node.name}() streams from it, and goes on when the context has ended")
     known = list(teardowns(view))
     reading = [function for function in known if next(reads(view, function, item.name), None) is not None]
     for teardown in [*reading, *(function for function in known if is_idle(function))]:
@@ -164,6 +170,26 @@ def _keeper(view: View, item: Stored) -> FunctionInfo | None:
                 case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name))], value=value):
                     if name in view.module.names and source.search(ast.unparse(value)):
                         return function
+    return None
+
+
+def _streamer(view: View, item: Stored) -> FunctionInfo | None:
+    """A function whose generator, which Flask goes through later, reads what the function got from it before."""
+    source = re.compile(rf"\bg\.{item.name}\b|\b{item.function.node.name}\(\)")
+    for other in view.mentioning(item.function.node.name):
+        for inner in other.functions:
+            outer = inner.parent
+            if outer is None or not any(isinstance(node, ast.Yield | ast.YieldFrom) for node in other.own(inner)):
+                continue
+            got = {
+                target.id
+                for node in other.own(outer)
+                if isinstance(node, ast.Assign) and source.search(ast.unparse(node.value))
+                for target in node.targets
+                if isinstance(target, ast.Name)
+            }
+            if any(isinstance(node, ast.Name) and node.id in got for node in other.own(inner)):
+                return outer
     return None
 
 
