@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from leakfix.languages.python.modules import Annotated, Binding, Module, Value, named_words
+from leakfix.languages.python.modules import Annotated, Binding, ClassInfo, Module, Value, named_words
 from leakfix.languages.python.names import Names
 from leakfix.resources import Resource
 
@@ -32,12 +32,17 @@ def plain_attributes(names: Names, module: Module, resource: Resource) -> frozen
     return frozenset(columns - relations)
 
 
-def lazy_attributes(names: Names, module: Module, resource: Resource) -> frozenset[str]:
-    """Attributes of the classes a module can see that are loaded when they are read, and always so."""
+def lazy_attributes(names: Names, module: Module, resource: Resource, of_models: bool = False) -> frozenset[str]:
+    """Attributes of the classes a module can see that are loaded when they are read, and always so.
+
+    of_models: of tables' classes, whatever other classes call so.
+    """
     lazy: set[str] = set()
     others: set[str] = set()
     for seen in _visible(names, module) if resource.relations else ():
         for info in seen.classes.values():
+            if of_models and not _is_table(info, resource):
+                continue
             for name, entries in info.attributes.items():
                 bindings = [binding for binding, function in entries if function is None]
                 if any(_is_relation(binding, resource) for binding in bindings):
@@ -45,6 +50,14 @@ def lazy_attributes(names: Names, module: Module, resource: Resource) -> frozens
                 elif bindings:
                     others.add(name)
     return frozenset(lazy - others)
+
+
+def _is_table(info: ClassInfo, resource: Resource) -> bool:
+    """Whether a class is that of a table's rows: it says so, or has a relation or a column that nothing else has."""
+    if any(word.arg == "table" for word in info.node.keywords) or "__tablename__" in info.attributes:
+        return True
+    made = {_called(binding) for entries in info.attributes.values() for binding, _ in entries}
+    return not made.isdisjoint({*resource.relations, *resource.columns} - {"Field"})
 
 
 def _is_eager(binding: Binding) -> bool:

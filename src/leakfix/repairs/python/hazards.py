@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from leakfix.languages.python.modules import FunctionInfo, Module, own_nodes
+from leakfix.languages.python.modules import FunctionInfo, FunctionNode, Module, own_nodes
 from leakfix.languages.python.names import Place
 from leakfix.languages.python.syntax import aliases
 from leakfix.repairs.python.columns import lazy_attributes
@@ -159,25 +159,42 @@ def _leaving(
 
 
 def _require_no_lazy_answer(subject: Subject) -> None:
-    """Raise Wrong where the model of a route's answer has what would have to be loaded when it is made of an object.
+    """Raise Wrong where the model of an answer has what would have to be loaded when it is made of an object.
 
-    FastAPI makes it of what the function returned ("Response Model", its documentation).
+    FastAPI makes it of what the function returned ("Response Model", its documentation), or of what a function that
+    calls it does; ``model_validate`` and ``from_orm`` do so at once.
     """
-    calls = [item for item in subject.node.decorator_list if isinstance(item, ast.Call)]
-    models = [word.value for call in calls for word in call.keywords if word.arg == "response_model"]
-    models += [subject.node.returns] if calls and subject.node.returns is not None else []
-    lazy = lazy_attributes(subject.names, subject.module, subject.resource) if models else frozenset()
-    for part in (part for model in models for part in ast.walk(model) if isinstance(part, ast.Name | ast.Attribute)):
-        for name in subject.names.of(part, Place(subject.module, subject.function.parent)):
-            found = subject.names.class_(name)
-            for _, info in subject.names.lineage(*found) if found is not None else ():
-                for field in info.node.body:
-                    if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                        if field.target.id in lazy:
-                            raise Wrong(
-                                f"{info.node.name} asks what is returned for {field.target.id!r}, which is loaded only "
-                                f"then: the {subject.resource.noun} must still be open"
-                            )
+    for module, function in ((subject.module, subject.function), *subject.callers()):
+        models = list(_answers(function.node))
+        seen = {subject.module.path: subject.module, module.path: module}.values() if models else ()
+        lazy = {
+            name for each in seen for name in lazy_attributes(subject.names, each, subject.resource, of_models=True)
+        }
+        for part in (
+            part for model in models for part in ast.walk(model) if isinstance(part, ast.Name | ast.Attribute)
+        ):
+            for name in subject.names.of(part, Place(module, function.parent)):
+                found = subject.names.class_(name)
+                for _, info in subject.names.lineage(*found) if found is not None else ():
+                    for field in info.node.body:
+                        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                            if field.target.id in lazy:
+                                raise Wrong(
+                                    f"{info.node.name} asks what is returned for {field.target.id!r}, which is loaded "
+                                    f"only then: the {subject.resource.noun} must still be open"
+                                )
+
+
+def _answers(node: FunctionNode) -> Iterator[ast.expr]:
+    """The models that a function's answer is made of: as its route says, or as it makes them itself."""
+    calls = [item for item in node.decorator_list if isinstance(item, ast.Call)]
+    yield from (word.value for call in calls for word in call.keywords if word.arg == "response_model")
+    if calls and node.returns is not None:
+        yield node.returns
+    for item in own_nodes(node):
+        match item:
+            case ast.Call(func=ast.Attribute(value=model, attr="model_validate" | "from_orm")):
+                yield model
 
 
 def _require_no_lazy_reader(subject: Subject, readers: Iterable[tuple[Module, FunctionInfo]]) -> None:
