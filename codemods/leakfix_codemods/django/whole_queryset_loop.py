@@ -69,13 +69,26 @@ def find(view: View) -> Iterator[Match]:
             continue
         for feed in feeds(view, function):
             runs = is_called(view, function) and not is_outdated(view) and not is_broken(view)
-            if (batch or feed.is_async) and runs:
+            if (batch or feed.is_async) and runs and _is_reached(view, feed.queryset):
                 yield Match(
                     feed.queryset,
                     "all rows of the table are kept in memory until the loop is over",
                     partial(repair, view, function, feed),
                     held="until-unreferenced",
                 )
+
+
+def _is_reached(view: View, node: ast.AST) -> bool:
+    """Whether nothing before a place, in the suites it stands in, leaves the function at once."""
+    at: ast.AST = view.statement_of(node)
+    while not isinstance(at, ast.FunctionDef | ast.AsyncFunctionDef | ast.Module):
+        above = view.parents[at]
+        for suite in (getattr(above, part, ()) for part in ("body", "orelse", "finalbody")):
+            if isinstance(suite, list) and at in suite:
+                if any(isinstance(item, ast.Return | ast.Raise) for item in suite[: suite.index(at)]):
+                    return False
+        at = above
+    return True
 
 
 def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:

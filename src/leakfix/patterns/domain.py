@@ -14,12 +14,12 @@ from leakfix.languages.python.names import Place
 from leakfix.patterns.view import View
 
 _TRAFFIC = frozenset(
-    "user username userid email mail phone token session sid request req ip addr address url uri href query sql "
+    "user username userid email mail phone token session sid request req ip addr address url href query sql "
     "question prompt text message msg content body search keyword lat lon lng latitude longitude order customer "
     "account item product sku isbn room chat channel member hash "
     "digest checksum host hostname domain city street zip zipcode postcode postal document doc word phrase sentence "
     "author ticket invoice payment card cart song movie book article post comment thread conversation visitor "
-    "subscriber contact lead shipment coordinate coords match run page slug title".split()
+    "subscriber contact lead shipment coordinate coords match run page title".split()
 )
 """Words of who or what comes to the program from outside, without end."""
 _OPEN = _TRAFFIC | frozenset(
@@ -39,6 +39,7 @@ _LIVE = frozenset({"connection"})
 _ANYTHING = frozenset("key name value data args kwargs".split())
 """Words that tell nothing by themselves."""
 _IDENTITIES = frozenset("id ids pk uuid".split())
+_OF_FILES = frozenset({"path"})
 _NAMES = frozenset("name key url title code".split())
 _CLOSED = _FEW | frozenset(
     "size type kind lang language locale mode level env environment cls klass class model module func function "
@@ -101,7 +102,7 @@ def strength(name: str) -> int:
     words = _known_words(name)
     if not _TRAFFIC.isdisjoint(words) and words[-1] not in ("key", "name"):
         return 2
-    return 0 if (_OPEN - _ANYTHING - _IDENTITIES).isdisjoint(words) else 1
+    return 0 if (_OPEN - _ANYTHING - _IDENTITIES - _OF_FILES).isdisjoint(words) else 1
 
 
 def says_open(name: str, ambiguous: Collection[str] = ()) -> bool:
