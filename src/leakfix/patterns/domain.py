@@ -39,7 +39,6 @@ _LIVE = frozenset({"connection"})
 _ANYTHING = frozenset("key name value data args kwargs".split())
 """Words that tell nothing by themselves."""
 _IDENTITIES = frozenset("id ids pk uuid".split())
-_OF_FILES = frozenset({"path"})
 _NAMES = frozenset("name key url title code".split())
 _CLOSED = _FEW | frozenset(
     "size type kind lang language locale mode level env environment cls klass class model module func function "
@@ -102,7 +101,7 @@ def strength(name: str) -> int:
     words = _known_words(name)
     if not _TRAFFIC.isdisjoint(words) and words[-1] not in ("key", "name"):
         return 2
-    return 0 if (_OPEN - _ANYTHING - _IDENTITIES - _OF_FILES).isdisjoint(words) else 1
+    return 0 if (_OPEN - _ANYTHING - _IDENTITIES).isdisjoint(words) else 1
 
 
 def says_open(name: str, ambiguous: Collection[str] = ()) -> bool:

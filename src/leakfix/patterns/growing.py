@@ -276,6 +276,8 @@ def _evidence(container: Container, fill: Fill, said: str, named: bool) -> int:
     """
     words = {word.removesuffix("s") for word in words_of(container.name)}
     found = strength(said) if said else 0
+    if found == 1 and words_of(said)[-1:] == ["path"]:
+        return 0  # of a file that comes with the program, more often than of a request
     made = _is_made_from_key(fill)
     if found == 1 and not made:
         return 0  # a number or a day may be one of few, unless an answer is kept for each
