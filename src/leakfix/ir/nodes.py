@@ -130,11 +130,15 @@ class Member:
 
 @dataclass(slots=True)
 class Store:
-    """An attribute or item of ``target`` (or, where None, something outside the function) is set to ``source``."""
+    """An attribute or item of ``target`` (or, where None, something outside the function) is set to ``source``.
+
+    place: the variable that holds what is changed, whatever it is.
+    """
 
     target: str | None
     name: str | None
     source: str
+    place: str | None = None
 
 
 @dataclass(slots=True)

@@ -198,7 +198,8 @@ class Effects:
         if role is None:
             return _both(state)
         if role is Role.VIEW:
-            return _both(state if op.target else state.ended(Status.STORED))
+            own = op.target is not None or state.role(op.place) is Role.VIEW  # or of what came of the resource itself
+            return _both(state if own else state.ended(Status.STORED))
         if op.target is None:
             return _both(state.ended(Status.STORED))
         if state.role(op.target) is Role.SELF:

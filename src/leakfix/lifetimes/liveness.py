@@ -93,8 +93,8 @@ def _reads_and_write(op: Op) -> tuple[tuple[str | None, ...], str | None]:
             return (variable,), dest
         case Same(dest=dest, first=first, second=second):
             return (first, second), dest
-        case Store(target=target, source=source):
-            return (target, source), None
+        case Store(target=target, source=source, place=place):
+            return (target, source, place), None
         case Enter(dest=dest, context=context):
             return (context,), dest
         case Leave(context=context):

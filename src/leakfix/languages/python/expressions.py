@@ -189,7 +189,7 @@ class Expressions:
                 then = self.forget_tests(ast.unparse(target), target, then)
                 place = self.slot(base)
                 known = self.known_local(base)
-                then = self.add(Store(place if known else None, attribute, value), target, Edge(then))
+                then = self.add(Store(place if known else None, attribute, value, place), target, Edge(then))
                 return self.into(base, place, then, exits)
             case ast.Subscript(value=base, slice=index):
                 place, key = self.slot(base), self.slot(index)
