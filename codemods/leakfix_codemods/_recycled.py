@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from leakfix.codemod import View
-from leakfix.languages.python.modules import Import
-from leakfix.patterns.called import is_of_tests
+from leakfix.patterns.called import users
 from leakfix.project.deployment import deployment
 
 _SETTINGS = ("max_requests", "limit_max_requests")
@@ -48,14 +47,8 @@ def _serves_workers(view: View) -> bool:
     path = view.module.path
     if _OF_WORKERS.search(path) is not None:
         return True
-    words = [name for name in view.module.names if not name.startswith("_") and not _is_imported(view, name)]
-    users = {user for word in words for user, text in view.text.files(word) if not is_of_tests(text)}
-    users = {user for user in users if not user.endswith("__init__.py")}
-    return bool(users) and all(_OF_WORKERS.search(user) is not None for user in users)
-
-
-def _is_imported(view: View, name: str) -> bool:
-    return any(isinstance(binding, Import) for binding in view.module.names[name])
+    found = users(view)
+    return bool(found) and all(_OF_WORKERS.search(user) is not None for user in found)
 
 
 def _is_server_recycled(view: View) -> bool:

@@ -45,7 +45,7 @@ from leakfix.patterns.caches import (
     parameters,
     unbounded_caches,
 )
-from leakfix.patterns.called import SERVES, is_called, is_called_with_constants
+from leakfix.patterns.called import SERVES, is_called, is_called_with_constants, serves_what_ends
 from leakfix.patterns.domain import says_one_each, strength
 from leakfix.project.kinds import is_run_once
 from leakfix_codemods._recycled import RECYCLING, is_recycled
@@ -82,7 +82,9 @@ def _meets_many(view: View, function: FunctionInfo, keys: list[str]) -> bool:
     told = [key for key in keys if strength(key) > 1 and parameter_parts(function.node, key)[1] is None]
     if says_one_each(function.node.name) and not told:
         return False
-    return is_called(view, function) and not is_called_with_constants(view, function) and not is_recycled(view)
+    if not is_called(view, function) or is_called_with_constants(view, function):
+        return False
+    return not (is_recycled(view) or serves_what_ends(view))
 
 
 def _makes_classes(function: FunctionInfo) -> bool:

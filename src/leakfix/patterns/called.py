@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterator
 from itertools import chain
 
-from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.modules import FunctionInfo, Import
 from leakfix.languages.python.syntax import name_of
 from leakfix.patterns.view import View
 from leakfix.project.deployment import started_by
-from leakfix.project.kinds import is_command, is_migration_file
+from leakfix.project.kinds import is_command, is_migration_file, is_run_once
 from leakfix.project.mentions import project_root
 
 SERVES = ("urlpatterns", "FastAPI", "Flask")
@@ -182,6 +182,20 @@ def _is_said_to_be_unused(view: View, function: FunctionInfo) -> bool:
     lines = [source.line_text(line) for line in range(max(1, first - 2), function.node.body[0].lineno)]
     said = [line for line in lines if line.lstrip().startswith("#")]
     return any(_UNUSED.search(text) for text in (*said, ast.get_docstring(function.node) or ""))
+
+
+def users(view: View) -> dict[str, bytes]:
+    """The files beside tests and packages' faces that name something this file defines; a common name has many."""
+    names = view.module.names.items()
+    defined = (name for name, bindings in names if not any(isinstance(item, Import) for item in bindings))
+    found = {path: text for name in defined if not name.startswith("_") for path, text in view.text.files(name)}
+    return {path: text for path, text in found.items() if not (path.endswith("__init__.py") or is_of_tests(text))}
+
+
+def serves_what_ends(view: View) -> bool:
+    """Whether only commands, scripts and migrations name what a file defines: processes that end when they are done."""
+    found = users(view)
+    return bool(found) and all(is_run_once(path) and _GOES_ON.search(text) is None for path, text in found.items())
 
 
 def is_of_tests(text: bytes) -> bool:

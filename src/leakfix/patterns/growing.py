@@ -11,7 +11,7 @@ from functools import lru_cache
 from leakfix.finding import Step
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.patterns.caches import is_made_at_import, is_made_in_passing, parameters
-from leakfix.patterns.called import is_called, is_called_at_import, is_called_with_constants
+from leakfix.patterns.called import is_called, is_called_at_import, is_called_with_constants, serves_what_ends
 from leakfix.patterns.containers import (
     Container,
     Fill,
@@ -181,7 +181,8 @@ def growing(view: View) -> Iterator[Growing]:
         if found is None or (container.kind == "instance" and not _is_long_lived(view, container)):
             continue
         if not is_emptied_elsewhere(view, container) and any(_meets_many(view, fill) for fill in found.fills):
-            yield found
+            if not serves_what_ends(view):
+                yield found
 
 
 def _meets_many(view: View, fill: Fill) -> bool:
