@@ -157,11 +157,30 @@ def _of_select(
             return None
     match executed:
         case ast.Call(func=ast.Attribute(value=session, attr=word), args=[statement], keywords=[]) if word in _ENTRIES:
-            chain, root = _chain(statement)
+            chain, root = _chain(_begun(view, function, statement))
             if root is not None and _selects(view, function, root) and root.args and _is_of_one(root.args):
                 if all(_is_fixed(item, root.args) for item in chain[:-1]):
                     return Whole(call, inside, root.args, chain, statement, ast.unparse(session), node)
     return None
+
+
+def _begun(view: View, function: FunctionInfo, statement: ast.expr) -> ast.expr:
+    """What a variable is first set to, where it is only narrowed after that, and only under a condition."""
+    if not isinstance(statement, ast.Name):
+        return statement
+    uses = [use for use in view.uses(statement.id, function) if isinstance(use.ctx, ast.Store)]
+    stored = [view.parents[use] for use in uses]
+    values = [item.value for item in stored if isinstance(item, ast.Assign) and len(item.targets) == 1]
+    if not values or len(values) != len(stored) or view.parents[stored[0]] is not function.node:
+        return statement
+    for item, value in zip(stored[1:], values[1:], strict=True):
+        root: ast.expr = value
+        while isinstance(root, ast.Call) and isinstance(root.func, ast.Attribute) and root.func.attr in _REFINING:
+            root = root.func.value
+        is_own = isinstance(root, ast.Name) and root.id == statement.id and root is not value
+        if not is_own or not isinstance(view.parents[item], ast.If):
+            return statement
+    return values[0]
 
 
 def _chain(node: ast.expr) -> tuple[list[ast.Call], ast.Call | None]:

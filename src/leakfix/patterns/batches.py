@@ -32,7 +32,7 @@ _EXPORTS = re.compile(
 )
 _ONCE = re.compile(r"(?:^|_)(?:backfill|migrate|populate|forwards?|backwards?|upgrade)(?:_|$)")
 _BATCHES = re.compile(
-    rb"\byield\b|\bwriterows?\(|\bStreaming|\bschema_editor\b|async for |"
+    rb"\byield\b|\bwriterows?\(|\.write\(|\bStreaming|\bschema_editor\b|async for |"
     rb"@(?:\w+\.)*(?:shared_task|task|periodic_task|job|db_task|db_periodic_task|cron|schedule|scheduled_job|actor)\b|"
     rb"def (?:\w+_)?(?:export|dump|backup|backfill|reindex|rebuild|recompute|recalculate|recount|migrate|csv|stream|"
     rb"send|mail|mailing|digest|notify|sync|archive|purge|cleanup|import|populate|forwards?|backwards?|upgrade|report)[_(]"
@@ -96,15 +96,43 @@ def is_migration(path: str, function: FunctionInfo) -> bool:
 
 def _streams(function: FunctionInfo) -> bool:
     """Whether it hands rows on one by one, or writes them to a file of rows."""
+    opened = _opened(function)
     for node in own_nodes(function.node):
         match node:
             case ast.Yield() | ast.YieldFrom() if not _is_scope(function):
                 return True
             case ast.Attribute(attr=word) if word in _WRITES_ROWS:
                 return True
+            case ast.For() if _writes_on(node, opened):
+                return True
             case ast.Name(id=word) if word.startswith("Streaming"):
                 return True
     return False
+
+
+def _opened(function: FunctionInfo) -> set[str]:
+    """The files that a function opens, by the names it gives them."""
+    found = set[str]()
+    for node in own_nodes(function.node):
+        match node:
+            case (
+                ast.withitem(context_expr=ast.Call(func=called), optional_vars=ast.Name(id=name))
+                | ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=called))
+            ) if getattr(called, "attr", getattr(called, "id", "")) == "open":
+                found.add(name)
+    return found
+
+
+def _writes_on(loop: ast.For, opened: set[str]) -> bool:
+    """Whether a loop writes to one of these files, round after round."""
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == "write"
+        and isinstance(node.value, ast.Name)
+        and node.value.id in opened
+        for statement in loop.body
+        for node in ast.walk(statement)
+    )
 
 
 def _is_scope(function: FunctionInfo) -> bool:
