@@ -46,7 +46,7 @@ from leakfix.patterns.caches import (
     unbounded_caches,
 )
 from leakfix.patterns.called import SERVES, is_called, is_called_with_constants, serves_what_ends
-from leakfix.patterns.domain import says_one_each, strength
+from leakfix.patterns.domain import says_one_each, says_server, strength
 from leakfix.project.kinds import is_run_once
 from leakfix_codemods._recycled import RECYCLING, is_recycled
 
@@ -79,7 +79,11 @@ def find(view: View) -> Iterator[Match]:
 
 def _meets_many(view: View, function: FunctionInfo, keys: list[str]) -> bool:
     """Whether a function is given more values than the program itself has, in a process that lasts."""
-    told = [key for key in keys if strength(key) > 1 and parameter_parts(function.node, key)[1] is None]
+    told = [
+        key
+        for key in keys
+        if strength(key) > 1 and not says_server(key) and parameter_parts(function.node, key)[1] is None
+    ]
     if says_one_each(function.node.name) and not told:
         return False
     if not is_called(view, function) or is_called_with_constants(view, function):

@@ -185,11 +185,17 @@ def _is_said_to_be_unused(view: View, function: FunctionInfo) -> bool:
 
 
 def users(view: View) -> dict[str, bytes]:
-    """The files beside tests and packages' faces that name something this file defines; a common name has many."""
+    """The files beside tests and packages' faces that name something this file defines, and the file or its package."""
     names = view.module.names.items()
     defined = (name for name, bindings in names if not any(isinstance(item, Import) for item in bindings))
     found = {path: text for name in defined if not name.startswith("_") for path, text in view.text.files(name)}
-    return {path: text for path, text in found.items() if not (path.endswith("__init__.py") or is_of_tests(text))}
+    *_, folder, stem = ("", *os.path.abspath(view.module.path).removesuffix(".py").split(os.sep))
+    told = re.compile(rf"\b{re.escape(stem)}\b|\bfrom[ \t]+(?:[\w.]*\b{re.escape(folder)}|\.+)[ \t]+import\b".encode())
+    return {
+        path: text
+        for path, text in found.items()
+        if not (path.endswith("__init__.py") or is_of_tests(text)) and told.search(text)
+    }
 
 
 def serves_what_ends(view: View) -> bool:

@@ -56,8 +56,9 @@ _READS_FILES = re.compile(r"\b(open|read_text|read_bytes|exists|isfile|isdir|lis
 LONG_LIVED = ("Manager", "Adapter", "Bot", "Client", "Server", "Provider", "Store", "Registry", "Backend")
 """How classes are called of whose objects there are few, which live as long as the program."""
 _CACHE = re.compile(r"cache|memo(?!r)|^ttl$")
-_HOLDERS = frozenset("client engine pool connection singleton".split())
+_HOLDERS = frozenset("client engine pool connection singleton instance".split())
 """Things of which there is one for each server or tenant, on purpose."""
+_SERVERS = frozenset("host hostname url uri address addr server dsn endpoint".split())
 _PLAIN = (
     "builtins.str",
     "builtins.int",
@@ -120,6 +121,12 @@ def says_open(name: str, ambiguous: Collection[str] = ()) -> bool:
 def says_long_lived(name: str) -> bool:
     """Whether a class is called like one of whose objects there are few, which live as long as the program."""
     return name.endswith(LONG_LIVED)
+
+
+def says_server(name: str) -> bool:
+    """Whether a parameter is called by where a server is, of which somebody wrote down a few."""
+    words = words_of(name)
+    return bool(words) and words[-1] in _SERVERS
 
 
 def says_one_each(name: str) -> bool:

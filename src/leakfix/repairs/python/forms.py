@@ -138,7 +138,7 @@ def _asks_the_same(subject: Subject, pool: ast.expr) -> bool:
         and not isinstance(node.ctx, ast.Load)
         and node.lineno > subject.statement.lineno
         and _word(node) in parts
-        for node in ast.walk(subject.node)
+        for node in subject.parents
     )
 
 

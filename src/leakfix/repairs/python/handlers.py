@@ -29,7 +29,7 @@ def release_in_finally(subject: Subject) -> list[str]:
         raise Refused(f"it is still needed at line {outside[0].lineno}, after the `try` it is acquired in")
     stored = [
         node
-        for node in ast.walk(subject.node)
+        for node in subject.parents
         if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
     ]
     preset = _preset(subject, outer, name)

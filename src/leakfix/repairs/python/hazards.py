@@ -72,7 +72,7 @@ def check_region(subject: Subject, name: str | None, region: list[ast.stmt], nee
 
 def _require_own_variable(subject: Subject, name: str) -> None:
     """Raise Wrong where code inside or outside the function gives the variable other values."""
-    for node in ast.walk(subject.node):
+    for node in subject.parents:
         if isinstance(node, ast.Global | ast.Nonlocal) and name in node.names:
             raise Wrong(f"{name!r} is shared with code outside the function, or inside it, at line {node.lineno}")
 
@@ -268,7 +268,7 @@ def _from_caller(subject: Subject) -> set[str]:
     given = subject.node.args
     found = subject.parameters | {argument.arg for argument in (given.vararg, given.kwarg) if argument is not None}
     for _ in range(3):
-        for node in ast.walk(subject.node):
+        for node in subject.parents:
             match node:
                 case (
                     ast.For(target=target, iter=value)

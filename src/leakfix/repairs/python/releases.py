@@ -95,8 +95,8 @@ def _may_release(subject: Subject, node: ast.AST, name: str) -> bool:
 
 def _may_be_another_name(subject: Subject, name: str) -> bool:
     """Whether a variable of the function holds anything but what some call made."""
-    bound = [node for node in ast.walk(subject.node) if _binds(node, name)]
-    made = [node for node in ast.walk(subject.node) if _is_made(node, name)]
+    bound = [node for node in subject.parents if _binds(node, name)]
+    made = [node for node in subject.parents if _is_made(node, name)]
     return len(bound) > len(made)
 
 

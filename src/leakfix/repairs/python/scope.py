@@ -115,7 +115,7 @@ def used_outside(subject: Subject, region: Region, names: set[str]) -> list[ast.
     again = {id(node) for loop in loops for node in ast.walk(loop)}
     return [
         node
-        for node in ast.walk(subject.node)
+        for node in subject.parents
         if isinstance(node, ast.Name)
         and node.id in names
         and id(node) not in inside | own

@@ -48,6 +48,47 @@ class Slot:
         return self.suite[self.index]
 
 
+class _Tree:
+    """Where everything stands in a function: the same for all that is acquired in it, so kept on its node."""
+
+    def __init__(self, node: FunctionNode, layout: Layout) -> None:
+        self._node, self._layout = node, layout
+
+    @cached_property
+    def parents(self) -> dict[ast.AST, ast.AST]:
+        """The parent of every node."""
+        return {child: node for node in ast.walk(self._node) for child in ast.iter_child_nodes(node)}
+
+    @cached_property
+    def slots(self) -> dict[ast.stmt, Slot]:
+        """The place of every statement."""
+        found: dict[ast.stmt, Slot] = {}
+        for node in (self._node, *self.parents):
+            for name in ("body", "orelse", "finalbody"):
+                suite = getattr(node, name, None)
+                if isinstance(suite, list):
+                    for index, statement in enumerate(suite):
+                        if isinstance(statement, ast.stmt):
+                            found[statement] = Slot(suite, index, node)
+        return found
+
+    @cached_property
+    def calls(self) -> dict[Span, ast.Call]:
+        """Every call by where it stands."""
+        return {self._layout.span(node): node for node in self.parents if isinstance(node, ast.Call)}
+
+
+_TREE = "_leakfix_tree"
+
+
+def _tree_of(node: FunctionNode, layout: Layout) -> _Tree:
+    kept: _Tree | None = getattr(node, _TREE, None)
+    if kept is None:
+        kept = _Tree(node, layout)
+        setattr(node, _TREE, kept)
+    return kept
+
+
 @dataclass
 class Subject:
     """One acquisition to repair, with the questions every strategy asks."""
@@ -78,31 +119,23 @@ class Subject:
         """The function's node."""
         return self.function.node
 
-    @cached_property
+    @property
     def parents(self) -> dict[ast.AST, ast.AST]:
         """The parent of every node in the function."""
-        return {child: node for node in ast.walk(self.node) for child in ast.iter_child_nodes(node)}
+        return _tree_of(self.node, self.layout).parents
 
-    @cached_property
+    @property
     def slots(self) -> dict[ast.stmt, Slot]:
         """The place of every statement in the function."""
-        found: dict[ast.stmt, Slot] = {}
-        for node in ast.walk(self.node):
-            for name in ("body", "orelse", "finalbody"):
-                suite = getattr(node, name, None)
-                if isinstance(suite, list):
-                    for index, statement in enumerate(suite):
-                        if isinstance(statement, ast.stmt):
-                            found[statement] = Slot(suite, index, node)
-        return found
+        return _tree_of(self.node, self.layout).slots
 
     @cached_property
     def call(self) -> ast.Call:
         """The acquiring call. Raises Refused where the tree has none at the span."""
-        for node in ast.walk(self.node):
-            if isinstance(node, ast.Call) and self.layout.span(node) == self.span:
-                return node
-        raise Refused("the acquisition could not be found in the source again")
+        found = _tree_of(self.node, self.layout).calls.get(self.span)
+        if found is None:
+            raise Refused("the acquisition could not be found in the source again")
+        return found
 
     @cached_property
     def acquisition(self) -> ast.expr:

@@ -61,18 +61,24 @@ def _line(node: ast.AST) -> int:
 
 def _lasts(subject: Subject, node: ast.expr, inside: list[ast.expr]) -> bool:
     """Whether a part of a region begins something that lasts, and nothing in the region behind it ends that."""
-    after = [other for other in inside if other.lineno > node.lineno]
     if _is_of_memory(subject, node):
         return True
     match node:
         case ast.Constant(value=str() as text) if _OF_TRANSACTIONS.search(text):
-            return not any(getattr(other, "attr", "") in _ENDS for other in after)
+            return not _ends(_after(node, inside))
         case ast.Constant(value=str() as text) if _OF_SESSIONS.search(text):
-            return not any(_text_of(other) and _UNLOCKS.search(_text_of(other)) for other in after)
+            return not any(_text_of(other) and _UNLOCKS.search(_text_of(other)) for other in _after(node, inside))
         case ast.Attribute(attr=word):
-            ended = any(getattr(other, "attr", "") in _ENDS for other in after)
-            return word in _LISTENS or (word in _LOCKS and not ended)
+            return word in _LISTENS or (word in _LOCKS and not _ends(_after(node, inside)))
     return False
+
+
+def _after(node: ast.expr, inside: list[ast.expr]) -> Iterator[ast.expr]:
+    return (other for other in inside if other.lineno > node.lineno)
+
+
+def _ends(nodes: Iterator[ast.expr]) -> bool:
+    return any(getattr(node, "attr", "") in _ENDS for node in nodes)
 
 
 def _is_of_memory(subject: Subject, node: ast.expr) -> bool:
