@@ -5,6 +5,7 @@ What leaks
 A dict on a module, a class, a long-lived object or in a default argument is filled under keys of an open domain
 (ids, texts, addresses, days) and nothing removes entries, counts them, or starts anew. An expiry that is only
 looked at when the same key is asked for again removes nothing either: keys that are never asked for again stay.
+So is the dict of a decorator that remembers, where it is put on a function of an open domain.
 
 Why it hurts
 ------------

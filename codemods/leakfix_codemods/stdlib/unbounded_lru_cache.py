@@ -31,7 +31,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Match, PatternCodemod, View
-from leakfix.languages.python.modules import FunctionInfo, parameter_parts
+from leakfix.languages.python.modules import FunctionInfo
 from leakfix.patterns.caches import (
     MOST_ENTRIES,
     bound,
@@ -40,13 +40,13 @@ from leakfix.patterns.caches import (
     grows,
     is_cleared,
     is_made_at_import,
+    is_met_by_many,
     keeps_self,
     may_be_unbounded,
     parameters,
     unbounded_caches,
 )
-from leakfix.patterns.called import SERVES, is_called, is_called_with_constants, serves_what_ends
-from leakfix.patterns.domain import says_one_each, says_server, strength
+from leakfix.patterns.called import SERVES, serves_what_ends
 from leakfix.project.kinds import is_run_once
 from leakfix_codemods._recycled import RECYCLING, is_recycled
 
@@ -65,7 +65,9 @@ def find(view: View) -> Iterator[Match]:
         if compiles_patterns(view, function) or _makes_classes(function):
             continue
         keys = [argument.arg for argument in parameters(function) if grows(view, function, argument)]
-        if keys and found.made not in reported and not is_cleared(view, function) and _meets_many(view, function, keys):
+        if found.made in reported or not keys or is_cleared(view, function):
+            continue
+        if is_met_by_many(view, function, keys) and not (is_recycled(view) or serves_what_ends(view)):
             reported.add(found.made)
             message = f"cache of {function.node.name}() keeps an entry for every {keys[0]} there ever was"
             yield Match(
@@ -75,20 +77,6 @@ def find(view: View) -> Iterator[Match]:
                 held="forever",
                 identity=function.qualname,
             )
-
-
-def _meets_many(view: View, function: FunctionInfo, keys: list[str]) -> bool:
-    """Whether a function is given more values than the program itself has, in a process that lasts."""
-    told = [
-        key
-        for key in keys
-        if strength(key) > 1 and not says_server(key) and parameter_parts(function.node, key)[1] is None
-    ]
-    if says_one_each(function.node.name) and not told:
-        return False
-    if not is_called(view, function) or is_called_with_constants(view, function):
-        return False
-    return not (is_recycled(view) or serves_what_ends(view))
 
 
 def _makes_classes(function: FunctionInfo) -> bool:

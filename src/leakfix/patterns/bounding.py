@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from leakfix.finding import Fix, Refusal, Requirement, Safety
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.languages.python.names import Place
-from leakfix.patterns.caches import MOST_ENTRIES, parameters
+from leakfix.patterns.caches import MOST_ENTRIES, parameters, why_not_again
 from leakfix.patterns.containers import Container, Fill, bound_to, forgetting, made_of
 from leakfix.patterns.growing import Growing
 from leakfix.patterns.stores import is_store
@@ -39,6 +39,10 @@ def guarded(view: View, found: Growing, library: Requirement, made: str) -> Fix 
         return Refusal(
             f"an entry of {container.name} that goes is not computed again: which to drop is for you to decide"
         )
+    reasons = (why_not_again(item.view, item.function) for item in found.remembered)
+    again = next(filter(None, reasons), "")
+    if again:
+        return Refusal(again)
     if any(made_of(fill, _IDENTITY) for fill in found.fills):
         return Refusal(f"what {container.name} holds may be in use when it goes: which to drop is for you to decide")
     if any(made_of(fill, _CHANCE) for fill in found.fills):

@@ -8,9 +8,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from leakfix.finding import Fix, Refusal, Safety
-from leakfix.languages.python.modules import ClassInfo, FunctionInfo, own_nodes
-from leakfix.patterns.called import is_of_tests
-from leakfix.patterns.domain import is_open_parameter, says_closed, says_long_lived, strength
+from leakfix.languages.python.modules import ClassInfo, FunctionInfo, own_nodes, parameter_parts
+from leakfix.patterns.called import is_called, is_called_with_constants, is_of_tests
+from leakfix.patterns.domain import (
+    is_open_parameter,
+    says_closed,
+    says_long_lived,
+    says_one_each,
+    says_server,
+    strength,
+)
 from leakfix.patterns.unique import CHANCE, CLOCK, CONNECTED, DONE, IN_USE, is_changing
 from leakfix.patterns.view import View
 from leakfix.repairs.python.imports import forget_import, imported
@@ -145,6 +152,18 @@ def _asks_database(view: View, function: FunctionInfo) -> bool:
     return any(view.acquired(view.module, function, call) is not None for call in calls)
 
 
+def is_met_by_many(view: View, function: FunctionInfo, keys: list[str]) -> bool:
+    """Whether a cached function is given more values of its open parameters than the program itself has."""
+    told = [
+        key
+        for key in keys
+        if strength(key) > 1 and not says_server(key) and parameter_parts(function.node, key)[1] is None
+    ]
+    if says_one_each(function.node.name) and not told:
+        return False
+    return is_called(view, function) and not is_called_with_constants(view, function)
+
+
 def compiles_patterns(view: View, function: FunctionInfo) -> bool:
     """Whether all a function returns are compiled patterns: the program writes those, few are made of what comes in."""
     values = [node.value for node in own_nodes(function.node) if isinstance(node, ast.Return) and node.value]
@@ -224,20 +243,26 @@ def _is_changed(view: View, function: FunctionInfo) -> bool:
     return False
 
 
+def why_not_again(view: View, function: FunctionInfo) -> str:
+    """Why what a cached function gave cannot be computed again; "" where it can."""
+    values = list(_given(function))
+    if not values:
+        return "it gives nothing, and is called for what it does once for each: that would be done again"
+    for value in values:
+        if _ONE_OF_ITS_KIND.match(ast.unparse(value)) or is_changing(view, function, value):
+            return "what it holds is not the same when it is computed again: which to drop is for you to decide"
+    if any(_DONE.search(ast.unparse(value)) for value in values):
+        return "it does something, once for each: that would be done again"
+    if _is_changed(view, function):
+        return "what it gave is changed later: an entry that goes would take that with it"
+    return ""
+
+
 def bound(view: View, found: UnboundedCache, most: int, check: str) -> Fix | Refusal:
     """The same cache with a bound."""
-    values = list(_given(found.function))
-    if not values:
-        return Refusal("it gives nothing, and is called for what it does once for each: that would be done again")
-    for value in values:
-        if _ONE_OF_ITS_KIND.match(ast.unparse(value)) or is_changing(view, found.function, value):
-            return Refusal(
-                "what it holds is not the same when it is computed again: which to drop is for you to decide"
-            )
-    if any(_DONE.search(ast.unparse(value)) for value in values):
-        return Refusal("it does something, once for each: that would be done again")
-    if _is_changed(view, found.function):
-        return Refusal("what it gave is changed later: an entry that goes would take that with it")
+    reason = why_not_again(view, found.function)
+    if reason:
+        return Refusal(reason)
     layout = view.layout()
     if found.size is not None:
         layout.replace(layout.span(found.size), str(most))

@@ -42,7 +42,8 @@ class Fill:
 class Container:
     """A container that starts empty and outlives the calls that fill it.
 
-    kind: "module", "class", "instance" or "default"; node: the empty value it starts with.
+    kind: "module", "class", "instance", "default", or "decorator" for one that lives with what a decorator returns.
+    node: the empty value it starts with.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Container:
 
 def containers(view: View) -> list[Container]:
     """The long-lived containers of a file, with every expression of the file that refers to them."""
-    found = [*_of_module(view), *_of_classes(view), *_of_defaults(view)]
+    found = [*_of_module(view), *_of_classes(view), *_of_defaults(view), *_of_decorators(view)]
     named: dict[str, list[Container]] = {}
     for item in found:
         named.setdefault(item.name, []).append(item)
@@ -99,7 +100,24 @@ def _means_plainly(item: Container, function: FunctionInfo | None) -> bool:
             return function is item.holder
         case "class":
             return function is None
+        case "decorator":
+            return _is_bound_in(item, function)
     return False
+
+
+def _is_bound_in(item: Container, function: FunctionInfo | None) -> bool:
+    """Whether a function, or one it stands in, is the one that makes a container, with no other of its name between."""
+    while function is not None and function is not item.holder:
+        if item.name in _locals_of(function):
+            return False
+        function = function.parent
+    return function is not None
+
+
+def _locals_of(function: FunctionInfo) -> set[str]:
+    if function.locals is None:
+        function.locals = local_bindings(function.node)
+    return {*function.locals, *(argument.arg for argument in parameters(function))}
 
 
 def _means_as_attribute(item: Container, function: FunctionInfo | None, base: str) -> bool:
@@ -116,9 +134,7 @@ def _owner_of(function: FunctionInfo | None) -> ClassInfo | None:
 
 def _is_shadowed(name: str, function: FunctionInfo | None) -> bool:
     while function is not None:
-        if function.locals is None:
-            function.locals = local_bindings(function.node)
-        if name in function.locals or any(argument.arg == name for argument in parameters(function)):
+        if name in _locals_of(function):
             return True
         function = function.parent
     return False
@@ -154,6 +170,22 @@ def _of_defaults(view: View) -> Iterator[Container]:
         for argument, default in pairs:
             if _is_empty(default):
                 yield Container(argument.arg, "default", default, None, function)
+
+
+def _of_decorators(view: View) -> Iterator[Container]:
+    """Variables of a function that returns a function of its own, which goes on using them."""
+    for function in view.functions:
+        inner = {item.name for item in function.node.body if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef)}
+        last = function.node.body[-1]
+        if (
+            inner
+            and isinstance(last, ast.Return)
+            and any(isinstance(n, ast.Name) and n.id in inner for n in ast.walk(last))
+        ):
+            for statement in function.node.body:
+                for name, value in _assigned(statement):
+                    if isinstance(name, ast.Name) and _is_empty(value):
+                        yield Container(name.id, "decorator", value, None, function)
 
 
 def _assigned(statement: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr]]:

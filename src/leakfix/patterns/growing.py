@@ -34,6 +34,7 @@ from leakfix.patterns.domain import (
     strength,
     words_of,
 )
+from leakfix.patterns.memo import Remembered, keeps_answers, remembered
 from leakfix.patterns.stores import CACHE_CLASS, is_kept_elsewhere, is_store, key_from_outside
 from leakfix.patterns.unique import CONNECTED
 from leakfix.patterns.view import View
@@ -80,7 +81,7 @@ def may_grow(data: bytes, path: str) -> bool:
             is_default = form.endswith(b"{}") and _NEXT.match(data, at + len(form)) is not None
             begun = (_DEFAULT.search if is_default else _SET.match)(line)
             if begun is not None and begun[2] not in seen and begun[2] in data[at:]:
-                if _is_suspect(data, at, begun, is_default):
+                if _is_suspect(data, at, begun, is_default) or _is_of_decorator(data, at, line, begun[2]):
                     return True
                 seen.add(begun[2])
             at = data.find(form, at + 1)
@@ -97,6 +98,15 @@ def _is_suspect(data: bytes, at: int, begun: re.Match[bytes], is_default: bool) 
     if of_object and CACHE_CLASS.search(data) and name + b"[" in data:
         return _is_left_full(data, name)
     return (top or own or is_default) and _is_asked_and_filled(data, name) and _is_left_full(data, name)
+
+
+def _is_of_decorator(data: bytes, at: int, line: bytes, name: bytes) -> bool:
+    """Whether a variable of a function is asked and filled by a function in it."""
+    indent = line[: len(line) - len(line.lstrip())]
+    near = data[at : at + _NEAR]
+    if not indent or (b"\n" + indent + b"def " not in near and b"\n" + indent + b"async def " not in near):
+        return False
+    return name + b"[" in near and _is_asked_and_filled(data[at:], name) and _is_left_full(data[at:], name)
 
 
 def _is_in_class(data: bytes, at: int) -> bool:
@@ -164,6 +174,8 @@ class Growing:
     fills: tuple[Fill, ...]
     key: str
     computed: bool
+    remembered: tuple[Remembered, ...] = ()
+    """The functions whose answers it keeps, where it is a decorator's."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -179,6 +191,9 @@ def growing(view: View) -> Iterator[Growing]:
             continue
         found = None if is_emptied_here(view, container) else _grown(view, container)
         if found is None or (container.kind == "instance" and not _is_long_lived(view, container)):
+            continue
+        if found.remembered:
+            yield found
             continue
         if not is_emptied_elsewhere(view, container) and any(_meets_many(view, fill) for fill in found.fills):
             if not serves_what_ends(view):
@@ -217,6 +232,8 @@ def _is_said_to_be_small(view: View, container: Container) -> bool:
 
 
 def _grown(view: View, container: Container) -> Growing | None:
+    if container.kind == "decorator":
+        return _grown_by_memo(view, container)
     if container.kind == "default" and len(container.references) < 2:
         return None
     sure = list[Fill]()
@@ -245,6 +262,14 @@ def _grown(view: View, container: Container) -> Growing | None:
             key = key or said
             computed = computed and (computes or (is_store(container) and bool(forgetting(view, container))))
     return Growing(container, tuple(sure), key, computed) if sure else None
+
+
+def _grown_by_memo(view: View, container: Container) -> Growing | None:
+    if not container.is_mapping:
+        return None
+    keeping = [fill for fill in fills(view, container) if keeps_answers(fill) and recomputes(view, container, fill)]
+    found = tuple(remembered(view, container)) if keeping else ()
+    return Growing(container, tuple(keeping), found[0].key, True, found) if found else None
 
 
 def _is_for_known(view: View, fill: Fill) -> bool:
