@@ -189,19 +189,28 @@ def users(view: View) -> dict[str, bytes]:
     names = view.module.names.items()
     defined = (name for name, bindings in names if not any(isinstance(item, Import) for item in bindings))
     found = {path: text for name in defined if not name.startswith("_") for path, text in view.text.files(name)}
-    *_, folder, stem = ("", *os.path.abspath(view.module.path).removesuffix(".py").split(os.sep))
-    told = re.compile(rf"\b{re.escape(stem)}\b|\bfrom[ \t]+(?:[\w.]*\b{re.escape(folder)}|\.+)[ \t]+import\b".encode())
+    place, _, stem = os.path.abspath(view.module.path).removesuffix(".py").rpartition(os.sep)
+    told = rf"\b{re.escape(stem)}\b|\bfrom[ \t]+[\w.]*\b{re.escape(os.path.basename(place))}[ \t]+import\b"
+    named, beside = re.compile(told.encode()), re.compile(rf"{told}|\bfrom[ \t]+\.+[ \t]+import\b".encode())
     return {
         path: text
         for path, text in found.items()
-        if not (path.endswith("__init__.py") or is_of_tests(text)) and told.search(text)
+        if not (path.endswith("__init__.py") or is_of_tests(text))
+        if (beside if os.path.abspath(path).startswith(place + os.sep) else named).search(text)
     }
 
 
 def serves_what_ends(view: View) -> bool:
     """Whether only commands, scripts and migrations name what a file defines: processes that end when they are done."""
-    found = users(view)
-    return bool(found) and all(is_run_once(path) and _GOES_ON.search(text) is None for path, text in found.items())
+    found = users(view) or {view.module.path: view.module.source.data}
+    return all(
+        (is_run_once(path) or _is_script(text)) and _GOES_ON.search(text) is None for path, text in found.items()
+    )
+
+
+def _is_script(text: bytes) -> bool:
+    """Whether a file's text is that of a program of its own, which serves nobody."""
+    return text.startswith(b"#!") and b"__main__" in text and not any(word.encode() in text for word in SERVES)
 
 
 def is_of_tests(text: bytes) -> bool:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from leakfix.languages.python.modules import FunctionInfo
+from leakfix.languages.python.modules import FunctionInfo, parameter_parts
 from leakfix.patterns.caches import calls_itself, grows, is_met_by_many, parameters
 from leakfix.patterns.called import serves_what_ends
 from leakfix.patterns.containers import Container, Fill, bound_to
@@ -57,7 +57,8 @@ def remembered(view: View, container: Container) -> Iterator[Remembered]:
             continue
         for function in user.functions:
             if function.parent is None and any(_is_by(user, item, symbol) for item in function.node.decorator_list):
-                keys = [argument.arg for argument in parameters(function) if grows(user, function, argument)]
+                needed = [a for a in parameters(function) if parameter_parts(function.node, a.arg)[1] is None]
+                keys = [argument.arg for argument in needed if grows(user, function, argument)]
                 if keys and not calls_itself(function) and is_met_by_many(user, function, keys):
                     if not serves_what_ends(user):
                         yield Remembered(user, function, keys[0])
