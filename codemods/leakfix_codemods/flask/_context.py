@@ -27,6 +27,7 @@ _READERS = frozenset({"pop", "get"})
 class Stored:
     """A resource opened into an attribute of ``g``: the opening call and where it stands."""
 
+    view: View
     name: str
     call: ast.Call
     function: FunctionInfo
@@ -45,7 +46,7 @@ def stored(view: View) -> Iterator[Stored]:
                     if view.is_a(target.value, function, *G):
                         resource = view.acquired(view.module, function, value)
                         if resource is not None:
-                            yield Stored(target.attr, value, function, resource)
+                            yield Stored(view, target.attr, value, function, resource)
 
 
 def mentions(view: View, function: FunctionInfo, name: str) -> bool:
@@ -91,13 +92,17 @@ def is_hook(function: FunctionInfo, kinds: frozenset[str] = HOOKS) -> bool:
 
 def registered(view: View, kinds: frozenset[str]) -> set[str]:
     """The names of functions given to ``app.teardown_appcontext(...)`` and its kin in a file."""
-    return {
-        argument.id
+    given = (
+        argument
         for call in view.calls
         if isinstance(call.func, ast.Attribute) and call.func.attr in kinds
         for argument in call.args
-        if isinstance(argument, ast.Name)
-    }
+    )
+    return {name_of(item) for item in given if isinstance(item, ast.Name) or _is_own_method(item)}
+
+
+def _is_own_method(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
 
 
 def with_teardown(view: View, after: ast.stmt, name: str, body: list[str]) -> Layout | Refusal:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from leakfix.codemod import Fix, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo
-from leakfix.languages.python.syntax import name_of
+from leakfix.languages.python.syntax import local_names, name_of
 from leakfix.repairs.python.layout import Layout, first_line, last_line
 from leakfix.source import Span
 from leakfix_codemods._blocks import is_laid_out, put_in_try
@@ -82,9 +82,40 @@ def release_of(view: View, item: Stored) -> str | Refusal:
     function = item.call.func
     receiver = ast.unparse(function.value) if isinstance(function, ast.Attribute) else None
     code = item.resource.release_code(name, receiver)
-    if code is None or (not item.resource.release and not isinstance(function, ast.Attribute)):
+    is_own = not item.resource.release and isinstance(function, ast.Attribute) and _is_of(item, function.value)
+    if code is None or is_own or (not item.resource.release and not isinstance(function, ast.Attribute)):
         return Refusal(f"what the {item.resource.noun} must be given back to has no name here")
     return code
+
+
+def _means_the_same(view: View, item: Stored, teardown: FunctionInfo) -> bool:
+    """Whether what a release names stands for the same in a teardown as where it was opened."""
+    receiver = item.call.func.value if isinstance(item.call.func, ast.Attribute) else None
+    if item.resource.release or receiver is None:
+        return True
+    for node in ast.walk(receiver):
+        match node:
+            case ast.Name(id="self"):
+                if item.function.owner is None or item.function.owner is not teardown.owner:
+                    return False
+            case ast.Name(id=name) if _binder(item.function, name) is not _binder(teardown, name):
+                return False
+            case ast.Name() if item.view.of(node, item.function) != view.of(node, teardown):
+                return False
+    return True
+
+
+def _is_of(item: Stored, receiver: ast.expr) -> bool:
+    """Whether what it must be given back to is a variable of the function that opens it."""
+    names = (node.id for node in ast.walk(receiver) if isinstance(node, ast.Name))
+    return any(name != "self" and _binder(item.function, name) is item.function for name in names)
+
+
+def _binder(function: FunctionInfo | None, name: str) -> FunctionInfo | None:
+    """The function whose variable a name is, in a function; None for one of the file."""
+    while function is not None and name not in local_names(function.node):
+        function = function.parent
+    return function
 
 
 def _variable(item: Stored) -> str:
@@ -109,6 +140,8 @@ def filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
     code = release_of(view, item)
     if isinstance(code, Refusal):
         return code
+    if not _means_the_same(view, item, teardown):
+        return Refusal(f"what it must be given back to has another name, or none, in {teardown.node.name}()")
     if _is_used_otherwise(view, teardown):
         return Refusal(f"{teardown.node.name}() is also called by hand, where what it closes may be needed again")
     name = _variable(item)
@@ -202,6 +235,8 @@ def _is_used_otherwise(view: View, teardown: FunctionInfo) -> bool:
         hook = isinstance(call, ast.Call) and use in call.args and getattr(call.func, "attr", "") in HOOKS
         if isinstance(use.ctx, ast.Load) and not hook:
             return True
+    if any(isinstance(call.func, ast.Attribute) and call.func.attr == name for call in view.calls):
+        return True
     called = re.compile(rf"(?<!def )\b{name}\(".encode())
     return any(map(called.search, view.texts(name)))
 
