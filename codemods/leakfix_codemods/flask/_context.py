@@ -164,6 +164,38 @@ def _in_a_factory(view: View, name: str, body: list[str]) -> Layout | Refusal:
     return layout
 
 
+def with_teardown_method(view: View, function: FunctionInfo, name: str, body: list[str]) -> Layout | Refusal:
+    """A sheet with a new method behind the one that opens it, registered where its class gets the application."""
+    owner = function.owner
+    assert owner is not None
+    starts = [owner.methods[word] for word in ("init_app", "__init__") if word in owner.methods]
+    start = next((item for item in starts if _is_given_application(item)), None)
+    if start is None:
+        return Refusal("it is opened inside a method of a class that is not given the application")
+    last = start.node.body[-1]
+    layout = view.layout()
+    if name in owner.methods or name in owner.attributes:
+        return Refusal(f"there is a {name}() already")
+    if isinstance(last, ast.Return | ast.Raise) or not layout.stands_alone(last):
+        return Refusal(f"{start.node.name}() is laid out in a way that cannot be added to")
+    base, unit = layout.indent_of(function.node.lineno), layout.unit_of(function.node)
+    registering = f"{layout.indent_of(last.lineno)}app.teardown_appcontext(self.{name})"
+    method = ["", f"{base}def {name}(self, error):", *(f"{base}{unit}{line}" for line in body)]
+    if last_line(last) == last_line(function.node):
+        layout.add_after(last_line(last), registering, *method)
+    else:
+        layout.add_after(last_line(last), registering)
+        layout.add_after(last_line(function.node), *method)
+    return layout
+
+
+def _is_given_application(method: FunctionInfo) -> bool:
+    """Whether a method has an application for sure: ``app`` without a default."""
+    given = method.node.args
+    needed = given.args[1 : len(given.args) - len(given.defaults)]
+    return any(argument.arg == "app" for argument in needed)
+
+
 def with_teardown_inside(view: View, function: FunctionInfo, name: str, body: list[str]) -> Layout | Refusal:
     """A sheet with a new teardown behind a nested function that is called before each of the same requests."""
     hooks = [node for node in function.node.decorator_list if isinstance(node, ast.Attribute) and node.attr in _BEFORE]

@@ -22,6 +22,7 @@ from leakfix_codemods.flask._context import (
     releases,
     with_teardown,
     with_teardown_inside,
+    with_teardown_method,
 )
 
 
@@ -323,8 +324,8 @@ def added(view: View, item: Stored, code: str) -> Fix | Refusal:
     taken = f'{name} = {_g(view, function)}.pop("{item.name}", None)'
     body = [taken, *_closing("", unit, name, code)]
     if function.owner is not None:
-        return Refusal("it is opened inside a method")
-    if function.parent is not None:
+        layout = with_teardown_method(view, function, f"close_{name}", body)
+    elif function.parent is not None:
         layout = with_teardown_inside(view, function, f"close_{name}", body)
     else:
         layout = with_teardown(view, function.node, f"close_{name}", body)

@@ -14,7 +14,8 @@ after as many requests as the pool has slots all others wait.
 How it is repaired
 ------------------
 The function that ``teardown_appcontext`` calls takes the attribute out of ``g`` and releases it. Where there is none
-and the application is made in the same file, one is added behind the function that opens the connection, for review:
+and the application is made in the same file, or given to the extension whose method opens the connection, one is added
+behind the function that opens it, for review:
 work that is not committed when the request ends is rolled back then, as it should be.
 
 When it is left alone
@@ -148,7 +149,7 @@ def repair(view: View, item: Stored) -> Fix | Refusal:
     streaming = _streamer(view, item)
     if streaming is not None:
         return Refusal(f"{streaming.node.name}() streams from it, and goes on when the context has ended")
-    known = list(teardowns(view))
+    known = [function for function in teardowns(view) if function.owner in (None, item.function.owner)]
     reading = [function for function in known if next(reads(view, function, item.name), None) is not None]
     for teardown in [*reading, *(function for function in known if is_idle(function))]:
         return filled(view, item, teardown)
