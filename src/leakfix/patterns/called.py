@@ -187,16 +187,23 @@ def _is_said_to_be_unused(view: View, function: FunctionInfo) -> bool:
 def users(view: View) -> dict[str, bytes]:
     """The files beside tests and packages' faces that name something this file defines, and the file or its package."""
     names = view.module.names.items()
-    defined = (name for name, bindings in names if not any(isinstance(item, Import) for item in bindings))
-    found = {path: text for name in defined if not name.startswith("_") for path, text in view.text.files(name)}
+    imported = {name for name, bindings in names if any(isinstance(item, Import) for item in bindings)}
+    defined = {name for name in view.module.names if name not in imported and not name.startswith("_")}
+    if not defined:
+        return {}
     place, _, stem = os.path.abspath(view.module.path).removesuffix(".py").rpartition(os.sep)
-    told = rf"\b{re.escape(stem)}\b|\bfrom[ \t]+[\w.]*\b{re.escape(os.path.basename(place))}[ \t]+import\b"
-    named, beside = re.compile(told.encode()), re.compile(rf"{told}|\bfrom[ \t]+\.+[ \t]+import\b".encode())
+    package = os.path.basename(place)
+    found = {path: text for word in (stem, package) for path, text in view.text.files(word)}
+    faces = [text for path, text in found.items() if os.path.abspath(path) == os.path.join(place, "__init__.py")]
+    for name in sorted(defined) if faces else ():
+        if any(re.search(rf"\b{name}\b".encode(), text) for text in faces):  # from there it goes anywhere
+            found.update(view.text.files(name))
+    told = re.compile(rf"\b{re.escape(stem)}\b|\bfrom[ \t]+(?:[\w.]*\b{re.escape(package)}|\.+)[ \t]+import\b".encode())
+    using = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(defined)))})\b".encode())
     return {
         path: text
         for path, text in found.items()
-        if not (path.endswith("__init__.py") or is_of_tests(text))
-        if (beside if os.path.abspath(path).startswith(place + os.sep) else named).search(text)
+        if not (path.endswith("__init__.py") or is_of_tests(text)) and told.search(text) and using.search(text)
     }
 
 
