@@ -37,12 +37,14 @@ def imported(arguments: Sequence[str], names: Sequence[str], folder: Path) -> tu
     """What a command line that succeeds prints in a process of its own, and which of some modules that imports."""
     code = f"""
 import os, sys
+begun = os.getpid()
 os._exit = sys.exit
 from leakfix.__main__ import main
 try:
     main()
 finally:
-    print([name for name in {list(names)} if name in sys.modules], file=sys.stderr)
+    if os.getpid() == begun:  # not in a child that writes down what is to be remembered
+        print([name for name in {list(names)} if name in sys.modules], file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=folder, capture_output=True, check=True)
     return done.stdout, set(ast.literal_eval(done.stderr.decode().splitlines()[-1]))
