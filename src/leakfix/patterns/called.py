@@ -191,19 +191,18 @@ def users(view: View) -> dict[str, bytes]:
     defined = {name for name in view.module.names if name not in imported and not name.startswith("_")}
     if not defined:
         return {}
-    place, _, stem = os.path.abspath(view.module.path).removesuffix(".py").rpartition(os.sep)
-    package = os.path.basename(place)
-    found = {path: text for word in (stem, package) for path, text in view.text.files(word)}
-    faces = [text for path, text in found.items() if os.path.abspath(path) == os.path.join(place, "__init__.py")]
+    path = os.path.abspath(view.module.path)
+    folder, file = os.path.split(os.path.dirname(path) if os.path.basename(path) == "__init__.py" else path)
+    found = dict(view.text.files(file.removesuffix(".py")))
+    faces = [text for path, text in found.items() if os.path.abspath(path) == os.path.join(folder, "__init__.py")]
     for name in sorted(defined) if faces else ():
-        if any(re.search(rf"\b{name}\b".encode(), text) for text in faces):  # from there it goes anywhere
+        if re.search(rf"\b{name}\b|import[ \t]+\*".encode(), faces[0]):  # from there it goes anywhere
             found.update(view.text.files(name))
-    told = re.compile(rf"\b{re.escape(stem)}\b|\bfrom[ \t]+(?:[\w.]*\b{re.escape(package)}|\.+)[ \t]+import\b".encode())
     using = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(defined)))})\b".encode())
     return {
         path: text
         for path, text in found.items()
-        if not (path.endswith("__init__.py") or is_of_tests(text)) and told.search(text) and using.search(text)
+        if not (path.endswith("__init__.py") or is_of_tests(text)) and using.search(text)
     }
 
 
