@@ -46,7 +46,7 @@ _FEW = frozenset(
     "theme plugin channel queue warehouse zone domain host organization organisation team department model mode "
     "policy level layout widget style script field column table index section collection location format engine "
     "driver scheme definition preset unit brand key license information app application service exchange campaign "
-    "class taxonomy vocabulary".split()
+    "class taxonomy vocabulary method gateway carrier courier reason stage phase criterion".split()
 )
 """What a row is where somebody sets it up by hand."""
 _PEOPLE = frozenset("user account member person people profile player author".split())
@@ -115,7 +115,7 @@ def growth(
     """
     selected = list(columns)
     found = _by_name(table)
-    if _is_of_tenants(view, table) or _is_in_order(view, table):
+    if _is_of_tenants(view, table) or _is_in_order(view, table) or _is_of_kinds(view, table):
         return 0
     if 0 <= found < _SURE:
         found = min(found + _by_definition(view, table), _SURE)
@@ -206,6 +206,7 @@ _SIGNS_IN = re.compile(
     re.MULTILINE,
 )
 _SORTED = re.compile(r"^[ \t]+(?:sort|display)_?(?:number|order|index)[ \t]*[:=]", re.MULTILINE)
+_WORDED = re.compile(r"^[ \t]+(?:code|slug|name)[ \t]*=[ \t]*[\w.]+\([^)]*\bunique[ \t]*=[ \t]*True", re.MULTILINE)
 _OWNER = re.compile(r"(?:ForeignKey\(|foreign_key\s*=)\s*[\"']?([\w.]+)")
 
 
@@ -229,6 +230,12 @@ def _is_in_order(view: View, table: str) -> bool:
     """Whether rows belong to nothing and are put in an order by hand: the choices of a form."""
     body = _definition(view, table)
     return _SORTED.search(body) is not None and "Key(" not in body
+
+
+def _is_of_kinds(view: View, table: str) -> bool:
+    """Whether each row has a word of its own that people gave it, and its name is not of what comes with use."""
+    words = [_singular(word) for word in words_of(table)] or [""]
+    return words[-1] not in _GROWING and _WORDED.search(_definition(view, table)) is not None
 
 
 def _definition(view: View, table: str) -> str:
