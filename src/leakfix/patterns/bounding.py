@@ -12,6 +12,7 @@ from leakfix.languages.python.names import Place
 from leakfix.patterns.caches import MOST_ENTRIES, parameters, why_not_again
 from leakfix.patterns.containers import Container, Fill, bound_to, forgetting, made_of
 from leakfix.patterns.growing import Growing
+from leakfix.patterns.memo import is_put_on_by_hand
 from leakfix.patterns.stores import is_store
 from leakfix.patterns.unique import CHANCE, DONE, IN_USE, is_changing
 from leakfix.patterns.view import View
@@ -39,6 +40,8 @@ def guarded(view: View, found: Growing, library: Requirement, made: str) -> Fix 
         return Refusal(
             f"an entry of {container.name} that goes is not computed again: which to drop is for you to decide"
         )
+    if found.remembered and is_put_on_by_hand(view, container):
+        return Refusal("it is put on functions by hand: whether what they give can be computed again nobody can tell")
     reasons = (why_not_again(item.view, item.function) for item in found.remembered)
     again = next(filter(None, reasons), "")
     if again:

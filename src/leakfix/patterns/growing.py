@@ -269,7 +269,8 @@ def _grown_by_memo(view: View, container: Container) -> Growing | None:
         return None
     keeping = [fill for fill in fills(view, container) if keeps_answers(fill) and recomputes(view, container, fill)]
     found = tuple(remembered(view, container)) if keeping else ()
-    return Growing(container, tuple(keeping), found[0].key, True, found) if found else None
+    key = next((item.key for item in found if item.key), "")
+    return Growing(container, tuple(keeping), key, True, found) if key else None
 
 
 def _is_for_known(view: View, fill: Fill) -> bool:
