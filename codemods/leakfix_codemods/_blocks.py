@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from leakfix.repairs.python.layout import Layout, first_line, last_line
+from leakfix.repairs.python.layout import Layout, first_line, takes_finally
 
 
 def body_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.stmt]:
@@ -21,11 +21,16 @@ def put_in_try(layout: Layout, suite: list[ast.stmt], before: str, *after: tuple
     """Move statements into a ``try`` with the clauses ``after``: a head and the lines below it.
 
     A last clause without lines takes the statement that follows. before: a statement in front of it all, or "".
+    Where the statements are a ``try`` that lacks but the ``finally``, it gets that.
     """
-    first, last = first_line(suite[0]), last_line(suite[-1])
+    first, last = first_line(suite[0]), layout.end_of(suite[-1])
     base = layout.indent_of(first)
     step = layout.unit
-    layout.add_before(first, *([base + before] if before else []), f"{base}try:")
-    layout.indent(first, last, step, base)
+    joins = takes_finally(suite) and [head for head, _ in after] == ["finally:"] and bool(after[0][1])
+    lead = [*([base + before] if before else []), *([] if joins else [f"{base}try:"])]
+    if lead:
+        layout.add_before(first, *lead)
+    if not joins:
+        layout.indent(first, last, step, base)
     lines = [line for head, code in after for line in (base + head, *(base + step + one for one in code.splitlines()))]
     layout.add_after(last, *lines)

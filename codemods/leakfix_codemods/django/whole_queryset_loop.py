@@ -114,9 +114,8 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
     size = "" if only_before(view.module.path, "django 2.0") else f"chunk_size={CHUNK}"
     layout.insert(layout.span(feed.at).end, f".{method}({size})")
     if feed.listed is not None:
-        start, end = layout.span(feed.listed), layout.span(feed.at)
-        layout.replace(type(start)(start.start, end.start), "")
-        layout.replace(type(start)(end.end, start.end), "")
+        if not layout.unwrap(feed.listed, feed.at):
+            return Refusal("a comment stands between list() and the queryset")
     doubt = why_not_plain(view, function, feed.chain, feed.body, feed.variables)
     doubt = doubt or _consumer(view, feed)
     if feed.listed is not None:

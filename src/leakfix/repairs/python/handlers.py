@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from leakfix.repairs.python.forms import form_of, release_code
-from leakfix.repairs.python.layout import first_line, last_line
+from leakfix.repairs.python.layout import first_line
 from leakfix.repairs.python.releases import remove_releases
 from leakfix.repairs.python.scope import Region, check, tracked_names, used_outside
 from leakfix.repairs.python.subject import Refused, Slot, Subject
@@ -72,6 +72,6 @@ def _write(subject: Subject, attempt: ast.Try, outer: Slot, name: str, preset: b
         layout.add_before(first_line(attempt), f"{base}{name} = None")
     guarded = (f"{base}{unit}if {name} is not None:", f"{base}{unit * 2}{release_code(subject, name, names_pool=True)}")
     if attempt.finalbody:
-        layout.add_after(last_line(attempt.finalbody[-1]), *guarded)
+        layout.add_after(layout.end_of(attempt), *guarded)
     else:
-        layout.add_after(last_line(attempt), f"{base}finally:", *guarded)
+        layout.add_after(layout.end_of(attempt), f"{base}finally:", *guarded)

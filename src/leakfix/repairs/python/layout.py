@@ -71,6 +71,17 @@ class Layout:
         rest = self.source.data[end:last].decode("utf-8").strip()
         return not rest or rest.startswith("#")
 
+    def end_of(self, node: ast.stmt) -> int:
+        """The line a statement ends on, with the comments that follow it in its last suite."""
+        base = len(self.indent_of(first_line(node)).expandtabs())
+        end = last_line(node)
+        for line in range(end + 1, len(self.source.line_starts) + 1):
+            text = self.source.line_text(line).lstrip()
+            if text and (not text.startswith("#") or len(self.indent_of(line).expandtabs()) <= base):
+                break
+            end = line if text else end
+        return end
+
     def _column(self, node: ast.stmt, first: int) -> int:
         if first != node.lineno:
             return 0
@@ -103,6 +114,21 @@ class Layout:
                 self.insert(self.source.offset(line, len(text) - len(text.lstrip("\f"))), unit, "indent")
                 continue
             self.insert(self.source.offset(line, 0), unit, "indent")
+
+    def unwrap(self, whole: ast.expr, part: ast.expr) -> bool:
+        """Leave a part of an expression in place of the whole; False, and nothing done, where a comment would go."""
+        outer, inner = self.span(whole), self.span(part)
+        gone = (Span(outer.start, inner.start), Span(inner.end, outer.end))
+        if any(b"#" in self.source.data[span.start : span.end] for span in gone):
+            return False
+        for span in gone:
+            self.replace(span, "")
+        drop = self.indent_of(part.lineno).removeprefix(self.indent_of(whole.lineno))
+        for line in range(part.lineno + 1, (part.end_lineno or part.lineno) + 1) if part.lineno > whole.lineno else ():
+            if line not in self.string_lines and self.indent_of(line).endswith(drop):
+                start = self.source.offset(line, 0)
+                self.replace(Span(start, start + len(drop.encode())), "")
+        return True
 
     def delete(self, first: int, last: int) -> None:
         """Remove whole lines."""
@@ -156,6 +182,11 @@ class Layout:
             self.insert(self.source.offset(line + 1, 0), "".join(text + self.newline for text in lines))
         else:
             self.insert(len(self.source.data), "".join(self.newline + text for text in lines))
+
+
+def takes_finally(suite: list[ast.stmt]) -> bool:
+    """Whether statements are one ``try`` that has no ``finally`` yet."""
+    return len(suite) == 1 and isinstance(suite[0], ast.Try | ast.TryStar) and not suite[0].finalbody
 
 
 def first_line(node: ast.stmt) -> int:

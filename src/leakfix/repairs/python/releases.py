@@ -166,8 +166,10 @@ def _only_suppresses(scope: ast.With | ast.AsyncWith) -> bool:
 def _is_final(subject: Subject, release: ast.stmt, name: str, region: Suite, last: int) -> bool:
     """Whether, after a release, control leaves the region without doing anything of weight."""
     at: ast.stmt = release
+    followed = False
     while True:
         slot = subject.slots[at]
+        followed = followed or at is not slot.suite[-1]
         end = last + 1 if slot.suite is region else len(slot.suite)
         for following in slot.suite[slot.index + 1 : end]:
             if isinstance(following, ast.Return | ast.Raise) and _is_light(subject, following):
@@ -185,7 +187,7 @@ def _is_final(subject: Subject, release: ast.stmt, name: str, region: Suite, las
             assert isinstance(parent, ast.stmt)
             owner = parent
         if isinstance(owner, ast.Try) and any(subject.mentions(handler, {name}) for handler in owner.handlers):
-            if slot.suite is owner.body:
+            if slot.suite is owner.body and followed:
                 return False
         if isinstance(owner, ast.Try) and slot.suite is not owner.finalbody:
             rest = [*owner.orelse, *owner.finalbody] if slot.suite is owner.body else owner.finalbody

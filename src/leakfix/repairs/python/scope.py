@@ -9,7 +9,7 @@ from leakfix.repairs.python.carried import carried
 from leakfix.repairs.python.forms import Form, entered_span, release_code, with_imports
 from leakfix.repairs.python.hazards import check_region
 from leakfix.repairs.python.lasting import Needs
-from leakfix.repairs.python.layout import first_line, last_line
+from leakfix.repairs.python.layout import first_line, last_line, takes_finally
 from leakfix.repairs.python.releases import remove_releases, require_no_other
 from leakfix.repairs.python.subject import Refused, SharedLines, Subject, Suite, Wrong
 from leakfix.repairs.python.unnamed import check_unnamed
@@ -218,8 +218,16 @@ def enclose(subject: Subject, form: Form, name: str, region: Region) -> None:
 def enclose_finally(
     subject: Subject, name: str, region: Region, after: int, base: str, names_pool: bool = False
 ) -> None:
-    """``try:`` behind a line, the region in it, and ``finally:`` with the release."""
+    """``try:`` behind a line, the region in it, and ``finally:`` with the release.
+
+    A region that is a ``try`` itself gets the clause, and stays where it is.
+    """
     layout, release = subject.layout, release_code(subject, name, names_pool)
+    end = layout.end_of(region.suite[region.last])
+    if takes_finally(region.statements):
+        remove_releases(subject, name, region.suite, region.first, region.last, indents=False)
+        layout.add_after(end, base + "finally:", base + subject.unit + release)
+        return
     steady = remove_releases(subject, name, region.suite, region.first, region.last)
     layout.add_after(
         after,
@@ -227,7 +235,7 @@ def enclose_finally(
         *([] if _anything_left(subject, name, region) else [base + subject.unit + "pass"]),
     )
     indent_region(subject, region, base, steady, after + 1)
-    layout.add_after(last_line(region.suite[region.last]), base + "finally:", base + subject.unit + release)
+    layout.add_after(end, base + "finally:", base + subject.unit + release)
 
 
 def _anything_left(subject: Subject, name: str, region: Region) -> bool:
@@ -236,7 +244,7 @@ def _anything_left(subject: Subject, name: str, region: Region) -> bool:
 
 def indent_region(subject: Subject, region: Region, base: str, steady: frozenset[int], start: int) -> None:
     """Indent a region, from the line behind its head."""
-    end = last_line(region.suite[region.last])
+    end = subject.layout.end_of(region.suite[region.last])
     subject.layout.trim(start, end)
     for line in range(start, end + 1):
         if line not in steady:

@@ -34,7 +34,7 @@ def release_the_last(subject: Subject) -> list[str]:
     steady = remove_releases(subject, name, region.suite, region.last, region.last)
     layout.add_after(last_line(subject.statement), base + "try:")
     indent_region(subject, region, base, steady, last_line(subject.statement) + 1)
-    layout.add_after(last_line(end), base + "finally:", base + subject.unit + release)
+    layout.add_after(layout.end_of(end), base + "finally:", base + subject.unit + release)
     return notes
 
 
