@@ -31,7 +31,7 @@ from leakfix.languages.python.modules import (
 from leakfix.languages.python.names import Place
 from leakfix.languages.python.program import PythonProgram
 from leakfix.languages.python.project import Modules, parse
-from leakfix.languages.python.syntax import is_special, name_of
+from leakfix.languages.python.syntax import is_special, name_of, written
 from leakfix.lifetimes.effects import Handling
 from leakfix.lifetimes.summaries import Summaries
 from leakfix.lifetimes.verdict import Leak, TooManyStates, leaks_of
@@ -290,7 +290,8 @@ class Analysis:
     def _is_of_another(self, module: Module, leak: Leak) -> bool:
         """Whether it is taken from where applications keep the object of a package that the project never imports."""
         acquired = leak.function.graph.nodes[leak.site.node].op
-        names = acquired.callee.names if isinstance(acquired, Call) else ()
+        named = acquired.callee.names if isinstance(acquired, Call) else ()
+        names = [name for name in named if self.table.acquired_by((name,), None) is not None]
         packages = {package for name in names if (package := self.table.supposed(name))}
         return is_whole(module.path) and not all(self._is_imported(module, package) for package in packages)
 
@@ -390,7 +391,8 @@ class Analysis:
 
     def _acquired(self, module: Module, function: FunctionInfo | None, call: ast.Call) -> Resource | None:
         names = self.program.names.of(call.func, Place(module, function))
-        row = self.table.acquired_by(names, None)
+        method = call.func.attr if isinstance(call.func, ast.Attribute) else None
+        row = self.table.acquired_by(names, method, written(call.func))
         if row is not None:
             return row
         return next((found for name in names if (found := self.summaries.fresh(name)) is not None), None)

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 Scope = Literal["closes", "commits", "transaction", "none"]
 Held = Literal["forever", "until-gc", "until-unreferenced"]
-Row = TypeVar("Row", "TypeRow", "Resource", "OwnerRow", "PoolRow", "ServerRow")
+Row = TypeVar("Row", "TypeRow", "Resource", "OwnerRow", "PlaceRow", "PoolRow", "ServerRow")
 
 
 # PEP 249 (DB-API 2.0) has the first five; the others are common among drivers.
@@ -175,6 +175,16 @@ class OwnerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceRow:
+    """Where a framework lets applications keep what they share: of what stands there nothing is known.
+
+    names: symbolic names of objects any attribute or item of which the application itself has put there.
+    """
+
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PoolRow:
     """What lives as long as the process, hands out connections and counts them: an engine. Asked by ``instrument``.
 
@@ -229,6 +239,7 @@ class ResourceTable:
     types: tuple[TypeRow, ...] = ()
     resources: tuple[Resource, ...] = ()
     owners: tuple[OwnerRow, ...] = ()
+    places: tuple[PlaceRow, ...] = ()
     pools: tuple[PoolRow, ...] = ()
     servers: tuple[ServerRow, ...] = ()
     _canonical: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -309,11 +320,19 @@ class ResourceTable:
         rows = [row for row in (self.by_acquire.get(self.canonical(name)) for name in named) if row is not None]
         if rows:
             return next((row for row in rows if row.shared), rows[0])
-        if named or method is None:
+        if method is None or not all(map(self._is_put_there, named)):
             return None
         words = written.split("_")
         hints = ("_".join(words[start:]).lower() for start in range(len(words)))
         return self.by_method.get(method) or next((self.by_method[h] for h in hints if h in self.by_method), None)
+
+    def _is_put_there(self, name: str) -> bool:
+        """Whether a name is of something that the application has put on an object of a framework."""
+        return any(name.startswith((f"{place}.", f"{place}[")) for place in self._places)
+
+    @cached_property
+    def _places(self) -> tuple[str, ...]:
+        return tuple(name for row in self.places for name in row.names)
 
     @cached_property
     def import_roots(self) -> frozenset[str]:
@@ -407,12 +426,14 @@ def table_from(documents: Iterable[Mapping[str, Any]]) -> ResourceTable:
     """Build a table from parsed TOML documents with rows of every kind. Raises BadRow."""
     types: list[TypeRow] = []
     owners: list[OwnerRow] = []
+    places: list[PlaceRow] = []
     pools: list[PoolRow] = []
     servers: list[ServerRow] = []
     resources: dict[str, Resource] = {}
     for document in documents:
         types += [_row(TypeRow, "type", values) for values in document.get("type", [])]
         owners += [_row(OwnerRow, "owner", values) for values in document.get("owner", [])]
+        places += [_row(PlaceRow, "place", values) for values in document.get("place", [])]
         pools += [_row(PoolRow, "pool", values) for values in document.get("pool", [])]
         servers += [_row(ServerRow, "server", values) for values in document.get("server", [])]
         for values in document.get("resource", []):
@@ -420,7 +441,9 @@ def table_from(documents: Iterable[Mapping[str, Any]]) -> ResourceTable:
             if row.id in resources:
                 raise BadRow(f"resource {row.id!r} is defined twice")
             resources[row.id] = row
-    return ResourceTable(tuple(types), tuple(resources.values()), tuple(owners), tuple(pools), tuple(servers))
+    return ResourceTable(
+        tuple(types), tuple(resources.values()), tuple(owners), tuple(places), tuple(pools), tuple(servers)
+    )
 
 
 def document_of(table: ResourceTable) -> dict[str, list[dict[str, Any]]]:
@@ -429,12 +452,13 @@ def document_of(table: ResourceTable) -> dict[str, list[dict[str, Any]]]:
         "type": [_values(row) for row in table.types],
         "resource": [_values(row) for row in table.resources],
         "owner": [_values(row) for row in table.owners],
+        "place": [_values(row) for row in table.places],
         "pool": [_values(row) for row in table.pools],
         "server": [_values(row) for row in table.servers],
     }
 
 
-def _values(row: TypeRow | Resource | OwnerRow | PoolRow | ServerRow) -> dict[str, Any]:
+def _values(row: TypeRow | Resource | OwnerRow | PlaceRow | PoolRow | ServerRow) -> dict[str, Any]:
     given = {item.name.rstrip("_"): getattr(row, item.name) for item in fields(row)}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
 

@@ -81,7 +81,9 @@ def release_of(view: View, item: Stored) -> str | Refusal:
     if item.resource.asynchronous:
         return Refusal(f"releasing the {item.resource.noun} must be awaited")
     function = item.call.func
-    receiver = ast.unparse(function.value) if isinstance(function, ast.Attribute) else None
+    receiver = view.layout().text(function.value) if isinstance(function, ast.Attribute) else None
+    if receiver is not None and "\n" in receiver:
+        return Refusal(f"what the {item.resource.noun} must be given back to is named over several lines")
     code = item.resource.release_code(name, receiver)
     is_own = not item.resource.release and isinstance(function, ast.Attribute) and _is_of(item, function.value)
     if code is None or is_own or (not item.resource.release and not isinstance(function, ast.Attribute)):
