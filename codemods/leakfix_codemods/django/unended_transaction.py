@@ -93,11 +93,13 @@ def repair(view: View, function: FunctionInfo, begun: ast.Call) -> Fix | Refusal
     suite = _suite(view, statement)
     if not isinstance(statement, ast.Expr) or suite is None:
         return Refusal("set_autocommit() is called within a larger statement")
-    if len(begun.args) > 1 or begun.keywords:
-        return Refusal("set_autocommit() is given more than a value")
+    if len(_databases(view, function)) > 1:
+        return Refusal("transactions of several databases are begun or ended in it")
     rest = suite[suite.index(statement) + 1 :]
     until = next((at for at, item in enumerate(rest) if _is_call(item, "set_autocommit")), None)
     region, ending = (rest, None) if until is None else (rest[:until], rest[until])
+    if ending is not None and not _sets(view, function, getattr(ending, "value", ending), True):
+        return Refusal(f"autocommit is set to something else at line {ending.lineno}")
     if until is None and statement not in function.node.body:
         return Refusal("what follows the block may still belong to the transaction")
     layout = view.layout()
@@ -105,8 +107,27 @@ def repair(view: View, function: FunctionInfo, begun: ast.Call) -> Fix | Refusal
         return Refusal("the statements of the transaction share a line")
     if any(isinstance(item, ast.Yield | ast.YieldFrom | ast.Await) for item in nodes_of(region)):
         return Refusal("the transaction stays open while others run")
-    owner = ast.unparse(begun.func.value)  # type: ignore[attr-defined]
-    return _as_atomic(view, statement, region, ending, owner) or _as_try(view, function, region, ending, owner)
+    owner = layout.text(begun.func.value)  # type: ignore[attr-defined]
+    given = [*begun.args[1:], *(word.value for word in begun.keywords)]
+    using = f"using={layout.text(given[0])}" if given else ""
+    return _as_atomic(view, statement, region, ending, owner, using) or _as_try(
+        view, function, region, ending, owner, using
+    )
+
+
+def _databases(view: View, function: FunctionInfo) -> set[str]:
+    """The databases whose transactions a function begins or ends, as it spells them; "" for the default one."""
+    found = set[str]()
+    for node in view.own(function):
+        match node:
+            case ast.Call(func=ast.Attribute(value=owner, attr=word), args=given, keywords=words) if word in (
+                *_ENDS,
+                "set_autocommit",
+            ) and any(name in _OWNERS for name in view.of(owner, function)):
+                named = [*given[word == "set_autocommit" :], *(each.value for each in words if each.arg == "using")]
+                item = ast.unparse(owner.slice) if isinstance(owner, ast.Subscript) else ""
+                found.add(ast.unparse(named[0]) if named else item)
+    return found
 
 
 def _suite(view: View, statement: ast.stmt) -> list[ast.stmt] | None:
@@ -124,7 +145,9 @@ def _is_call(statement: ast.stmt, *words: str) -> bool:
     return False
 
 
-def _as_atomic(view: View, begun: ast.stmt, region: list[ast.stmt], ending: ast.stmt | None, owner: str) -> Fix | None:
+def _as_atomic(
+    view: View, begun: ast.stmt, region: list[ast.stmt], ending: ast.stmt | None, owner: str, using: str
+) -> Fix | None:
     """``with transaction.atomic():`` where it does exactly what stands there."""
     match region:
         case [ast.Try(body=[*work, commit], handlers=[handler], orelse=[], finalbody=[]) as block, *rest]:
@@ -142,7 +165,7 @@ def _as_atomic(view: View, begun: ast.stmt, region: list[ast.stmt], ending: ast.
             return None
     if not every or not work or turned_on is None or not _is_call(commit, "commit"):
         return None
-    if ast.unparse(commit) != f"{owner}.commit()" or _leaves_or_ends(work):
+    if not ast.unparse(commit).startswith(f"{owner}.commit(") or _leaves_or_ends(work):
         return None
     layout = view.layout()
     until = last_line(ending if ending is not None else block)
@@ -152,7 +175,7 @@ def _as_atomic(view: View, begun: ast.stmt, region: list[ast.stmt], ending: ast.
     if not is_laid_out(layout, [*block.body, *([ending] if ending is not None else [])]):
         return None
     spelled = imported(view.module, layout, "django.db", "transaction")
-    layout.replace(layout.span(begun), f"with {spelled}.atomic():")
+    layout.replace(layout.span(begun), f"with {spelled}.atomic({using}):")
     layout.delete(block.lineno, block.lineno)
     layout.delete(commit.lineno, until)
     check = "that nothing called in the block commits, rolls back or sets autocommit itself"
@@ -169,16 +192,16 @@ def _leaves_or_ends(work: list[ast.stmt]) -> bool:
 
 
 def _as_try(
-    view: View, function: FunctionInfo, region: list[ast.stmt], ending: ast.stmt | None, owner: str
+    view: View, function: FunctionInfo, region: list[ast.stmt], ending: ast.stmt | None, owner: str, using: str
 ) -> Fix | Refusal:
     """A ``try`` round the transaction that rolls back what fails, and turns autocommit on again."""
     reason = _why_open(view, function, region)
     if reason:
         return Refusal(reason)
     layout = view.layout()
-    undone = ("except BaseException:", f"{owner}.rollback()\nraise")
+    undone = ("except BaseException:", f"{owner}.rollback({using})\nraise")
     if ending is None:
-        put_in_try(layout, region, "", undone, ("finally:", f"{owner}.set_autocommit(True)"))
+        put_in_try(layout, region, "", undone, ("finally:", f"{owner}.set_autocommit(True{using and f', {using}'})"))
     else:
         put_in_try(layout, region, "", undone, ("finally:", ""))
         base = layout.indent_of(ending.lineno)
