@@ -43,7 +43,6 @@ from leakfix_codemods.django._querysets import links
 from leakfix_codemods.django._threads import HANDING_ON, Start, hands_on, may_start, starts
 
 _COMMANDS = re.compile(r"(?:^|/)management/commands/[^/]+$")
-_OF_DJANGO = re.compile(rb"\.objects\.|^(?:from|import) (?:schedule|apscheduler)\b", re.MULTILINE)
 _WAITS = frozenset("sleep wait listen poll blpop brpop get_message receive recv accept".split())
 _DONE = re.compile(r"^not \w|\bis None$|\blen\(|==|\.a?exists\(|DoesNotExist|Empty|StopIteration")
 _STOPPED = re.compile(r"stop|shut|exit|quit|terminat|signal|cancel|kill|running|alive|once|connect", re.IGNORECASE)
@@ -52,7 +51,7 @@ _KEPT_OPEN = re.compile(r"\batomic\b|\bcursor\(|\bset_autocommit\b|\.a?iterator\
 
 def find(view: View) -> Iterator[Match]:
     """Functions with queries that run outside Django's care, and endless loops of commands."""
-    if is_test(view.module.path):
+    if is_test(view.module.path) or not _is_of_django(view.text):
         return
     started = starts(view)
     for function in view.functions if started or _COMMANDS.search(view.module.path) else ():
@@ -195,25 +194,28 @@ def _why_not_alone(view: View, function: FunctionInfo, begun: list[Start]) -> st
 
 
 def may_ask(data: bytes, path: str) -> bool:
-    """Whether a file's text names a manager, whose functions others may start, or starts some and is of Django."""
-    if hands_on(data) or (b"while" in data and _COMMANDS.search(path) is not None):
-        return b"django" in data or b"models" in data or _OF_DJANGO.search(data) is not None
-    return b".objects." in data
+    """Whether a file's text names a manager, whose functions others may start, or starts some."""
+    return b".objects." in data or hands_on(data) or (b"while" in data and _COMMANDS.search(path) is not None)
 
 
 def may_start_or_loop(text: Text) -> bool:
     """Whether a file starts functions, has one that others start, or is a command, which may go on for ever."""
-    return _COMMANDS.search(text.path) is not None or may_start(text)
+    return _is_of_django(text) and (_COMMANDS.search(text.path) is not None or may_start(text))
+
+
+def _is_of_django(text: Text) -> bool:
+    """Whether a file, or any of its project, speaks of Django."""
+    return b"django" in text.data or text.once("speaks of Django", lambda: any(True for _ in text.texts("django")))
 
 
 CODEMOD = PatternCodemod(
     find=find,
     imports=("schedule", "apscheduler", "django"),
-    words=(".objects",),
+    words=(".objects", "Thread(", "Timer(", "xecutor", "to_thread"),
     shape=may_ask,
     worth=may_start_or_loop,
     noun="connection",
     repairs="connections.close_all() in a finally; close_old_connections() around the work",
     category=Category.LEAK,
-    asks=HANDING_ON,
+    asks=("django", *HANDING_ON),
 )

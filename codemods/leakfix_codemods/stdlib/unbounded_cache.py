@@ -64,7 +64,7 @@ def find(view: View) -> Iterator[Match]:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=("= {}", "ict(", "ache={}", "emo={}", "= set()"),
+    words=("= {}", "={}", "ict(", "= set()"),
     shape=may_grow,
     noun="cache",
     asks=(*RECYCLING, *SERVES),

@@ -96,7 +96,7 @@ def _add_line(module: Module, layout: Layout, text: str, package: str, plain: bo
     root = package.partition(".")[0]
     if root not in sys.stdlib_module_names:
         kin = [node for node in block if _root(node) == root]
-        group = _group(block)
+        group = _group(block, frozenset(module.path.split("/")))
         if kin:
             layout.add_after(last_line(kin[-1]), text)
         elif group:
@@ -124,13 +124,13 @@ def _add_line(module: Module, layout: Layout, text: str, package: str, plain: bo
         layout.add_before(first_line(block[0]), text, "")
 
 
-def _group(block: Sequence[ast.Import | ast.ImportFrom]) -> list[ast.Import | ast.ImportFrom]:
-    """The first imports of installed packages, as far as no empty line parts them."""
+def _group(block: Sequence[ast.Import | ast.ImportFrom], own: frozenset[str]) -> list[ast.Import | ast.ImportFrom]:
+    """The first imports of installed packages, those that a file is not in, as far as no empty line parts them."""
     found: list[ast.Import | ast.ImportFrom] = []
     for node in block:
         if found and first_line(node) > last_line(found[-1]) + 1:
             break
-        if _root(node) and _root(node) not in sys.stdlib_module_names:
+        if _root(node) and _root(node) not in own and _root(node) not in sys.stdlib_module_names:
             found.append(node)
     return found
 
