@@ -31,11 +31,18 @@ def word_of(function: FunctionInfo) -> str:
     return function.owner.node.name if called and function.owner is not None else function.node.name
 
 
+def _words_for(view: View, function: FunctionInfo) -> list[str]:
+    """The words that may stand where a function is used: its own, and those of the objects that are called like it."""
+    word = word_of(function)
+    return [word, *(name.decode() for name, kind in _MADE.findall(view.module.source.data) if kind == word.encode())]
+
+
 def given_names(view: View) -> set[bytes]:
     """The names given to ``Depends`` anywhere in the project, of classes that make such objects, of types it serves."""
     elsewhere = view.once("fastapi: what is given to Depends", lambda: _given(_texts(view)))
     own = view.module.source.data
-    return elsewhere | _given({own}) if b"Depends(" in own or b"Security(" in own else elsewhere
+    given = elsewhere | _given({own}) if b"Depends(" in own or b"Security(" in own else elsewhere
+    return given | {kind for name, kind in _MADE.findall(own) if name in given}
 
 
 def _texts(view: View) -> set[bytes]:
@@ -51,8 +58,12 @@ def _given(texts: set[bytes]) -> set[bytes]:
 def users(view: View, function: FunctionInfo) -> Iterator[tuple[View, ast.Call]]:
     """The ``Depends(function)`` of the project."""
     wanted = names_of(view, function)
-    name = word_of(function).encode()
-    others = {id(m): m for word in ("Depends", "Security") for m in view.others(word, lambda text: name in text)}
+    words = [word.encode() for word in _words_for(view, function)]
+    others = {
+        id(module): module
+        for given in ("Depends", "Security")
+        for module in view.others(given, lambda text: any(name in text for name in words))
+    }
     for other in (view, *(view.elsewhere(module) for module in others.values())) if wanted else ():
         for call in other.calls:
             if call.args and other.is_a(call.func, other.function_of(call), *DEPENDS):
@@ -91,11 +102,12 @@ def annotation_of(arguments: ast.arguments, default: ast.expr) -> ast.expr | Non
 
 def other_uses(view: View, function: FunctionInfo) -> list[str]:
     """Where the project calls a dependency itself, or hands it to something else than FastAPI, as ``path:line``."""
-    wanted, word = names_of(view, function), word_of(function)
+    wanted = names_of(view, function)
+    others = {other.module.path: other for word in _words_for(view, function) for other in view.mentioning(word)}
     is_object = function.owner is not None  # which may be handed on without being called
     return [
         f"{other.module.path}:{node.lineno}"
-        for other in view.mentioning(word)
+        for other in others.values()
         for node in ast.walk(other.tree)
         if isinstance(node, ast.Name | ast.Attribute)
         and isinstance(node.ctx, ast.Load)
