@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from leakfix.codemod import View
@@ -40,6 +40,7 @@ class Feed:
 
     queryset: what is reported. at: what ``.iterator()`` goes behind. chain: the expression that makes the queryset.
     body: the statements or expressions run for each row. listed: a ``list(...)`` round it that can go.
+    reader: the function the loop stands in, where another hands it the queryset.
     """
 
     queryset: ast.expr
@@ -49,33 +50,92 @@ class Feed:
     variables: set[str]
     is_async: bool = False
     listed: ast.Call | None = None
+    reader: FunctionInfo | None = None
+
+
+_Loop = ast.For | ast.AsyncFor | ast.comprehension
 
 
 def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
-    """The loops of a function over whole querysets, written there or in a variable that is used for nothing else."""
+    """The loops over whole querysets of a function, and of those of the file that it hands one.
+
+    A queryset is written there, or in a variable that is used for nothing else.
+    """
     for node in view.own(function):
-        if not isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+        if isinstance(node, _Loop):
+            feed = _feed(view, function, node, node.iter)
+            if feed is not None:
+                yield feed
+        elif isinstance(node, ast.Call):
+            for given, reader, loop in _handed_on(view, function, node):
+                feed = _feed(view, function, loop, given, reader)
+                if feed is not None:
+                    yield replace(feed, queryset=loop.iter)
+
+
+def _feed(
+    view: View, function: FunctionInfo, node: _Loop, given: ast.expr, reader: FunctionInfo | None = None
+) -> Feed | None:
+    """What a loop goes over, as the function makes it that the loop, or the call of its reader, stands in."""
+    source, listed = _source(view, function, given)
+    body = node.body if isinstance(node, ast.For | ast.AsyncFor) else [_as_statement(view, node)]
+    is_async = isinstance(node, ast.AsyncFor) or (isinstance(node, ast.comprehension) and bool(node.is_async))
+    if is_async and listed is not None:
+        return None
+    variables = bound_names(node.target)
+    if isinstance(node, ast.comprehension) and _keeps_rows(view, view.parents[node], variables, source):
+        return None
+    if isinstance(node, ast.For | ast.AsyncFor) and (
+        _collects_rows(node, variables) or _collects_for_one_write(view, reader or function, node)
+    ):
+        return None
+    made = _made_for(view, function, source)
+    if made is None or not is_large(view, function, made.chain):
+        return None
+    if _drains(view, function, made.chain, body, variables) and not is_migration(view.module.path, function):
+        return None
+    if made.value is not source:
+        listed = made.value if isinstance(made.value, ast.Call) and made.listed is not None else None
+    return Feed(made.value, made.listed or source, made.chain, body, variables, is_async, listed, reader)
+
+
+def _handed_on(view: View, function: FunctionInfo, call: ast.Call) -> Iterator[tuple[ast.expr, FunctionInfo, ast.For]]:
+    """What a call hands to a function of the file that does nothing with it but go through it once."""
+    given = [item for item in call.args if isinstance(item, ast.Name | ast.Call)]
+    given += [word.value for word in call.keywords if isinstance(word.value, ast.Name | ast.Call)]
+    for name in view.of(call.func, function) if given else ():
+        found = view.names.function(name)
+        if found is None or found[0] is not view.module or found[1].node.decorator_list:
             continue
-        source, listed = _source(view, function, node.iter)
-        body = node.body if isinstance(node, ast.For | ast.AsyncFor) else [_as_statement(view, node)]
-        is_async = isinstance(node, ast.AsyncFor) or (isinstance(node, ast.comprehension) and bool(node.is_async))
-        if is_async and listed is not None:
-            continue
-        variables = bound_names(node.target)
-        if isinstance(node, ast.comprehension) and _keeps_rows(view, view.parents[node], variables, source):
-            continue
-        if isinstance(node, ast.For | ast.AsyncFor) and (
-            _collects_rows(node, variables) or _collects_for_one_write(view, function, node)
-        ):
-            continue
-        made = _made_for(view, function, source)
-        if made is None or not is_large(view, function, made.chain):
-            continue
-        if _drains(view, function, made.chain, body, variables) and not is_migration(view.module.path, function):
-            continue
-        if made.value is not source:
-            listed = made.value if isinstance(made.value, ast.Call) and made.listed is not None else None
-        yield Feed(made.value, made.listed or source, made.chain, body, variables, is_async, listed)
+        for item in given:
+            loop = _only_loop(view, found[1], _parameter(found[1], call, item))
+            if loop is not None:
+                yield item, found[1], loop
+
+
+def _parameter(function: FunctionInfo, call: ast.Call, given: ast.expr) -> str:
+    """The name under which a function gets an argument; "" where that is not sure."""
+    word = next((word for word in call.keywords if word.value is given), None)
+    if word is not None:
+        return word.arg or ""
+    if any(isinstance(item, ast.Starred) for item in call.args):
+        return ""
+    names = [item.arg for item in [*function.node.args.posonlyargs, *function.node.args.args]]
+    at = call.args.index(given) + (1 if function.owner is not None else 0)
+    return names[at] if at < len(names) else ""
+
+
+def _only_loop(view: View, function: FunctionInfo, name: str) -> ast.For | None:
+    """The loop that is all a parameter is for, which runs once at most for each call."""
+    match view.uses(name, function) if name else []:
+        case [use]:
+            at: ast.AST = view.parents[use]
+            if isinstance(at, ast.Call) and view.is_a(at.func, function, "builtins.enumerate"):
+                at = view.parents[at]
+            if isinstance(at, ast.For) and _source(view, function, at.iter)[0] is use:
+                if view.function_of(use) is function and next(view.loops_round(at), None) is None:
+                    return at
+    return None
 
 
 def _made_for(view: View, function: FunctionInfo, source: ast.expr) -> _Made | None:
@@ -118,18 +178,36 @@ def _is_kept_in(element: ast.expr, variables: set[str]) -> bool:
 
 
 def _collects_rows(loop: ast.For | ast.AsyncFor, variables: set[str]) -> bool:
-    """Whether a loop puts rows into a list or a dict, where they stay either way."""
-    for node in (node for statement in loop.body for node in ast.walk(statement)):
+    """Whether a loop puts rows into a list or a dict, where they stay either way: it does not empty that itself."""
+    nodes = [node for statement in loop.body for node in ast.walk(statement)]
+    emptied = {name for node in nodes if (name := _emptied(node))}
+    for node in nodes:
         match node:
-            case ast.Call(func=ast.Attribute(attr="append" | "add" | "insert" | "setdefault"), args=[*_, element]) if (
-                _is_kept_in(element, variables)
-            ):
-                return True
-            case ast.Assign(targets=[ast.Subscript()], value=element) if _is_kept_in(element, variables):
-                return True
-            case ast.Assign(targets=[ast.Subscript(slice=ast.Name(id=name))]) if name in variables:
-                return True
+            case ast.Call(
+                func=ast.Attribute(value=kept, attr="append" | "add" | "insert" | "setdefault"), args=[*_, element]
+            ) if _is_kept_in(element, variables):
+                pass
+            case ast.Assign(targets=[ast.Subscript(value=kept)], value=element) if _is_kept_in(element, variables):
+                pass
+            case ast.Assign(targets=[ast.Subscript(value=kept, slice=ast.Name(id=name))]) if name in variables:
+                pass
+            case _:
+                continue
+        if not isinstance(kept, ast.Name) or kept.id not in emptied:
+            return True
     return False
+
+
+def _emptied(node: ast.AST) -> str:
+    """The variable that a statement empties or begins anew: ``batch = []``, ``batch.clear()``, ``del batch[:]``."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.List(elts=[]) | ast.Dict(keys=[])):
+            return name
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="clear")):
+            return name
+        case ast.Delete(targets=[ast.Subscript(value=ast.Name(id=name), slice=ast.Slice(lower=None, upper=None))]):
+            return name
+    return ""
 
 
 def _collects_for_one_write(view: View, function: FunctionInfo, loop: ast.For | ast.AsyncFor) -> bool:
@@ -288,7 +366,8 @@ def _only_for(view: View, function: FunctionInfo, name: ast.Name) -> _Made | Non
             if made is not None:
                 return None
             value, listed = _source(view, function, parent.value)
-            made = _Made(parent.value, value if listed is not None else None, value)
+            chain = _from_helper(view, function, value) or value
+            made = _Made(parent.value, value if listed is not None else None, chain)
         elif not _asks_again(view, use, name):
             return None
     loop = view.parents[name]

@@ -105,7 +105,9 @@ def repair(view: View, function: FunctionInfo, begun: ast.Call) -> Fix | Refusal
     layout = view.layout()
     if not region or not is_laid_out(layout, [statement, *rest]):
         return Refusal("the statements of the transaction share a line")
-    if any(isinstance(item, ast.Yield | ast.YieldFrom | ast.Await) for item in nodes_of(region)):
+    waits = [item for item in nodes_of(region) if isinstance(item, ast.Yield | ast.YieldFrom | ast.Await)]
+    is_scope = view.names.scope(function, view.module) == "contextmanager"
+    if waits and not (is_scope and len(waits) == 1 and view.statement_of(waits[0]) is region[0]):
         return Refusal("the transaction stays open while others run")
     owner = layout.text(begun.func.value)  # type: ignore[attr-defined]
     given = [*begun.args[1:], *(word.value for word in begun.keywords)]
@@ -199,8 +201,12 @@ def _as_try(
     if reason:
         return Refusal(reason)
     layout = view.layout()
+    is_scope = isinstance(region[0], ast.Expr | ast.Assign) and isinstance(region[0].value, ast.Yield)
     undone = ("except BaseException:", f"{owner}.rollback({using})\nraise")
-    if ending is None:
+    if ending is not None and is_scope and region[1:] and all(_is_call(item, "rollback") for item in region[1:]):
+        put_in_try(layout, region[:1], "", ("finally:", ""))
+        layout.indent(layout.end_of(region[0]) + 1, last_line(ending), layout.unit, layout.indent_of(ending.lineno))
+    elif ending is None:
         put_in_try(layout, region, "", undone, ("finally:", f"{owner}.set_autocommit(True{using and f', {using}'})"))
     else:
         put_in_try(layout, region, "", undone, ("finally:", ""))
@@ -258,7 +264,7 @@ def _ends(suite: list[ast.stmt]) -> bool:
             return True
         case ast.Expr() if _is_call(last, *_ENDS):
             return True
-        case ast.Expr() if _is_call(last, "set_autocommit", *_TELLS):
+        case ast.Expr() if _is_call(last, "set_autocommit") or _only_tells(last):
             return bool(before) and _ends(before)
         case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=finalbody):
             ways = [finalbody] if finalbody else [orelse or body, *(handler.body for handler in handlers)]
@@ -267,6 +273,18 @@ def _ends(suite: list[ast.stmt]) -> bool:
             return _ends(body) and _ends(orelse)
         case ast.With(body=body):
             return _ends(body)
+    return False
+
+
+def _only_tells(statement: ast.stmt) -> bool:
+    """Whether a statement only says what was done: a log record, ``print``, ``self.stdout.write``."""
+    match statement:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=word))) if word in _TELLS:
+            return True
+        case ast.Expr(value=ast.Call(func=called, args=given)):
+            calls = (node.func for item in given for node in ast.walk(item) if isinstance(node, ast.Call))
+            plain = all(ast.unparse(call).startswith(("self.style.", "len", "str")) for call in calls)
+            return plain and ast.unparse(called) in ("print", "self.stdout.write", "self.stderr.write")
     return False
 
 

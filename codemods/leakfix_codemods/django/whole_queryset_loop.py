@@ -95,17 +95,18 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
     """Let the rows come in chunks."""
     if prefetches(feed.chain) and only_before(view.module.path, "django 4.1"):
         return Refusal("iterator() ignores prefetch_related before Django 4.1")
+    reader = feed.reader or function
     otherwise = answering_otherwise(view, function, feed.chain)
     if otherwise:
         return Refusal(f"{otherwise} of the project stands between, and iterator() may not go through it")
-    ended = ends_reading(view, function, feed.body)
+    ended = ends_reading(view, reader, feed.body)
     if ended:
         return Refusal(f"the loop {ended} the rows would come from")
     if _gives_keys(feed):
         return Refusal("the loop gives rows other keys, and could meet them again under those")
     if _moves_rows(feed):
         return Refusal("the loop changes what the rows are ordered by, and could meet them again further on")
-    if _adds_rows(view, function, feed):
+    if _adds_rows(view, reader, feed):
         return Refusal("the loop adds rows to the table, and a database that reads as it goes could meet them too")
     if feed.is_async and only_before(view.module.path, "django 4.1"):
         return Refusal("aiterator() came with Django 4.1")
@@ -116,7 +117,7 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
     if feed.listed is not None:
         if not layout.unwrap(feed.listed, feed.at):
             return Refusal("a comment stands between list() and the queryset")
-    doubt = why_not_plain(view, function, feed.chain, feed.body, feed.variables)
+    doubt = why_not_plain(view, reader, feed.chain, feed.body, feed.variables)
     doubt = doubt or _consumer(view, feed)
     if feed.listed is not None:
         doubt = doubt or "list() may have been written to take the rows before anything changes"
