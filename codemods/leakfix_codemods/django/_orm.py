@@ -77,10 +77,20 @@ def closes(names: Names, place: Place, depth: int = _DEPTH) -> bool:
         word = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
         if word in _CLOSES or (word == "close" and re.search("connection|conn|db", ast.unparse(node))):
             return True
+        if isinstance(node, ast.For) and _closes_each(names, place, node):
+            return True
         if depth and isinstance(node, ast.Call | ast.Name | ast.Attribute):
             if any(closes(names, called, depth - 1) for called in _called(names, place, node)):
                 return True
     return False
+
+
+def _closes_each(names: Names, place: Place, loop: ast.For) -> bool:
+    """Whether a loop closes all connections: ``for each in connections.all(): each.close()``."""
+    source = loop.iter.func if isinstance(loop.iter, ast.Call) else loop.iter
+    if not any(name.startswith("django.db.connections") for name in names.of(source, place)):
+        return False
+    return any(isinstance(node, ast.Attribute) and node.attr == "close" for node in nodes_of(loop.body))
 
 
 def _called(names: Names, place: Place, node: ast.expr) -> Iterator[Place]:

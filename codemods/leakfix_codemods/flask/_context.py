@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leakfix.codemod import Refusal, View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.languages.python.syntax import name_of
+from leakfix.project.requirements import only_before
+from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.layout import Layout, first_line, last_line
 from leakfix.resources import Resource
 
@@ -21,6 +24,7 @@ _BEFORE = {"before_request": "teardown_request", "before_app_request": "teardown
 """What is called after the same requests, whatever happened in them."""
 _CALLS_BACK = frozenset("callback push push_async_callback register call_on_close after_this_request finalize".split())
 _READERS = frozenset({"pop", "get"})
+_SETS_UP = re.compile(r"init|register|set_?up|configure|install|attach|bind")
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,11 @@ def _is_own_method(node: ast.expr) -> bool:
 
 
 def with_teardown(view: View, after: ast.stmt, name: str, body: list[str]) -> Layout | Refusal:
-    """A sheet with a new teardown behind a top-level statement, and behind the one that makes the application."""
+    """A sheet with a new teardown behind a top-level statement, and behind the one that makes the application.
+
+    Where that is made in another file, the function that is given it registers the teardown, else Flask's signal calls
+    it ("Signals", Flask's documentation), which needs no application.
+    """
     application = None
     for statement in view.tree.body:
         if isinstance(statement, ast.Assign):
@@ -116,26 +124,57 @@ def with_teardown(view: View, after: ast.stmt, name: str, body: list[str]) -> La
                 break
     if view.uses(name, None) or any(info.node.name == name for info in view.functions):
         return Refusal(f"there is a {name}() already")
-    if application is None:
+    if application is None and applications(view):
         return _in_a_factory(view, name, body)
+    if application is None:
+        return _for_any_application(view, after, name, body)
     whole = any("Flask" in found for found in view.of(application))
     hook = "teardown_appcontext" if whole else "teardown_app_request"
     layout = view.layout()
+    head = [f"@{application.id}.{hook}", f"def {name}(error):"]
+    _add_function(view, layout, after, head, body)
+    return layout
+
+
+def _add_function(view: View, layout: Layout, after: ast.stmt, head: list[str], body: list[str]) -> None:
     unit = layout.unit
-    lines = [
-        "",
-        "",
-        f"@{application.id}.{hook}",
-        f"def {name}(error):",
-        *(f"{unit}{line}" if line else "" for line in body),
-    ]
+    lines = ["", "", *head, *(f"{unit}{line}" if line else "" for line in body)]
     last = after.end_lineno or after.lineno
     if not isinstance(after, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         following = next((node for node in view.tree.body if node.lineno > last), None)
         if following is not None and first_line(following) <= last + 2:
             lines += [""] * (last + 3 - first_line(following))
     layout.add_after(last, *lines)
+
+
+def _for_any_application(view: View, after: ast.stmt, name: str, body: list[str]) -> Layout | Refusal:
+    """A sheet with a new teardown for the application that another file makes."""
+    layout = view.layout()
+    given = [info for info in view.functions if _is_set_up(view, info)]
+    if len(given) == 1:
+        last = given[0].node.body[-1]
+        if isinstance(last, ast.Return | ast.Raise) or not layout.stands_alone(last):
+            return Refusal(f"{given[0].node.name}() is laid out in a way that cannot be added to")
+        _add_function(view, layout, after, [f"def {name}(error):"], body)
+        layout.add_after(layout.end_of(last), f"{layout.indent_of(last.lineno)}app.teardown_appcontext({name})")
+        return layout
+    if b"quart" in view.module.source.data or only_before(view.module.path, "flask 2.3"):
+        return Refusal("the application is not made in this file: where its teardown belongs is for you to decide")
+    signal = imported(view.module, layout, "flask", "appcontext_tearing_down")
+    _add_function(view, layout, after, [f"@{signal}.connect", f"def {name}(sender, **extra):"], body)
     return layout
+
+
+def _is_set_up(view: View, function: FunctionInfo) -> bool:
+    """Whether a function is given the application by another file of the project, to add to it."""
+    is_plain = function.owner is None and function.parent is None and not function.node.decorator_list
+    if not is_plain or not _is_given_application(function) or not _SETS_UP.match(function.node.name):
+        return False
+    for other in view.mentioning(function.node.name):
+        for call in other.calls:
+            if call.args and view.symbol(function) in other.of(call.func, other.function_of(call)):
+                return True
+    return False
 
 
 def applications(view: View) -> list[tuple[ast.Assign, str]]:
@@ -192,7 +231,7 @@ def with_teardown_method(view: View, function: FunctionInfo, name: str, body: li
 def _is_given_application(method: FunctionInfo) -> bool:
     """Whether a method has an application for sure: ``app`` without a default."""
     given = method.node.args
-    needed = given.args[1 : len(given.args) - len(given.defaults)]
+    needed = given.args[: len(given.args) - len(given.defaults)]
     return any(argument.arg == "app" for argument in needed)
 
 

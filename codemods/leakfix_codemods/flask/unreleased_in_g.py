@@ -13,16 +13,16 @@ after as many requests as the pool has slots all others wait.
 
 How it is repaired
 ------------------
-The function that ``teardown_appcontext`` calls takes the attribute out of ``g`` and releases it. Where there is none
-and the application is made in the same file, or given to the extension whose method opens the connection, one is added
-behind the function that opens it, for review:
-work that is not committed when the request ends is rolled back then, as it should be.
+The function that ``teardown_appcontext`` calls takes the attribute out of ``g`` and releases it. Where there is none,
+one is added behind the function that opens it, for review: work that is not committed when the request ends is rolled
+back then, as it should be. It is registered where the file makes the application or is given it (``init_app(app)``);
+where neither is so, Flask's signal ``appcontext_tearing_down`` calls it.
 
 When it is left alone
 ---------------------
 Any function of the project that reads the attribute and releases it, called by a teardown, by ``after_request`` or by
-hand. What needs an event loop to be released. Applications made in another file that have no teardown yet: where it
-belongs is for the project to say.
+hand. What needs an event loop to be released. A teardown in another file that takes the attribute out of ``g`` is
+where it is repaired; before Flask 2.3 signals need another package.
 """
 
 import ast
@@ -155,6 +155,14 @@ def repair(view: View, item: Stored) -> Fix | Refusal:
         return filled(view, item, teardown)
     if known:
         return Refusal(f"{known[0].node.name}() does something else when the context ends")
+    for other in view.mentioning(item.name):
+        taking = [
+            function for function in teardowns(other) if next(reads(other, function, item.name), None) is not None
+        ]
+        if taking:
+            return Refusal(
+                f"{taking[0].node.name}() in {other.module.path} takes it out of g: it is for that to release it"
+            )
     return added(view, item, code)
 
 

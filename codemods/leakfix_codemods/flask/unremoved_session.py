@@ -16,12 +16,13 @@ A function for ``teardown_appcontext`` that calls ``remove()``, as SQLAlchemy's 
 applications. Offered for review: what no request commits is rolled back from then on.
 
 Where the project's one application is made in another file that names the registry, it is reported there, where the
-teardown belongs.
+teardown belongs. For any other that is made elsewhere, Flask's signal ``appcontext_tearing_down`` calls it, or the
+function of the file that is given the application registers it.
 
 When it is left alone
 ---------------------
-``remove()`` or ``close()`` is called on it anywhere in the project; programs without Flask. Without a repair: projects
-that make several applications, or one in a file that does not name the registry.
+``remove()`` or ``close()`` is called on it anywhere in the project; programs without Flask. Without a repair: those
+before Flask 2.3, where signals need another package, that make the application in another file.
 """
 
 import ast
