@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
+from leakfix.languages.python.syntax import name_of
 from leakfix.patterns.tables import ENOUGH, growth
 from leakfix.project.mentions import DEFINITION
 from leakfix_codemods.django._outdated import as_defined, meets_few_rows
@@ -84,10 +85,11 @@ def _is_wide(call: ast.Call) -> bool:
 
 
 def _is_of_others(word: ast.keyword) -> bool:
-    """Whether rows are told apart by what was met or is known: those that are new, or left over."""
+    """Whether rows are told apart by what was met or is known, or from what they should be: those new, or left over."""
     name, _, lookup = (word.arg or "").rpartition("__")
     met = isinstance(word.value, ast.Call) or (isinstance(word.value, ast.Name) and not word.value.id.isupper())
-    return lookup == "in" and (name in ("id", "pk", "uuid") or met)
+    computed = isinstance(word.value, ast.Call) and name_of(word.value)[:1].isupper()  # F("other"), Lower("name")
+    return computed or (lookup == "in" and (name in ("id", "pk", "uuid") or met))
 
 
 def _is_wide_word(word: ast.keyword) -> bool:
