@@ -19,7 +19,7 @@ from leakfix import engine
 from leakfix.config import Config
 from leakfix.project.discover import SUFFIXES
 from leakfix.registry import Registry
-from leakfix.resources import OwnerRow, PlaceRow, PoolRow, Resource, ServerRow, TypeRow, table_from
+from leakfix.resources import OwnerRow, PlaceRow, PoolRow, Resource, ServerRow, SteadyRow, TypeRow, table_from
 
 ROOT = Path(__file__).parent.parent
 CORE = sorted((ROOT / "src" / "leakfix").rglob("*.py"))
@@ -143,7 +143,7 @@ def test_no_module_of_leftovers() -> None:
 
 
 @pytest.mark.parametrize(
-    "row", [Resource, TypeRow, OwnerRow, PlaceRow, PoolRow, ServerRow], ids=lambda row: row.__name__
+    "row", [Resource, TypeRow, OwnerRow, PlaceRow, SteadyRow, PoolRow, ServerRow], ids=lambda row: row.__name__
 )
 def test_every_key_of_a_row_is_explained_with_its_default(row: type[Any]) -> None:
     text = (ROOT / "docs" / "writing-a-codemod.md").read_text("utf-8")

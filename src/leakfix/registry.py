@@ -217,7 +217,7 @@ def _table_with(found: _Found, config: Config) -> ResourceTable:
 
 def _checked(table: ResourceTable) -> ResourceTable:
     """The table, if every value of its rows has the type the schema says. Raises BadRow."""
-    for row in (*table.types, *table.resources, *table.owners, *table.places, *table.pools, *table.servers):
+    for row in table.rows:
         name = getattr(row, "id", getattr(row, "name", f"one {type(row).__name__.removesuffix('Row').lower()} row"))
         for key, wanted in _hints(type(row)).items():
             if not _fits(getattr(row, key), wanted):

@@ -8,14 +8,14 @@ The same rows stand in a codemod folder's ``resources.toml`` and in a user's ``[
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 Scope = Literal["closes", "commits", "transaction", "none"]
 Held = Literal["forever", "until-gc", "until-unreferenced"]
-Row = TypeVar("Row", "TypeRow", "Resource", "OwnerRow", "PlaceRow", "PoolRow", "ServerRow")
+Row = TypeVar("Row", "TypeRow", "Resource", "OwnerRow", "PlaceRow", "PoolRow", "ServerRow", "SteadyRow")
 
 
 # PEP 249 (DB-API 2.0) has the first five; the others are common among drivers.
@@ -185,6 +185,16 @@ class PlaceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SteadyRow:
+    """Calls that only build something: neither they nor the methods of what they return fail in practice.
+
+    names: symbolic names of the calls.
+    """
+
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PoolRow:
     """What lives as long as the process, hands out connections and counts them: an engine. Asked by ``instrument``.
 
@@ -232,6 +242,9 @@ class ServerRow:
     settings: tuple[str, ...] = ()
 
 
+AnyRow = TypeRow | Resource | OwnerRow | PlaceRow | SteadyRow | PoolRow | ServerRow
+
+
 @dataclass(frozen=True)
 class ResourceTable:
     """All rows in force, and the questions the analysis asks of them."""
@@ -240,9 +253,16 @@ class ResourceTable:
     resources: tuple[Resource, ...] = ()
     owners: tuple[OwnerRow, ...] = ()
     places: tuple[PlaceRow, ...] = ()
+    steady: tuple[SteadyRow, ...] = ()
     pools: tuple[PoolRow, ...] = ()
     servers: tuple[ServerRow, ...] = ()
     _canonical: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def rows(self) -> Iterator[AnyRow]:
+        """All of them."""
+        for kind in (self.types, self.resources, self.owners, self.places, self.steady, self.pools, self.servers):
+            yield from kind
 
     @cached_property
     def by_acquire(self) -> dict[str, Resource]:
@@ -333,6 +353,14 @@ class ResourceTable:
     @cached_property
     def _places(self) -> tuple[str, ...]:
         return tuple(name for row in self.places for name in row.names)
+
+    def is_steady(self, names: Iterable[str]) -> bool:
+        """Whether a call, by the callee's symbolic names, only builds something."""
+        return any(name.partition("()")[0] in self._steady for name in names)
+
+    @cached_property
+    def _steady(self) -> frozenset[str]:
+        return frozenset(name for row in self.steady for name in row.names)
 
     @cached_property
     def import_roots(self) -> frozenset[str]:
@@ -427,6 +455,7 @@ def table_from(documents: Iterable[Mapping[str, Any]]) -> ResourceTable:
     types: list[TypeRow] = []
     owners: list[OwnerRow] = []
     places: list[PlaceRow] = []
+    steady: list[SteadyRow] = []
     pools: list[PoolRow] = []
     servers: list[ServerRow] = []
     resources: dict[str, Resource] = {}
@@ -434,6 +463,7 @@ def table_from(documents: Iterable[Mapping[str, Any]]) -> ResourceTable:
         types += [_row(TypeRow, "type", values) for values in document.get("type", [])]
         owners += [_row(OwnerRow, "owner", values) for values in document.get("owner", [])]
         places += [_row(PlaceRow, "place", values) for values in document.get("place", [])]
+        steady += [_row(SteadyRow, "steady", values) for values in document.get("steady", [])]
         pools += [_row(PoolRow, "pool", values) for values in document.get("pool", [])]
         servers += [_row(ServerRow, "server", values) for values in document.get("server", [])]
         for values in document.get("resource", []):
@@ -442,7 +472,13 @@ def table_from(documents: Iterable[Mapping[str, Any]]) -> ResourceTable:
                 raise BadRow(f"resource {row.id!r} is defined twice")
             resources[row.id] = row
     return ResourceTable(
-        tuple(types), tuple(resources.values()), tuple(owners), tuple(places), tuple(pools), tuple(servers)
+        types=tuple(types),
+        resources=tuple(resources.values()),
+        owners=tuple(owners),
+        places=tuple(places),
+        steady=tuple(steady),
+        pools=tuple(pools),
+        servers=tuple(servers),
     )
 
 
@@ -453,12 +489,13 @@ def document_of(table: ResourceTable) -> dict[str, list[dict[str, Any]]]:
         "resource": [_values(row) for row in table.resources],
         "owner": [_values(row) for row in table.owners],
         "place": [_values(row) for row in table.places],
+        "steady": [_values(row) for row in table.steady],
         "pool": [_values(row) for row in table.pools],
         "server": [_values(row) for row in table.servers],
     }
 
 
-def _values(row: TypeRow | Resource | OwnerRow | PlaceRow | PoolRow | ServerRow) -> dict[str, Any]:
+def _values(row: AnyRow) -> dict[str, Any]:
     given = {item.name.rstrip("_"): getattr(row, item.name) for item in fields(row)}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
 

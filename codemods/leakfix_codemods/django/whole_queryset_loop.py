@@ -31,11 +31,10 @@ pictures, articles that neither belong to users nor are written or read in masse
 only Django's administration pages fill, or that nothing in a web project fills. Rows that the loop puts into a list,
 themselves, as a dict of their values or in objects that refer to them; lists of new objects or of values, one for each
 row, that are kept or written at once after the loop. Functions that nothing in a web project calls, whose comment says
-that they are unused or that only take a migration back; migrations written within nine months of the
-table they go through, or of the project's first;
-commands and migrations that import from the project what is not there. Folders of old copies, commands and functions
-for a developer's database (fake, sample, anonymize). ``prefetch_related`` before Django 4.1, which ``iterator`` ignores
-there, and loops that close the connection.
+that they are unused or that only take a migration back; migrations written within nine months of the table they go
+through, or of the project's first; commands and migrations that import from the project what is not there. Folders of
+old copies, commands and functions for a developer's database (fake, sample, anonymize). ``prefetch_related`` before
+Django 4.1, which ``iterator`` ignores there, and loops that close the connection.
 """
 
 import ast

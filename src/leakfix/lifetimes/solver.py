@@ -160,6 +160,8 @@ class Solver:
         if isinstance(op, Call):
             if self.effects.is_scope(op.callee) or self.effects.named(op.callee, self.effects.carriers):
                 return True
+            if self.effects.table.is_steady(op.callee.names):
+                return True
             if self.set_up and any(state.role(argument.variable) is Role.SELF for argument in op.arguments):
                 return True
             role = state.role(op.callee.receiver)
