@@ -392,9 +392,9 @@ class Analysis:
     def _acquired(self, module: Module, function: FunctionInfo | None, call: ast.Call) -> Resource | None:
         names = self.program.names.of(call.func, Place(module, function))
         method = call.func.attr if isinstance(call.func, ast.Attribute) else None
-        row = self.table.acquired_by(names, method, written(call.func))
-        if row is not None:
-            return row
+        rows = [self.table.acquired_by(names, method, written(call.func), awaited) for awaited in (False, True)]
+        if rows != [None, None]:
+            return rows[0] if rows[0] is rows[1] else rows[_is_awaited(call, function)]
         return next((found for name in names if (found := self.summaries.fresh(name)) is not None), None)
 
     def _scoped(self, source: SourceFile, qualname: str) -> SourceFile | Refusal:
@@ -529,6 +529,11 @@ def _with_makers(call: ast.Call, module: Module, info: FunctionInfo) -> Iterator
             for binding in module.names.get(name, ()):
                 if isinstance(binding, Value) and isinstance(binding.expression, ast.Call):
                     yield binding.expression
+
+
+def _is_awaited(call: ast.Call, function: FunctionInfo | None) -> bool:
+    own = own_nodes(function.node) if function is not None else ()
+    return any(isinstance(node, ast.Await) and node.value is call for node in own)
 
 
 def _arguments_of(call: ast.Call) -> list[ast.expr]:

@@ -270,9 +270,9 @@ class ResourceTable:
         return {self.canonical(name): row for row in self.resources for name in row.acquire}
 
     @cached_property
-    def by_method(self) -> dict[str, Resource]:
-        """Resource by a method name that is telling on any receiver."""
-        return {name: row for row in self.resources for name in row.acquire_any}
+    def by_method(self) -> dict[tuple[str, bool], Resource]:
+        """Resource by a method name that is telling on any receiver, and whether the call is awaited."""
+        return {(name, row.asynchronous): row for row in self.resources for name in row.acquire_any}
 
     @cached_property
     def by_id(self) -> dict[str, Resource]:
@@ -331,7 +331,9 @@ class ResourceTable:
                 return name
         return name
 
-    def acquired_by(self, names: Iterable[str], method: str | None, written: str = "") -> Resource | None:
+    def acquired_by(
+        self, names: Iterable[str], method: str | None, written: str = "", awaited: bool = False
+    ) -> Resource | None:
         """The resource a call acquires, from the callee's symbolic names, else from a telling way it is written.
 
         Of several that it may be, one that is shared by all counts before one that is not.
@@ -343,8 +345,8 @@ class ResourceTable:
         if method is None or not all(map(self._is_put_there, named)):
             return None
         words = written.split("_")
-        hints = ("_".join(words[start:]).lower() for start in range(len(words)))
-        return self.by_method.get(method) or next((self.by_method[h] for h in hints if h in self.by_method), None)
+        hints = (method, *("_".join(words[start:]).lower() for start in range(len(words))))
+        return next((row for hint in hints if (row := self.by_method.get((hint, awaited))) is not None), None)
 
     def _is_put_there(self, name: str) -> bool:
         """Whether a name is of something that the application has put on an object of a framework."""

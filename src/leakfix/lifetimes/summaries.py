@@ -59,14 +59,14 @@ class Summaries:
 
     def site(self, number: int, call: Call) -> Site | None:
         """The acquisition a call is, if it is one."""
-        found = self._acquired(call.callee)
+        found = self._acquired(call.callee, call.awaited)
         if found is None or any(argument.written in found[0].unless for argument in call.arguments):
             return None
         owned = any(found[0] is row for row in self._owners.values())
         return Site(number, *found, packed=found[1] in self._packed, by_owner=owned)
 
-    def _acquired(self, callee: Callee) -> tuple[Resource, str | None] | None:
-        row = self.table.acquired_by(callee.names, callee.method, callee.written)
+    def _acquired(self, callee: Callee, awaited: bool) -> tuple[Resource, str | None] | None:
+        row = self.table.acquired_by(callee.names, callee.method, callee.written, awaited)
         if row is not None:
             return (row, None) if callee.lasting_receiver or not row.on_lasting_owner else None
         for name in callee.names:
@@ -116,7 +116,8 @@ class Summaries:
 
     def may_acquire(self, name: str) -> bool:
         """Whether a function of the project calls anything that acquires; cheap, and asked before it is lowered."""
-        return any(self._acquired(callee) for callee in self.program.callees(name))
+        callees = self.program.callees(name)
+        return any(self._acquired(callee, awaited) for callee in callees for awaited in (False, True))
 
     def fresh(self, name: str) -> Resource | None:
         """The resource a function of the project makes and returns to its caller."""
