@@ -22,7 +22,7 @@ def names_of(view: View, function: FunctionInfo) -> set[str]:
     """The symbolic names by which a function, or an object that is called like it, can be given as a dependency."""
     if function.owner is not None and function.node.name == "__call__":
         return {f"@{view.module.path}:{function.owner.qualname}()"}
-    return {view.symbol(function)} if function.owner is None else set()
+    return {view.symbol(function)}
 
 
 def word_of(function: FunctionInfo) -> str:
@@ -104,7 +104,8 @@ def other_uses(view: View, function: FunctionInfo) -> list[str]:
     """Where the project calls a dependency itself, or hands it to something else than FastAPI, as ``path:line``."""
     wanted = names_of(view, function)
     others = {other.module.path: other for word in _words_for(view, function) for other in view.mentioning(word)}
-    is_object = function.owner is not None  # which may be handed on without being called
+    is_object = any(name.endswith("()") for name in wanted)  # which may be handed on without being called
+    is_method = function.owner is not None and not is_object
     return [
         f"{other.module.path}:{node.lineno}"
         for other in others.values()
@@ -112,7 +113,10 @@ def other_uses(view: View, function: FunctionInfo) -> list[str]:
         if isinstance(node, ast.Name | ast.Attribute)
         and isinstance(node.ctx, ast.Load)
         and (_is_called(other, node) if is_object else not _is_given(other, node))
-        and wanted.intersection(other.of(node, other.function_of(node)))
+        and (
+            wanted.intersection(meant := other.of(node, other.function_of(node)))
+            or (is_method and not meant and isinstance(node, ast.Attribute) and node.attr == function.node.name)
+        )
     ]
 
 

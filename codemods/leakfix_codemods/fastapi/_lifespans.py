@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from leakfix.codemod import Fix, Refusal, Safety, View
@@ -37,14 +37,25 @@ def opened_at_startup(view: View) -> Iterator[Opened]:
         if event is None and not _is_lifespan(view, function):
             continue
         outer = {name for node in view.own(function) if isinstance(node, ast.Global) for name in node.names}
-        for node in view.own(function):
-            if isinstance(node, ast.Assign) and len(node.targets) == 1:
-                place = _place(node.targets[0], outer)
-                value = node.value.value if isinstance(node.value, ast.Await) else node.value
-                if place and isinstance(value, ast.Call):
-                    resource = view.acquired(view.module, function, value)
-                    if resource is not None and not _is_closed(view, place, resource):
-                        yield Opened(value, place, function, resource, event)
+        made: dict[str, ast.Call] = {}
+        for node in sorted(_plain_assignments(view, function), key=lambda node: node.lineno):
+            target = node.targets[0]
+            place = _place(target, outer)
+            value = node.value.value if isinstance(node.value, ast.Await) else node.value
+            local = value.id if isinstance(value, ast.Name) else ""
+            value = made.pop(local, value)
+            if isinstance(target, ast.Name) and not place and isinstance(value, ast.Call):
+                made[target.id] = value  # may be put where it stays in the next line
+            elif place and isinstance(value, ast.Call):
+                resource = view.acquired(view.module, function, value)
+                if resource is not None and not _is_closed(view, function, place, local, resource):
+                    yield Opened(value, place, function, resource, event)
+
+
+def _plain_assignments(view: View, function: FunctionInfo) -> Iterator[ast.Assign]:
+    for node in view.own(function):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            yield node
 
 
 def _place(target: ast.expr, outer: set[str]) -> str:
@@ -75,17 +86,30 @@ def _is_lifespan(view: View, function: FunctionInfo) -> bool:
     return typed and len(yields) == 1
 
 
-def _is_closed(view: View, place: str, resource: Resource) -> bool:
-    """Whether anything in the project releases something under the last word of the place."""
-    word = place.rpartition(".")[2]
+def _is_closed(view: View, function: FunctionInfo, place: str, local: str, resource: Resource) -> bool:
+    """Whether anything in the project releases it by the last word of its place, or its function by a local name."""
+    word, data = place.rpartition(".")[2], view.module.source.data
+    inside = ast.get_source_segment(data.decode(errors="replace"), function.node) or ""
+    return _is_released(word, (data, *view.texts(word)), resource) or (
+        local != "" and _is_released(local, (inside.encode(),), resource)
+    )
+
+
+def _is_released(word: str, texts: Iterable[bytes], resource: Resource) -> bool:
     words = {*resource.release, *(name.rpartition(".")[2] for name in resource.release_with), "close", "aclose"}
     released = re.compile(rf"\b{re.escape(word)}\.(?:{'|'.join(sorted(words))})\(".encode())
     handed = re.compile(
         rf"(?:closing|enter_context|enter_async_context|push|callback)\([^\n]*\b{re.escape(word)}\b".encode()
     )
+    entered = re.compile(rf"\bwith\s[^\n]*\b{re.escape(word)}\s*(?:as\b|[:,])".encode())
     alias = re.compile(rf"\b(\w+)(?:\s*:[^=\n]+)?\s*=\s*[\w.]*\b{re.escape(word)}\b\s*$".encode(), re.MULTILINE)
-    for text in (view.module.source.data, *view.texts(word)):
-        if released.search(text) or handed.search(text) or re.search(rf'"{re.escape(word)}"'.encode(), text):
+    for text in texts:
+        if (
+            released.search(text)
+            or handed.search(text)
+            or entered.search(text)
+            or re.search(rf'"{re.escape(word)}"'.encode(), text)
+        ):
             return True
         for name in alias.findall(text):
             if re.search(rb"\b" + name + rb"\.(?:" + "|".join(sorted(words)).encode() + rb")\(", text):

@@ -21,8 +21,9 @@ version, the second half runs before or after that.
 When it is left alone
 ---------------------
 The function is also called directly, or handed to something else (these places are named): as a generator it would
-give them something else. It returns in several places, or it is a method. A class that opens something itself is
-reported, and left to you; one that can release what it holds, or derives from a library's, is not.
+give them something else; a method counts as called where an object of unknown kind is asked for its name. It returns
+in several places. A class that opens something itself is reported, and left to you; one that can release what it
+holds, or derives from a library's, is not.
 """
 
 import ast

@@ -133,8 +133,9 @@ def _is_released(view: View, item: _Opened) -> bool:
     scopes = [
         scope.context_expr for node in own_nodes if isinstance(node, ast.With | ast.AsyncWith) for scope in node.items
     ]
-    calls = (node for node in own_nodes if isinstance(node, ast.Call) and not _TELLS.search(ast.unparse(node.func)))
-    handed = [given for node in calls for given in node.args]
+    given_back = {id(call) for call in _releases(item, item.function.node.body)}
+    calls = (node for node in own_nodes if isinstance(node, ast.Call) and id(node) not in given_back)
+    handed = [given for node in calls if not _TELLS.search(ast.unparse(node.func)) for given in node.args]
     if any(_names(item, scope) for scope in scopes) or any(_names(item, given) for given in handed):
         return True
     words = "|".join(map(re.escape, (*item.resource.release, *item.resource.release_with)))
