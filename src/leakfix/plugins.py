@@ -3,16 +3,47 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 GROUP = "leakfix.codemods"
 
 
 def packages() -> list[str]:
-    """The packages that the entry points name."""
-    from importlib.metadata import entry_points
+    """The packages that the entry points of what is installed name.
 
-    return sorted({point.module for point in entry_points(group=GROUP)})
+    They are read off the files that the packaging specification "Entry points" describes: to import importlib.metadata
+    takes a sixth of the time of a small check. It is asked where the path of imports leads into an archive.
+    """
+    found: set[str] = set()
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except NotADirectoryError:
+            from importlib.metadata import entry_points
+
+            found.update(point.module for point in entry_points(group=GROUP))
+            continue
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith((".dist-info", ".egg-info")):
+                found.update(_named_in(os.path.join(folder, name, "entry_points.txt")))
+    return sorted(found)
+
+
+def _named_in(file: str) -> Iterator[str]:
+    try:
+        with open(file, encoding="utf-8", errors="replace") as stream:
+            lines = stream.read().splitlines()
+    except OSError:
+        return
+    section = ""
+    for line in map(str.strip, lines):
+        if line.startswith("["):
+            section = line.strip("[]").strip()
+        elif section == GROUP and "=" in line and not line.startswith("#"):
+            yield line.partition("=")[2].partition("[")[0].partition(":")[0].strip()
 
 
 def rule_names() -> list[str]:
