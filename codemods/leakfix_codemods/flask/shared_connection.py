@@ -2,8 +2,8 @@
 
 What leaks
 ----------
-``connection = connect(...)`` at module level, used by handlers. It is never closed, and every thread of every worker
-uses the same one at the same time.
+``connection = connect(...)`` at module level, used by handlers or by functions that they call, of this file or another.
+It is never closed, and every thread of every worker uses the same one at the same time.
 
 Why it hurts
 ------------
@@ -13,15 +13,15 @@ restarted, and many drivers do not allow one connection in several threads at al
 
 How it is repaired
 ------------------
-A function opens the connection into ``g`` when a request first needs it, a teardown closes it, and the handlers call
-the function. Offered for review: each request then has a transaction of its own, so that what one did not commit is
-not seen, or committed, by another.
+A function opens the connection into ``g`` when a request first needs it, a teardown closes it, and what used the
+connection calls the function. Where the application is made in another file, the teardown is connected to Flask's
+signal ``appcontext_tearing_down``. Offered for review: each request then has a transaction of its own, so that what one
+did not commit is not seen, or committed, by another.
 
 When it is left alone
 ---------------------
 The connection is used outside functions, passed on, rebound, used in another file, or closed anywhere; it is used in
-functions that no request calls; one of them writes and does not commit; the application or blueprint is not made in the
-same file.
+functions that are called outside requests, too, or are handed on; one of them writes and does not commit.
 """
 
 import ast
@@ -32,11 +32,11 @@ from functools import partial
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.languages.python.syntax import name_of
-from leakfix.patterns.growing import is_handler
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.layout import last_line
 from leakfix.resources import Resource
-from leakfix_codemods.flask._context import APPLICATIONS
+from leakfix_codemods.flask._context import with_teardown
+from leakfix_codemods.flask._requests import callers, outside_requests, serves_request
 
 
 def find(view: View) -> Iterator[Match]:
@@ -71,10 +71,20 @@ def _is_local(function: FunctionInfo | None, name: str) -> bool:
 
 
 def _is_shared(view: View, name: str) -> bool:
-    """Whether handlers use it, and nothing closes it."""
+    """Whether handlers use it or what is made of it, and nothing closes it."""
     uses = _uses(view, name)
-    closed = any(getattr(view.parents[node], "attr", "") == "close" for node, _ in uses)
-    return not closed and any(function is not None and is_handler(view, function) for _, function in uses)
+    if any(getattr(view.parents[node], "attr", "") == "close" for node, _ in uses):
+        return False
+    made = [target for node, function in uses if function is None for target in _made_of(view, node)]
+    functions = {function.qualname: function for word in (name, *made) for _, function in _uses(view, word) if function}
+    return any(serves_request(view, function) for function in functions.values())
+
+
+def _made_of(view: View, node: ast.expr) -> Iterator[str]:
+    """The name of the module that is given what a call on it returns: ``cursor = connection.cursor()``."""
+    match view.statement_of(node):
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Attribute(value=value))) if value is node:
+            yield name
 
 
 def repair(view: View, statement: ast.Assign, name: str, call: ast.Call, resource: Resource) -> Fix | Refusal:
@@ -82,28 +92,22 @@ def repair(view: View, statement: ast.Assign, name: str, call: ast.Call, resourc
     refused = _why_not(view, statement, name, resource)
     if refused:
         return Refusal(refused)
-    layout = view.layout()
-    owner = next(target for target in _applications(view) if target.lineno < statement.lineno)
-    whole = any("Flask" in found for found in view.of(owner))
-    hook = "teardown_appcontext" if whole else "teardown_app_request"
-    unit, opening = layout.unit, f"get_{name}"
-    g = imported(view.module, layout, "flask", "g")
+    kept = f"{_stem(view)}_{name}"  # other files may keep something else under the plain name
+    closing = resource.release_code(name, None)
+    unit, opening = view.layout().unit, f"get_{name}"
+    g = imported(view.module, view.layout(), "flask", "g")
+    body = [f'{name} = {g}.pop("{kept}", None)', f"if {name} is not None:", f"{unit}{closing}"]
+    layout = with_teardown(view, statement, f"close_{name}", body)
+    if isinstance(layout, Refusal):
+        return layout
+    imported(view.module, layout, "flask", "g")
     for node, _ in _uses(view, name):
         layout.replace(layout.span(node), f"{opening}()")
-    closing = resource.release_code(name, None)
-    kept = f"{_stem(view)}_{name}"  # other files may keep something else under the plain name
     lines = [
         f"def {opening}():",
         f'{unit}if "{kept}" not in {g}:',
         f"{unit}{unit}{g}.{kept} = {layout.text(call)}",
         f"{unit}return {g}.{kept}",
-        "",
-        "",
-        f"@{owner.id}.{hook}",
-        f"def close_{name}(error):",
-        f'{unit}{name} = {g}.pop("{kept}", None)',
-        f"{unit}if {name} is not None:",
-        f"{unit}{unit}{closing}",
     ]
     before = view.module.source.line_text(statement.lineno - 1).strip() if statement.lineno > 1 else ""
     above = view.module.source.line_text(statement.lineno - 2).strip() if statement.lineno > 2 else ""
@@ -120,33 +124,27 @@ def _stem(view: View) -> str:
     return view.module.path.removesuffix(".py").rpartition("/")[2]
 
 
-def _applications(view: View) -> list[ast.Name]:
-    return [
-        statement.targets[0]
-        for statement in view.tree.body
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
-        if view.is_a(statement.value, None, *APPLICATIONS)
-    ]
-
-
 _BEGINS, _COMMITS = (re.compile(rf"\s*{word}\b", re.IGNORECASE) for word in ("begin", "commit"))
 _WRITES = re.compile(r"\s*(?:insert|update|delete|replace|merge|truncate)\b", re.IGNORECASE)
 
 
-def _leaves_uncommitted(function: FunctionInfo, name: str, begun: bool) -> bool:
-    """Whether a function executes a statement that writes, and nothing that commits.
+def _commits(function: FunctionInfo, name: str) -> bool:
+    """Whether a function says somewhere that what it wrote is to be kept."""
+    for node in own_nodes(function.node):
+        match node:
+            case ast.withitem(context_expr=ast.Name(id=entered)) if entered == name:
+                return True
+            case ast.Call() if name_of(node) in ("commit", "begin"):
+                return True
+            case ast.Constant(value=str(text)) if _COMMITS.match(text):
+                return True
+    return False
 
-    begun: each statement is committed at once, but for what a ``BEGIN`` begins.
-    """
-    nodes = list(own_nodes(function.node))
-    blocks = [item for node in nodes if isinstance(node, ast.With) for item in node.items]
-    if any(isinstance(item.context_expr, ast.Name) and item.context_expr.id == name for item in blocks):
-        return False
-    called = {name_of(node): node for node in nodes if isinstance(node, ast.Call)}
-    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    if {"commit", "begin"} & called.keys() or any(map(_COMMITS.match, texts)):
-        return False
-    return any(map((_BEGINS if begun else _WRITES).match, texts))
+
+def _writes(function: FunctionInfo, begun: bool) -> bool:
+    """Whether a statement that writes stands in a function; one that begins a transaction, where others do not."""
+    texts = (node.value for node in own_nodes(function.node) if isinstance(node, ast.Constant))
+    return any((_BEGINS if begun else _WRITES).match(text) for text in texts if isinstance(text, str))
 
 
 def _is_autocommit(made: ast.expr) -> bool:
@@ -164,8 +162,6 @@ def _is_in_memory(node: ast.AST) -> bool:
 def _why_not(view: View, statement: ast.Assign, name: str, resource: Resource) -> str:
     layout = view.layout()
     uses = _uses(view, name)
-    if not any(target.lineno < statement.lineno for target in _applications(view)):
-        return "the application is not made in this file before it: where its teardown belongs is for you to decide"
     if any(_is_in_memory(node) for node in ast.walk(statement)):
         return "its database is in memory: each request would have one of its own"
     if resource.release_code(name, None) is None or resource.asynchronous:
@@ -174,13 +170,17 @@ def _why_not(view: View, statement: ast.Assign, name: str, resource: Resource) -
     outer = {word for node in ast.walk(view.tree) if isinstance(node, ast.Global) for word in node.names}
     if len([node for node in stores if view.function_of(node) is None]) != 1 or name in outer:
         return f"{name} is bound again somewhere"
-    if any(function is None or not is_handler(view, function) for _, function in uses):
+    functions = {function.qualname: function for _, function in uses if function is not None}
+    if any(function is None for _, function in uses):
         return f"{name} is also used outside requests"
     if not all(isinstance(view.parents[node], ast.Attribute | ast.withitem) for node, _ in uses):
         return f"{name} is passed on"
-    for function in {function.qualname: function for _, function in uses if function is not None}.values():
-        if _leaves_uncommitted(function, name, begun=_is_autocommit(statement.value)):
-            return f"{function.node.name}() writes and does not commit: another request may do that"
+    for function in functions.values():
+        if place := outside_requests(view, function):
+            return f"{name} is also used outside requests: {function.node.name}() at {place}"
+    for function in functions.values():
+        if writing := _written_uncommitted(view, function, name, begun=_is_autocommit(statement.value)):
+            return f"{writing}() writes and does not commit: another request may do that"
     if not layout.stands_alone(statement) or statement.lineno != last_line(statement):
         return "it is opened in a statement of several lines"
     taken = {info.node.name for info in view.functions} | set(view.module.names)
@@ -193,11 +193,19 @@ def _why_not(view: View, statement: ast.Assign, name: str, resource: Resource) -
     return ""
 
 
+def _written_uncommitted(view: View, function: FunctionInfo, name: str, begun: bool) -> str:
+    """The function that writes, itself or by a text it hands to one that uses the connection, and does not commit."""
+    if _commits(function, name):
+        return ""
+    above = [caller for _, caller, _ in callers(view, function) if caller is not None and not _commits(caller, name)]
+    return next((one.node.name for one in (function, *above) if _writes(one, begun)), "")
+
+
 CODEMOD = PatternCodemod(
     find=find,
     noun="connection",
     repairs="one connection for each request, in g, closed in a teardown",
-    imports=("flask",),
+    words=("connect",),
     shape=r"^\w+\s*=\s*[\w.]*connect\(",
     category=Category.LEAK,
 )
