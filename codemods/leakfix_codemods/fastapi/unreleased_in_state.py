@@ -24,31 +24,15 @@ without a repair where it is opened inside a block of the middleware, or used ag
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
-from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
+from leakfix.codemod import Category, Match, PatternCodemod, Severity, View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.languages.python.syntax import name_of
-from leakfix.repairs.python.layout import first_line, last_line
 from leakfix.resources import Resource
-from leakfix_codemods._blocks import is_laid_out, put_in_try
-
-_TELLS = re.compile(r"(?:^|\W)(?:log|logger|logging|print|metrics?|statsd)\b", re.IGNORECASE)
+from leakfix_codemods._attributes import TELLS, Opened, mentions, names, releases, repair
 
 _RELEASES = re.compile(r"(?:^|_)(?:a?close|release|remove|clean|dispose|finish|teardown|put|end|exit)", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """What a middleware opens: the call, the statement it stands in, and how the function names what it gives."""
-
-    function: FunctionInfo
-    statement: ast.stmt
-    call: ast.Call
-    resource: Resource
-    attribute: str
-    names: frozenset[str]
 
 
 def find(view: View) -> Iterator[Match]:
@@ -61,7 +45,7 @@ def find(view: View) -> Iterator[Match]:
                     item.call,
                     f"{item.resource.noun} in {request}.state is not released if the request fails",
                     partial(repair, view, item),
-                    Severity.WARNING if any(_releases(item, function.node.body)) else Severity.ERROR,
+                    Severity.WARNING if any(releases(item, function.node.body)) else Severity.ERROR,
                     item.resource.held,
                     identity=item.attribute,
                 )
@@ -76,7 +60,7 @@ def _request_of(function: FunctionInfo) -> str:
     return given[-2] if by_decorator or given[-1] == "call_next" else ""
 
 
-def _opened(view: View, function: FunctionInfo, request: str) -> Iterator[_Opened]:
+def _opened(view: View, function: FunctionInfo, request: str) -> Iterator[Opened]:
     assigned: dict[str, tuple[ast.stmt, ast.Call, Resource]] = {}
     for node in view.own(function):
         if not isinstance(node, ast.Assign) or len(node.targets) != 1:
@@ -91,10 +75,10 @@ def _opened(view: View, function: FunctionInfo, request: str) -> Iterator[_Opene
                     continue
                 if made is not None and isinstance(value, ast.Call):
                     known = frozenset({ast.unparse(place), *_aliases(view, function, ast.unparse(place))})
-                    yield _Opened(function, node, value, made, attribute, known)
+                    yield Opened(function, node, value, made, attribute, known)
                 elif isinstance(value, ast.Name) and value.id in assigned:
                     names = frozenset({ast.unparse(place), value.id})
-                    yield _Opened(function, *assigned[value.id], attribute, names)
+                    yield Opened(function, *assigned[value.id], attribute, names)
 
 
 def _aliases(view: View, function: FunctionInfo, place: str) -> Iterator[str]:
@@ -104,39 +88,27 @@ def _aliases(view: View, function: FunctionInfo, place: str) -> Iterator[str]:
                 yield name
 
 
-def _releases(item: _Opened, body: list[ast.stmt]) -> Iterator[ast.Call]:
-    """The calls that release what was opened, by the function's own names for it."""
-    row = item.resource
-    for node in (node for statement in body for node in ast.walk(statement)):
-        match node:
-            case ast.Call(func=ast.Attribute(value=owner, attr=word)) if word in row.release:
-                if ast.unparse(owner) in item.names:
-                    yield node
-            case ast.Call(args=[given, *_]) if name_of(node) in row.release_with and ast.unparse(given) in item.names:
-                yield node
-
-
 def _may_release(call: ast.Call) -> bool:
     """Whether a call is spelled like a release, or is given the request with all that its state holds."""
-    if _TELLS.search(ast.unparse(call.func)):
+    if TELLS.search(ast.unparse(call.func)):
         return False
     return _RELEASES.search(name_of(call)) is not None or any(name_of(given) == "request" for given in call.args)
 
 
-def _is_released(view: View, item: _Opened) -> bool:
+def _is_released(view: View, item: Opened) -> bool:
     """Whether it is released whatever happens, or anywhere else in the project."""
     own_nodes = list(view.own(item.function))
     final = [step for node in own_nodes if isinstance(node, ast.Try) for step in node.finalbody]
     ends = [node for step in final for node in ast.walk(step) if isinstance(node, ast.Call)]
-    if any(map(_may_release, ends)) or any(_mentions(item, step) for step in final):
+    if any(map(_may_release, ends)) or any(mentions(item, step) for step in final):
         return True  # there, or by what it calls there
     scopes = [
         scope.context_expr for node in own_nodes if isinstance(node, ast.With | ast.AsyncWith) for scope in node.items
     ]
-    given_back = {id(call) for call in _releases(item, item.function.node.body)}
+    given_back = {id(call) for call in releases(item, item.function.node.body)}
     calls = (node for node in own_nodes if isinstance(node, ast.Call) and id(node) not in given_back)
-    handed = [given for node in calls if not _TELLS.search(ast.unparse(node.func)) for given in node.args]
-    if any(_names(item, scope) for scope in scopes) or any(_names(item, given) for given in handed):
+    handed = [given for node in calls if not TELLS.search(ast.unparse(node.func)) for given in node.args]
+    if any(names(item, scope) for scope in scopes) or any(names(item, given) for given in handed):
         return True
     words = "|".join(map(re.escape, (*item.resource.release, *item.resource.release_with)))
     place = rf"\.state\.{item.attribute}\b"
@@ -144,58 +116,6 @@ def _is_released(view: View, item: _Opened) -> bool:
     own = [info for info in view.functions if info is not item.function and info.parent is not item.function]
     texts = (ast.unparse(info.node).encode() for info in own)
     return any(map(elsewhere.search, texts)) or any(map(elsewhere.search, view.texts("state")))
-
-
-def repair(view: View, item: _Opened) -> Fix | Refusal:
-    """Release it in a ``finally`` round what follows."""
-    body = item.function.node.body
-    if item.statement not in body:
-        return Refusal("it is opened inside a block: where that should release it is for you to decide")
-    receiver = ast.unparse(item.call.func.value) if isinstance(item.call.func, ast.Attribute) else None
-    code = item.resource.release_code(min(item.names, key=len), receiver)
-    rest = body[body.index(item.statement) + 1 :]
-    layout = view.layout()
-    if code is None or not is_laid_out(layout, rest):
-        return Refusal(f"how the {item.resource.noun} is released is not known here")
-    released, doubt = False, ""
-    for at, statement in enumerate(rest):
-        if next(_releases(item, [statement]), None) is None:
-            continue
-        if not isinstance(statement, ast.Expr) or any(_mentions(item, later) for later in rest[at + 1 :]):
-            return Refusal(f"it is released at line {statement.lineno}, in a way that is not understood")
-        layout.delete(first_line(statement), last_line(statement))
-        released = True
-        doubt = "" if all(map(_is_light, rest[at + 1 :])) else "that what follows can run before it is released"
-    put_in_try(layout, rest, "", ("finally:", code))
-    early = [node for statement in rest[:-1] for node in ast.walk(statement) if isinstance(node, ast.Return)]
-    if early:
-        doubt = f"that what is returned at line {early[0].lineno} does not need it any more"
-    if not released:
-        doubt = "that no streamed response and nothing done in the background still needs it"
-    safety = Safety.REVIEW if doubt or item.resource.fix == "review" else Safety.SAFE
-    return Fix(f"release the {item.resource.noun} whatever happens", safety, tuple(layout.edits), doubt)
-
-
-def _names(item: _Opened, expression: ast.expr) -> bool:
-    """Whether an expression is what was opened, a method of it, or a call with it."""
-    parts = (node for node in ast.walk(expression) if isinstance(node, ast.Name | ast.Attribute))
-    called = isinstance(expression, ast.Call) and name_of(expression) in item.resource.release
-    return not called and any(ast.unparse(node) in item.names for node in parts)
-
-
-def _mentions(item: _Opened, statement: ast.stmt) -> bool:
-    found = (node for node in ast.walk(statement) if isinstance(node, ast.Name | ast.Attribute))
-    return any(ast.unparse(node) in item.names for node in found)
-
-
-def _is_light(statement: ast.stmt) -> bool:
-    """Whether a statement returns a variable or tells something."""
-    match statement:
-        case ast.Return(value=None | ast.Name()):
-            return True
-        case ast.Expr(value=ast.Call(func=function)):
-            return _TELLS.search(ast.unparse(function)) is not None
-    return False
 
 
 CODEMOD = PatternCodemod(

@@ -13,7 +13,8 @@ after as many requests as the pool has slots all others wait.
 
 How it is repaired
 ------------------
-The function that ``teardown_appcontext`` calls takes the attribute out of ``g`` and releases it. Where there is none,
+Where the function that opens it releases it, too, but only if nothing went wrong, it does so in ``finally``. Else
+the function that ``teardown_appcontext`` calls takes the attribute out of ``g`` and releases it. Where there is none,
 one is added behind the function that opens it, for review: work that is not committed when the request ends is rolled
 back then, as it should be. It is registered where the file makes the application or is given it (``init_app(app)``);
 where neither is so, Flask's signal ``appcontext_tearing_down`` calls it.
@@ -28,11 +29,15 @@ where it is repaired; before Flask 2.3 signals need another package.
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
-from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Severity, View
+from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.languages.python.syntax import name_of
+from leakfix_codemods._attributes import Opened
+from leakfix_codemods._attributes import releases as releases_of
+from leakfix_codemods._attributes import repair as enclosed
 from leakfix_codemods.flask._context import (
     Stored,
     is_hook,
@@ -85,17 +90,31 @@ def _files_that_fill(view: View, teardown: FunctionInfo) -> Iterator[View]:
 
 def _is_released(view: View, item: Stored) -> bool:
     """Whether any function of the project that reads the attribute releases something, whatever the request's end."""
+    on_success = _behind(view, item)
     for other in view.mentioning(item.name):
         for function in other.functions:
             if function.parent is not None and not is_hook(function):
                 continue
             listed, held = _lists(function, item.name), _held(other, function, item.name)
             calls = [call for call in releases(function, item.resource) if listed or _is_about(call, held)]
+            calls = [call for call in calls if call is not on_success]
             if not calls and function in teardowns(other) and _hands_on(function, held | {repr(item.name)}):
                 return True
             if len(calls) > 1 or any(not _only_on_success(other, function, call) for call in calls):
                 return True  # each for one of the ways in which a request may end, or for all
     return False
+
+
+def _behind(view: View, item: Stored) -> ast.Call | None:
+    """The one call that releases it in the function that opens it, reached where all between the two went well."""
+    calls = list(releases_of(_opened(view, item), item.function.node.body))
+    if len(calls) != 1:
+        return None
+    first, last = view.statement_of(item.call), view.statement_of(calls[0])
+    suites = [getattr(view.parents[first], part, []) for part in ("body", "orelse")]
+    suite = next((suite for suite in suites if first in suite and last in suite), [])
+    between = suite[suite.index(first) + 1 : suite.index(last)] if suite else []
+    return calls[0] if any(isinstance(node, ast.Call) for step in between for node in ast.walk(step)) else None
 
 
 def _held(view: View, function: FunctionInfo, name: str) -> set[str]:
@@ -136,7 +155,10 @@ def _only_on_success(view: View, function: FunctionInfo, call: ast.Call) -> bool
 
 
 def repair(view: View, item: Stored) -> Fix | Refusal:
-    """Release it in the teardown of the file, or in a new one."""
+    """Release it where it is opened, if it is released there at all; else in the teardown of the file, or a new one."""
+    opened = _opened(view, item)
+    if any(releases_of(opened, item.function.node.body)):
+        return _enclosed(view, item, opened)
     code = release_of(view, item)
     if isinstance(code, Refusal):
         return code
@@ -164,6 +186,28 @@ def repair(view: View, item: Stored) -> Fix | Refusal:
                 f"{taking[0].node.name}() in {other.module.path} takes it out of g: it is for that to release it"
             )
     return added(view, item, code)
+
+
+def _enclosed(view: View, item: Stored, opened: Opened) -> Fix | Refusal:
+    """Release it in a ``finally``, so that after an error it is there no more for what handles that."""
+    handling = (b"errorhandler", b"register_error_handler", b"after_request", b"after_app_request")
+    for other in view.mentioning(item.name):
+        for function in other.functions:
+            handles = any("errorhandler" in ast.unparse(decorator) for decorator in function.node.decorator_list)
+            if handles and next(reads(other, function, item.name), None) is not None:
+                return Refusal(f"{function.node.name}() needs it when the request failed")
+    own = view.module.source.data
+    others = (text for word in handling for text in view.texts(word.decode()))
+    handled = any(word in own for word in handling) or next(others, None) is not None
+    fix = enclosed(view, opened)
+    if isinstance(fix, Refusal) or not handled:
+        return fix
+    return replace(fix, safety=Safety.REVIEW, check=fix.check or "that what handles errors does not need it any more")
+
+
+def _opened(view: View, item: Stored) -> Opened:
+    places = frozenset(_held(view, item.function, item.name))
+    return Opened(item.function, view.statement_of(item.call), item.call, item.resource, item.name, places)
 
 
 def _is_of(target: ast.expr, name: str) -> bool:
