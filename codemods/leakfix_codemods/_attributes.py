@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from leakfix.codemod import Fix, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.languages.python.syntax import name_of
-from leakfix.repairs.python.layout import first_line, last_line
+from leakfix.repairs.python.layout import last_line
 from leakfix.resources import Resource
 from leakfix_codemods._blocks import is_laid_out, put_in_try
 
@@ -41,6 +41,18 @@ def releases(item: Opened, body: list[ast.stmt]) -> Iterator[ast.Call]:
                 yield node
 
 
+def released_behind(view: View, item: Opened) -> ast.Call | None:
+    """The one call that releases it in the function that opens it, reached where all between the two went well."""
+    calls = list(releases(item, item.function.node.body))
+    if len(calls) != 1:
+        return None
+    first, last = item.statement, view.statement_of(calls[0])
+    suites = [getattr(view.parents[first], part, []) for part in ("body", "orelse")]
+    suite = next((suite for suite in suites if first in suite and last in suite), [])
+    between = suite[suite.index(first) + 1 : suite.index(last)] if suite else []
+    return calls[0] if any(isinstance(node, ast.Call) for step in between for node in ast.walk(step)) else None
+
+
 def repair(view: View, item: Opened) -> Fix | Refusal:
     """Release it in a ``finally`` round what follows."""
     body = item.function.node.body
@@ -52,21 +64,24 @@ def repair(view: View, item: Opened) -> Fix | Refusal:
     layout = view.layout()
     if code is None or not is_laid_out(layout, rest):
         return Refusal(f"how the {item.resource.noun} is released is not known here")
-    released, doubt = False, ""
-    for at, statement in enumerate(rest):
-        if next(releases(item, [statement]), None) is None:
-            continue
-        if not isinstance(statement, ast.Expr) or any(mentions(item, later) for later in rest[at + 1 :]):
-            return Refusal(f"it is released at line {statement.lineno}, in a way that is not understood")
-        layout.delete(first_line(statement), last_line(statement))
-        released = True
-        doubt = "" if all(map(_is_light, rest[at + 1 :])) else "that what follows can run before it is released"
-    put_in_try(layout, rest, "", ("finally:", code))
-    early = [node for statement in rest[:-1] for node in ast.walk(statement) if isinstance(node, ast.Return)]
+    ending = [statement for statement in rest if next(releases(item, [statement]), None) is not None]
+    if any(not isinstance(statement, ast.Expr) for statement in ending) or len(ending) > 1:
+        return Refusal(f"it is released at line {ending[0].lineno}, in a way that is not understood")
+    doubt = "" if ending else "that no streamed response and nothing done in the background still needs it"
+    region = rest[: rest.index(ending[0])] if ending else rest
+    if ending and any(mentions(item, later) for later in rest[len(region) + 1 :]):
+        return Refusal(f"it is used again behind line {ending[0].lineno}, where it is released")
+    if not region:
+        return Refusal("nothing stands between the two lines that open and release it")
+    if ending:
+        put_in_try(layout, region, "", ("finally:", ""))
+        last = ending[0]
+        layout.indent(layout.end_of(region[-1]) + 1, last_line(last), layout.unit, layout.indent_of(last.lineno))
+    else:
+        put_in_try(layout, region, "", ("finally:", code))
+    early = [node for statement in region[:-1] for node in ast.walk(statement) if isinstance(node, ast.Return)]
     if early:
         doubt = f"that what is returned at line {early[0].lineno} does not need it any more"
-    if not released:
-        doubt = "that no streamed response and nothing done in the background still needs it"
     safety = Safety.REVIEW if doubt or item.resource.fix == "review" else Safety.SAFE
     return Fix(f"release the {item.resource.noun} whatever happens", safety, tuple(layout.edits), doubt)
 
@@ -81,13 +96,3 @@ def names(item: Opened, expression: ast.expr) -> bool:
 def mentions(item: Opened, statement: ast.stmt) -> bool:
     found = (node for node in ast.walk(statement) if isinstance(node, ast.Name | ast.Attribute))
     return any(ast.unparse(node) in item.names for node in found)
-
-
-def _is_light(statement: ast.stmt) -> bool:
-    """Whether a statement returns a variable or tells something."""
-    match statement:
-        case ast.Return(value=None | ast.Name()):
-            return True
-        case ast.Expr(value=ast.Call(func=function)):
-            return TELLS.search(ast.unparse(function)) is not None
-    return False

@@ -44,7 +44,7 @@ def ending(view: View, owner: ClassInfo, end: FunctionInfo, attribute: str, reso
                     releases.add(view.parents[view.parents[node]])
                 elif not _is_harmless(view, node, method, resource):
                     return Ending.UNCLEAR
-    if _is_released_elsewhere(view, owner, reached, attribute, words):
+    if is_released_elsewhere(view, owner, reached, attribute, words):
         return Ending.UNCLEAR
     by_others = [function.node.name for function in reached[1:] if not releases.isdisjoint(ast.walk(function.node))]
     releases |= {call for call in ast.walk(end.node) if _calls_own(call) in by_others}
@@ -121,7 +121,7 @@ def _is_harmless(view: View, node: ast.AST, method: str, resource: Resource) -> 
     return tests and not isinstance(view.parents[parent], ast.Assign)
 
 
-def _is_released_elsewhere(
+def is_released_elsewhere(
     view: View, owner: ClassInfo, reached: list[FunctionInfo], attribute: str, words: Collection[str]
 ) -> bool:
     """Whether another method, a class that derives from this one, or who has the object may release the attribute."""

@@ -35,7 +35,7 @@ from functools import partial
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.languages.python.syntax import name_of
-from leakfix_codemods._attributes import Opened
+from leakfix_codemods._attributes import Opened, released_behind
 from leakfix_codemods._attributes import releases as releases_of
 from leakfix_codemods._attributes import repair as enclosed
 from leakfix_codemods.flask._context import (
@@ -90,7 +90,7 @@ def _files_that_fill(view: View, teardown: FunctionInfo) -> Iterator[View]:
 
 def _is_released(view: View, item: Stored) -> bool:
     """Whether any function of the project that reads the attribute releases something, whatever the request's end."""
-    on_success = _behind(view, item)
+    on_success = released_behind(view, _opened(view, item))
     for other in view.mentioning(item.name):
         for function in other.functions:
             if function.parent is not None and not is_hook(function):
@@ -103,18 +103,6 @@ def _is_released(view: View, item: Stored) -> bool:
             if len(calls) > 1 or any(not _only_on_success(other, function, call) for call in calls):
                 return True  # each for one of the ways in which a request may end, or for all
     return False
-
-
-def _behind(view: View, item: Stored) -> ast.Call | None:
-    """The one call that releases it in the function that opens it, reached where all between the two went well."""
-    calls = list(releases_of(_opened(view, item), item.function.node.body))
-    if len(calls) != 1:
-        return None
-    first, last = view.statement_of(item.call), view.statement_of(calls[0])
-    suites = [getattr(view.parents[first], part, []) for part in ("body", "orelse")]
-    suite = next((suite for suite in suites if first in suite and last in suite), [])
-    between = suite[suite.index(first) + 1 : suite.index(last)] if suite else []
-    return calls[0] if any(isinstance(node, ast.Call) for step in between for node in ast.walk(step)) else None
 
 
 def _held(view: View, function: FunctionInfo, name: str) -> set[str]:
