@@ -203,6 +203,15 @@ def sets_one_of(view: View, function: FunctionInfo, chain: ast.expr, method: str
     return False
 
 
+def ordering_of(model: ast.ClassDef) -> Iterator[ast.expr]:
+    """What a model's ``Meta`` says of the order in which its rows come."""
+    for meta in (item for item in model.body if isinstance(item, ast.ClassDef) and item.name == "Meta"):
+        for statement in meta.body:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id="ordering")], value=ast.List(elts=given) | ast.Tuple(elts=given)):
+                    yield from given
+
+
 def _is_number(value: ast.expr) -> bool:
     return isinstance(value, ast.Constant) and type(value.value) in (int, float)
 

@@ -53,11 +53,12 @@ from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._loops import ends_reading, why_not_plain
 from leakfix_codemods.django._managers import answering_otherwise
 from leakfix_codemods.django._outdated import is_broken, is_outdated, only_takes_back
-from leakfix_codemods.django._querysets import links, manager_of, prefetches
+from leakfix_codemods.django._querysets import links, manager_of, ordering_of, prefetches, sets_one_of
 from leakfix_codemods.django._text import MANAGED, may_loop
 
 CHUNK = 2000
 _DEEPEST = 2
+_RANGES = frozenset({"gt", "gte", "lt", "lte", "range", "in", "isnull", "startswith"})
 
 
 def find(view: View) -> Iterator[Match]:
@@ -104,8 +105,8 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
         return Refusal(f"the loop {ended} the rows would come from")
     if _gives_keys(feed):
         return Refusal("the loop gives rows other keys, and could meet them again under those")
-    if _moves_rows(feed):
-        return Refusal("the loop changes what the rows are ordered by, and could meet them again further on")
+    if _moves_rows(view, function, feed):
+        return Refusal("the loop writes what the rows are ordered or found by, and could meet them again further on")
     if _adds_rows(view, reader, feed):
         return Refusal("the loop adds rows to the table, and a database that reads as it goes could meet them too")
     if feed.is_async and only_before(view.module.path, "django 4.1"):
@@ -127,23 +128,54 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
     return Fix("fetch the rows in chunks", Safety.REVIEW if doubt else Safety.SAFE, tuple(layout.edits), check)
 
 
-def _moves_rows(feed: Feed) -> bool:
-    """Whether a loop sets a field of its row that the rows come in the order of."""
-    ordered = {
-        str(given.value).lstrip("-")
-        for call in links(feed.chain)
-        if isinstance(call.func, ast.Attribute) and call.func.attr == "order_by"
-        for given in call.args
-        if isinstance(given, ast.Constant)
-    }
-    set_here = {
+def _moves_rows(view: View, function: FunctionInfo, feed: Feed) -> bool:
+    """Whether a loop writes a field of its row by which the rows come in order, or are found further on.
+
+    SQLite goes through the rows by an index on such a field where there is one, and meets a row again that was moved.
+    """
+    moving = {*_ordered_by(view, function, feed), *_ranged(feed.chain)}
+    return bool(moving) and not moving.isdisjoint(_written(view, function, feed, moving))
+
+
+def _ordered_by(view: View, function: FunctionInfo, feed: Feed) -> Iterator[str]:
+    named = [call for call in links(feed.chain) if getattr(call.func, "attr", "") == "order_by"]
+    manager = manager_of(feed.chain)
+    models = [view.names.class_(name) for name in view.of(manager.value, function)] if manager is not None else []
+    given = [item for call in named for item in call.args]
+    if not named:
+        given = [item for model in models if model is not None for item in ordering_of(model[1].node)]
+    yield from (str(item.value).lstrip("-") for item in given if isinstance(item, ast.Constant))
+
+
+def _ranged(chain: ast.expr) -> Iterator[str]:
+    """The fields that a chain wants below, above or among some values."""
+    for call in links(chain):
+        for word in (item for node in [*call.args, *call.keywords] for item in ast.walk(node)):
+            if isinstance(word, ast.keyword) and word.arg is not None:
+                field, _, lookup = word.arg.partition("__")
+                if lookup in _RANGES:
+                    yield field
+
+
+def _written(view: View, function: FunctionInfo, feed: Feed, fields: set[str]) -> set[str]:
+    """Which of some fields a loop sets on its row, or by a query, itself or in what it calls with or on the row."""
+    reader = feed.reader or function
+    own = [node for statement in feed.body for node in ast.walk(statement)]
+    found = {
         node.attr
-        for statement in feed.body
-        for node in ast.walk(statement)
+        for node in own
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
         if isinstance(node.value, ast.Name) and node.value.id in feed.variables
     }
-    return not ordered.isdisjoint(set_here)
+    for node in _reached(view, Place(view.module, reader), feed.body, _DEEPEST):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="update"), keywords=words):
+                found.update(word.arg for word in words if word.arg is not None)
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if name in feed.variables:
+                found.update({field for field in fields if sets_one_of(view, function, feed.chain, method, {field})})
+            case ast.Attribute(attr=field, ctx=ast.Store()) if node not in own:
+                found.add(field)
+    return found & fields
 
 
 def _gives_keys(feed: Feed) -> bool:

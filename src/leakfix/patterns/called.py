@@ -14,7 +14,7 @@ from leakfix.languages.python.syntax import name_of
 from leakfix.patterns.view import View
 from leakfix.project.deployment import started_by
 from leakfix.project.kinds import is_command, is_migration_file, is_run_once
-from leakfix.project.mentions import project_root
+from leakfix.project.mentions import is_whole, project_root
 
 SERVES = ("urlpatterns", "FastAPI", "Flask")
 """Words of a program that answers requests: what it does not call, nobody calls."""
@@ -230,8 +230,8 @@ def is_of_command(text: bytes) -> bool:
 
 
 def is_program(view: View) -> bool:
-    """Whether other files of the project answer requests."""
-    return any(True for word in SERVES for _ in view.texts(word))
+    """Whether other files of the project answer requests, and all there is of it is here: its folder has a mark."""
+    return is_whole(view.module.path) and any(True for word in SERVES for _ in view.texts(word))
 
 
 def _is_handed_on(function: FunctionInfo) -> bool:

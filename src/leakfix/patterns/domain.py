@@ -209,21 +209,22 @@ def is_written_down(view: View, function: FunctionInfo, table: ast.expr) -> bool
             bindings = [binding for binding, _ in function.owner.attributes.get(name, ())]
         case _:
             return False
-    return bool(bindings) and all(isinstance(item, Value) and _is_table(item.expression) for item in bindings)
+    return bool(bindings) and all(isinstance(item, Value) and is_table(item.expression) for item in bindings)
 
 
 def _is_set_in(view: View, name: str, function: FunctionInfo) -> bool:
     return any(isinstance(use.ctx, ast.Store) for use in view.uses(name, function))
 
 
-def _is_table(value: ast.expr) -> bool:
+def is_table(value: ast.expr) -> bool:
+    """Whether an expression is a display of entries, or a set made of one."""
     match value:
         case ast.Dict(keys=[_, *_]) | ast.Set() | ast.DictComp():
             return True
         case ast.List(elts=[_, *_]) | ast.Tuple(elts=[_, *_]):
             return True
         case ast.Call(func=ast.Name(id="frozenset" | "set"), args=[inner]):
-            return _is_table(inner)
+            return is_table(inner)
     return False
 
 

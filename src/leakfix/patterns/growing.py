@@ -26,6 +26,7 @@ from leakfix.patterns.containers import (
     recomputes,
 )
 from leakfix.patterns.domain import (
+    is_table,
     is_written_down,
     says_cache,
     says_closed,
@@ -40,6 +41,8 @@ from leakfix.patterns.unique import CONNECTED
 from leakfix.patterns.view import View
 from leakfix.project.kinds import is_copy, is_run_once
 
+_REPEATS = re.compile(r"[*+]|,\}")
+_ENUMERATIONS = frozenset({"enum.Enum", "enum.IntEnum", "enum.StrEnum", "enum.Flag", "enum.IntFlag"})
 _LIBRARY_CACHE = re.compile(r"\.Cache$")
 _SAID = re.compile(rb"#[^\n]*\b(?:bounded|limited|at most|never more)\b", re.IGNORECASE)
 _CONNECTED = re.compile(rf"(?:{CONNECTED})\(")
@@ -282,7 +285,44 @@ def _is_for_known(view: View, fill: Fill) -> bool:
             tests = at.test.values if isinstance(at.test, ast.BoolOp) and isinstance(at.test.op, ast.And) else [at.test]
             if any(_knows(view, fill, ast.unparse(fill.key), test) for test in tests):
                 return True
+    return fill.key is not None and (_is_checked(view, fill, ast.unparse(fill.key)) or _is_member(view, fill))
+
+
+def _is_checked(view: View, fill: Fill, key: str) -> bool:
+    """Whether the function is left before an entry is added where its key is none of those the text holds."""
+    for node in own_nodes(fill.function.node):
+        if isinstance(node, ast.If) and isinstance(node.body[-1], ast.Return | ast.Raise | ast.Continue):
+            tests = node.test.values if isinstance(node.test, ast.BoolOp) else [node.test]
+            if node.lineno < fill.statement.lineno and any(_rules_out(view, fill, key, test) for test in tests):
+                return True
     return False
+
+
+def _rules_out(view: View, fill: Fill, key: str, test: ast.expr) -> bool:
+    match test:
+        case ast.Compare(left=given, ops=[ast.NotIn()], comparators=[table]) if ast.unparse(given) == key:
+            return is_table(table) or is_written_down(view, fill.function, table)
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Call(args=[*_, given]) as asking) if ast.unparse(given) == key:
+            found = [view.names.function(name) for name in view.of(asking.func, fill.function)]
+            asked = [asking, *(node for each in found if each is not None for node in own_nodes(each[1].node))]
+            return any(map(_matches_few, asked))
+    return False
+
+
+def _matches_few(node: ast.AST) -> bool:
+    """Whether a call matches all of a text with a pattern that repeats nothing as often as it likes."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="fullmatch"), args=[ast.Constant(value=str() as pattern), *_]):
+            return _REPEATS.search(pattern) is None
+    return False
+
+
+def _is_member(view: View, fill: Fill) -> bool:
+    """Whether a key is a member of an enumeration, made of what it was given."""
+    values = bound_to(fill, {fill.key.id}) if isinstance(fill.key, ast.Name) else [fill.key]
+    made = [name for value in values if isinstance(value, ast.Call) for name in view.of(value.func, fill.function)]
+    found = [view.names.class_(name) for name in made]
+    return any(each is not None and _ENUMERATIONS & set(view.names.outside_bases(*each)) for each in found)
 
 
 def _knows(view: View, fill: Fill, key: str, test: ast.expr) -> bool:

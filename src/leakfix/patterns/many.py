@@ -72,7 +72,7 @@ def anybody_joins(view: View) -> bool:
 
 
 def _joins(view: View) -> bool:
-    if not any(True for _ in view.texts("urlpatterns")):
+    if not is_program(view) or not any(True for _ in view.texts("urlpatterns")):
         return True
     if any(True for word in _JOINING for _ in view.texts(word)):
         return True

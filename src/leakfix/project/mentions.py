@@ -155,7 +155,10 @@ def _pattern(word: str) -> _Pattern:
 
 
 def project_root(path: str) -> str:
-    """The folder of the project a file belongs to: the outermost with a mark below its repository, else its own."""
+    """The folder of the project a file belongs to: the outermost with a mark below its repository.
+
+    Where nothing marks one it is the outermost package the file is in, and the file's own folder where that is none.
+    """
     return _root_of(os.path.dirname(os.path.abspath(path)))
 
 
@@ -164,9 +167,16 @@ def is_whole(path: str) -> bool:
     return has_one_of(project_root(path), (*ROOT_MARKS, ".git"))
 
 
+def _package_of(folder: str) -> str:
+    best = folder
+    while has_one_of(folder, ("__init__.py",)) and os.path.dirname(folder) != folder:
+        best, folder = folder, os.path.dirname(folder)
+    return best
+
+
 @remembered(65536)
 def _root_of(folder: str) -> str:
-    best = folder
+    best = _package_of(folder)
     while True:
         if has_one_of(folder, ROOT_MARKS):
             best = folder
