@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo
-from leakfix.patterns.growing import is_handler
+from leakfix.patterns.requested import is_handler
 
 _DEEPEST = 3
 _HOOKS = frozenset({"before_request", "after_request", "before_app_request", "after_app_request"})

@@ -64,7 +64,7 @@ def find(view: View) -> Iterator[Match]:
 
 CODEMOD = PatternCodemod(
     find=find,
-    words=("= {}", "={}", "ict(", "= set()"),
+    words=("= {}", "={}", "ict(", "= set()", "default_factory=dict"),
     shape=may_grow,
     noun="cache",
     asks=(*RECYCLING, *SERVES),

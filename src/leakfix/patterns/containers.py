@@ -56,8 +56,11 @@ class Container:
     @cached_property
     def is_mapping(self) -> bool:
         """Whether it is a dict of some kind."""
-        return isinstance(self.node, ast.Dict) or (
-            isinstance(self.node, ast.Call) and _last_word(self.node.func) in ("dict", "defaultdict", "OrderedDict")
+        made = _made_for_each(self.node) or (self.node.func if isinstance(self.node, ast.Call) else None)
+        return isinstance(self.node, ast.Dict) or _last_word(made or self.node) in (
+            "dict",
+            "defaultdict",
+            "OrderedDict",
         )
 
 
@@ -153,6 +156,8 @@ def _of_classes(view: View) -> Iterator[Container]:
             for name, value in _assigned(statement):
                 if isinstance(name, ast.Name) and _is_empty(value):
                     yield Container(name.id, "class", value, info, None)
+                elif isinstance(name, ast.Name) and _made_for_each(value) is not None:
+                    yield Container(name.id, "instance", value, info, None)
         start = info.methods.get("__init__")
         for node in own_nodes(start.node) if start is not None else ():
             if isinstance(node, ast.Assign | ast.AnnAssign):
@@ -209,6 +214,15 @@ def _is_empty(value: ast.expr) -> bool:
         case ast.Call(func=function, args=[ast.Name() | ast.Lambda()], keywords=[]):
             return _last_word(function) == "defaultdict"
     return False
+
+
+def _made_for_each(value: ast.expr) -> ast.expr | None:
+    """What a dataclass makes for each of its objects: ``field(default_factory=dict)``."""
+    match value:
+        case ast.Call(func=function, keywords=words) if _last_word(function) == "field":
+            made = next((word.value for word in words if word.arg == "default_factory"), None)
+            return made if made is not None and _EMPTY.fullmatch(ast.unparse(made)) else None
+    return None
 
 
 def _last_word(node: ast.expr) -> str:
@@ -362,7 +376,7 @@ def _is_shrunk_by(view: View, call: ast.AST, node: ast.expr, function: FunctionI
 
 
 def forgetting(view: View, container: Container) -> list[FunctionInfo]:
-    """The functions that drop an entry which is too old when it is asked for: who asks must do without it then."""
+    """The functions that do without an entry which is too old when it is asked for: who asks must do so, too."""
     found = []
     for node, function in container.references:
         parent = view.parents[node]
@@ -370,7 +384,27 @@ def forgetting(view: View, container: Container) -> list[FunctionInfo]:
         if goes or (isinstance(parent, ast.Attribute) and parent.attr in _SHRINKING):
             if function is not None and _only_when_asked(view, node, function):
                 found.append(function)
+        elif isinstance(parent, ast.Attribute | ast.Subscript) and _is_asked(parent):
+            if function is not None and _turns_away(function):
+                found.append(function)
     return found
+
+
+def _is_asked(parent: ast.Attribute | ast.Subscript) -> bool:
+    return isinstance(parent.ctx, ast.Load) and (isinstance(parent, ast.Subscript) or parent.attr == "get")
+
+
+def _turns_away(function: FunctionInfo) -> bool:
+    """Whether a function answers with nothing, or with what it was given for that, where a test of the time says so."""
+    given = {argument.arg for argument in parameters(function)}
+    for node in own_nodes(function.node):
+        if isinstance(node, ast.If) and not _TIME.isdisjoint(words_of(ast.unparse(node.test))):
+            match node.body[-1]:
+                case ast.Return(value=None | ast.Constant(value=None)):
+                    return True
+                case ast.Return(value=ast.Name(id=name)) if name in given:
+                    return True
+    return False
 
 
 def _only_when_asked(view: View, node: ast.AST, function: FunctionInfo | None) -> bool:

@@ -26,6 +26,7 @@ from leakfix.patterns.containers import (
     recomputes,
 )
 from leakfix.patterns.domain import (
+    is_enum,
     is_table,
     is_written_down,
     says_cache,
@@ -36,13 +37,13 @@ from leakfix.patterns.domain import (
     words_of,
 )
 from leakfix.patterns.memo import Remembered, keeps_answers, remembered
+from leakfix.patterns.requested import is_handler, requested
 from leakfix.patterns.stores import CACHE_CLASS, is_kept_elsewhere, is_store, key_from_outside
 from leakfix.patterns.unique import CONNECTED
 from leakfix.patterns.view import View
 from leakfix.project.kinds import is_copy, is_run_once
 
 _REPEATS = re.compile(r"[*+]|,\}")
-_ENUMERATIONS = frozenset({"enum.Enum", "enum.IntEnum", "enum.StrEnum", "enum.Flag", "enum.IntFlag"})
 _LIBRARY_CACHE = re.compile(r"\.Cache$")
 _SAID = re.compile(rb"#[^\n]*\b(?:bounded|limited|at most|never more)\b", re.IGNORECASE)
 _CONNECTED = re.compile(rf"(?:{CONNECTED})\(")
@@ -58,13 +59,10 @@ _REMEMBERS = frozenset("warned logged known missing reported announced forbidden
 """What was done or met once, remembered so that it is not done again."""
 _OF_SERVERS = frozenset("jwk jwks keyset oidc issuer discovery wellknown".split())
 """Things asked of a server that somebody configured."""
-_ROUTES = frozenset(
-    "route get post put patch delete head options websocket api_route before_request after_request".split()
-)
-_EMPTY = (b"={}", b"= {}", b"= set()", b"ict(")
+_EMPTY = (b"={}", b"= {}", b"= set()", b"ict(", b"default_factory=dict")
 _EXPIRY = re.compile(rb"time\(\)|\bnow\(|expir|\bttl\b|monotonic")
 _NEAR = 500  # characters; a cache is filled right after it was asked
-_SET = re.compile(rb"[ \t]*(self\.|cls\.)?(\w+)[ \t]*(?::.*?)?(?:=[ \t]*[\w.]*)?\Z")
+_SET = re.compile(rb"[ \t]*(self\.|cls\.)?(\w+)[ \t]*(?::.*?)?(?:=[ \t]*[\w.]*\(?)?\Z")
 _DEFAULT = re.compile(rb"(?:\A[ \t]*|[(,][ \t]*)(\Z)?(\w+)[ \t]*(?::[^=]*)?\Z")
 _NEXT = re.compile(rb"\s*[,)]")
 _IN_BODY = re.compile(rb"(?: {4}|\t)\S")
@@ -259,8 +257,12 @@ def _grown(view: View, container: Container) -> Growing | None:
         if said == "name" and container.kind == "instance":
             said = ""
         serves = is_handler(view, fill.function) or container.kind == "instance"
-        sure_enough = _evidence(container, fill, said, named) >= _ENOUGH
-        if said and sure_enough and (named or memo or (computes and serves)):
+        sure_enough = bool(said) and _evidence(container, fill, said, named) >= _ENOUGH
+        if not sure_enough and (memo or is_store(container)) and fill.key is not None:
+            said = requested(view, fill.function, fill.key)
+            sure_enough = bool(said)
+            named = named or (sure_enough and is_store(container))
+        if sure_enough and (named or memo or (computes and serves)):
             sure.append(fill)
             key = key or said
             computed = computed and (computes or (is_store(container) and bool(forgetting(view, container))))
@@ -302,6 +304,8 @@ def _rules_out(view: View, fill: Fill, key: str, test: ast.expr) -> bool:
     match test:
         case ast.Compare(left=given, ops=[ast.NotIn()], comparators=[table]) if ast.unparse(given) == key:
             return is_table(table) or is_written_down(view, fill.function, table)
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Compare(left=low, ops=[_, _], comparators=[given, high])):
+            return ast.unparse(given) == key and all(isinstance(end, ast.Constant) for end in (low, high))
         case ast.UnaryOp(op=ast.Not(), operand=ast.Call(args=[*_, given]) as asking) if ast.unparse(given) == key:
             found = [view.names.function(name) for name in view.of(asking.func, fill.function)]
             asked = [asking, *(node for each in found if each is not None for node in own_nodes(each[1].node))]
@@ -321,8 +325,7 @@ def _is_member(view: View, fill: Fill) -> bool:
     """Whether a key is a member of an enumeration, made of what it was given."""
     values = bound_to(fill, {fill.key.id}) if isinstance(fill.key, ast.Name) else [fill.key]
     made = [name for value in values if isinstance(value, ast.Call) for name in view.of(value.func, fill.function)]
-    found = [view.names.class_(name) for name in made]
-    return any(each is not None and _ENUMERATIONS & set(view.names.outside_bases(*each)) for each in found)
+    return any(is_enum(view, name) for name in made)
 
 
 def _knows(view: View, fill: Fill, key: str, test: ast.expr) -> bool:
@@ -442,15 +445,6 @@ def _is_decorator(function: FunctionInfo) -> bool:
                     return True
         at = at.parent
     return False
-
-
-def is_handler(view: View, function: FunctionInfo) -> bool:
-    """Whether a web framework calls a function for a request."""
-    for decorator in function.node.decorator_list:
-        if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute):
-            if decorator.func.attr in _ROUTES:
-                return True
-    return any(argument.arg == "request" for argument in parameters(function))
 
 
 def _is_long_lived(view: View, container: Container) -> bool:

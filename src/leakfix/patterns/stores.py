@@ -45,7 +45,7 @@ def key_from_outside(view: View, container: Container, fill: Fill) -> str:
         return ""
     told = (
         open_word(user, key, user.function_of(call))
-        for user, call in _calls(view, container.owner, fill.function.node.name)
+        for user, call in calls_of_kept(view, container.owner, fill.function.node.name)
         if (key := _key_given(call, fill)) is not None
     )
     return max(told, key=strength, default="")
@@ -62,7 +62,7 @@ def _key_given(call: ast.Call, fill: Fill) -> ast.expr | None:
     return call.args[at] if at < len(call.args) else named
 
 
-def _calls(view: View, owner: ClassInfo, method: str) -> Iterator[tuple[View, ast.Call]]:
+def calls_of_kept(view: View, owner: ClassInfo, method: str) -> Iterator[tuple[View, ast.Call]]:
     """Where the project calls a method of an object of a class that a module keeps."""
     symbol = f"@{view.module.path}:{owner.qualname}()"
     called = f".{method}(".encode()
