@@ -30,6 +30,7 @@ _ONE_PASS = frozenset(
 )
 _COPIED = 4  # values of a row: in a dict of so many it lives on
 _WRITES_AT_ONCE = frozenset({"bulk_create", "abulk_create", "bulk_update", "abulk_update"})
+_WRITES_ALL = frozenset({"writerows", "writelines"})
 _REPEATING = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda
 _ASKS_ITSELF = frozenset({"count", "exists", "acount", "aexists", "aggregate", "explain"})
 
@@ -53,7 +54,8 @@ class Feed:
     reader: FunctionInfo | None = None
 
 
-_Loop = ast.For | ast.AsyncFor | ast.comprehension
+_ForLoop = ast.For | ast.AsyncFor
+_Loop = _ForLoop | ast.comprehension
 
 
 def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
@@ -67,6 +69,7 @@ def feeds(view: View, function: FunctionInfo) -> Iterator[Feed]:
             if feed is not None:
                 yield feed
         elif isinstance(node, ast.Call):
+            yield from _written_whole(view, function, node)
             for given, reader, loop in _handed_on(view, function, node):
                 feed = _feed(view, function, loop, given, reader)
                 if feed is not None:
@@ -99,7 +102,19 @@ def _feed(
     return Feed(made.value, made.listed or source, made.chain, body, variables, is_async, listed, reader)
 
 
-def _handed_on(view: View, function: FunctionInfo, call: ast.Call) -> Iterator[tuple[ast.expr, FunctionInfo, ast.For]]:
+def _written_whole(view: View, function: FunctionInfo, call: ast.Call) -> Iterator[Feed]:
+    """A queryset that a method of files goes through once: ``writer.writerows(rows.values_list(...))``."""
+    match call:
+        case ast.Call(func=ast.Attribute(attr=word), args=[given], keywords=[]) if word in _WRITES_ALL:
+            source, listed = _source(view, function, given)
+            made = _made_for(view, function, source)
+            if made is not None and is_large(view, function, made.chain):
+                if made.value is not source:
+                    listed = made.value if isinstance(made.value, ast.Call) and made.listed is not None else None
+                yield Feed(made.value, made.listed or source, made.chain, [], set(), False, listed)
+
+
+def _handed_on(view: View, function: FunctionInfo, call: ast.Call) -> Iterator[tuple[ast.expr, FunctionInfo, _ForLoop]]:
     """What a call hands to a function of the file that does nothing with it but go through it once."""
     given = [item for item in call.args if isinstance(item, ast.Name | ast.Call)]
     given += [word.value for word in call.keywords if isinstance(word.value, ast.Name | ast.Call)]
@@ -125,14 +140,14 @@ def _parameter(function: FunctionInfo, call: ast.Call, given: ast.expr) -> str:
     return names[at] if at < len(names) else ""
 
 
-def _only_loop(view: View, function: FunctionInfo, name: str) -> ast.For | None:
+def _only_loop(view: View, function: FunctionInfo, name: str) -> _ForLoop | None:
     """The loop that is all a parameter is for, which runs once at most for each call."""
     match view.uses(name, function) if name else []:
         case [use]:
             at: ast.AST = view.parents[use]
             if isinstance(at, ast.Call) and view.is_a(at.func, function, "builtins.enumerate"):
                 at = view.parents[at]
-            if isinstance(at, ast.For) and _source(view, function, at.iter)[0] is use:
+            if isinstance(at, ast.For | ast.AsyncFor) and _source(view, function, at.iter)[0] is use:
                 if view.function_of(use) is function and next(view.loops_round(at), None) is None:
                     return at
     return None

@@ -111,6 +111,8 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
         return Refusal("the loop adds rows to the table, and a database that reads as it goes could meet them too")
     if feed.is_async and only_before(view.module.path, "django 4.1"):
         return Refusal("aiterator() came with Django 4.1")
+    if feed.is_async and prefetches(feed.chain) and only_before(view.module.path, "django 5.0"):
+        return Refusal("aiterator() ignores prefetch_related before Django 5.0")
     layout = view.layout()
     method = "aiterator" if feed.is_async else "iterator"
     size = "" if only_before(view.module.path, "django 2.0") else f"chunk_size={CHUNK}"
