@@ -13,7 +13,8 @@ transaction") and every object it has loaded; and what one request left undone i
 How it is repaired
 ------------------
 A function for ``teardown_appcontext`` that calls ``remove()``, as SQLAlchemy's documentation recommends for web
-applications. Offered for review: what no request commits is rolled back from then on.
+applications; for a registry in an attribute of an object, a method of its class, or the one that is called there
+already. Offered for review: what no request commits is rolled back from then on.
 
 Where the project's one application is made in another file that names the registry, it is reported there, where the
 teardown belongs. For any other that is made elsewhere, Flask's signal ``appcontext_tearing_down`` calls it, or the
@@ -31,10 +32,13 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, View
-from leakfix.languages.python.modules import Import
+from leakfix.languages.python.modules import FunctionInfo, Import
+from leakfix.patterns.caches import is_made_at_import
 from leakfix.patterns.domain import words_of
 from leakfix.project.kinds import is_test
-from leakfix_codemods.flask._context import applications, with_teardown
+from leakfix_codemods._blocks import body_of, is_laid_out, put_in_try
+from leakfix_codemods.flask._context import applications, with_teardown, with_teardown_method
+from leakfix_codemods.flask._teardowns import teardowns
 
 REGISTRIES = ("sqlalchemy.orm.scoped_session()", "sqlalchemy.orm.scoping.scoped_session()")
 _MAKES = re.compile(rb"=[ \t]*(?:flask\.)?Flask\(")
@@ -45,6 +49,11 @@ def find(view: View) -> Iterator[Match]:
     for made, name in _registries(view):
         if _serves_flask(view, name) and not _is_removed(view, name) and not _is_reported_elsewhere(view, name):
             yield _match(view, made, name, name)
+    for made, function, name in _kept_by_objects(view):
+        if _serves_flask(view, name) and not _is_removed(view, name):
+            message = f"self.{name} keeps the session of each thread open after the request"
+            fix = partial(repair_in_class, view, function, name)
+            yield Match(made, message, fix, held="forever", identity=f"{function.qualname} {name}")
     here = applications(view)
     if len(here) == 1 and not is_test(view.module.path) and not _others_make_one(view):
         for module in view.others("scoped_session"):
@@ -67,6 +76,26 @@ def _registries(view: View) -> Iterator[tuple[ast.Call, str]]:
                 made, None, *REGISTRIES
             ):
                 yield made, name
+
+
+def _kept_by_objects(view: View) -> Iterator[tuple[ast.Call, FunctionInfo, str]]:
+    """The registries in attributes of the objects that a file keeps for good, which other files may import."""
+    for info in view.module.classes.values():
+        start = info.methods.get("__init__")
+        if start is None or not (is_made_at_import(view, info.node.name) or _is_kept_elsewhere(view, info.node.name)):
+            continue
+        for node in view.own(start):
+            match node:
+                case ast.Assign(
+                    targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)], value=ast.Call() as made
+                ):
+                    if view.is_a(made, start, *REGISTRIES):
+                        yield made, start, name
+
+
+def _is_kept_elsewhere(view: View, name: str) -> bool:
+    kept = re.compile(rb"(?m)^\w+[ \t]*(?::[^=\n]+)?=[ \t]*(?:\w+\.)*" + name.encode() + rb"\(")
+    return any(map(kept.search, view.texts(name)))
 
 
 def _others_make_one(view: View) -> bool:
@@ -116,6 +145,24 @@ def repair(view: View, at: ast.expr, spelled: str) -> Fix | Refusal:
     layout = with_teardown(view, view.statement_of(at), word, [f"{spelled}.remove()"])
     if isinstance(layout, Refusal):
         return layout
+    check = "that every request commits what is to be kept"
+    return Fix("remove it when the application context ends", Safety.REVIEW, tuple(layout.edits), check)
+
+
+def repair_in_class(view: View, start: FunctionInfo, name: str) -> Fix | Refusal:
+    """Remove it in the teardown that the class has, or in a new one."""
+    removing = f"self.{name}.remove()"
+    known = [function for function in teardowns(view) if function.owner is start.owner]
+    if known:
+        layout, body = view.layout(), body_of(known[0].node)
+        if not is_laid_out(layout, body):
+            return Refusal(f"the statements of {known[0].node.name}() share a line")
+        put_in_try(layout, body, "", ("finally:", removing))
+    else:
+        made = with_teardown_method(view, start, f"remove_{name}", [removing])
+        if isinstance(made, Refusal):
+            return made
+        layout = made
     check = "that every request commits what is to be kept"
     return Fix("remove it when the application context ends", Safety.REVIEW, tuple(layout.edits), check)
 
