@@ -19,7 +19,8 @@ G = ("flask.g", "flask.globals.g", "flask.ctx.g", "quart.g")
 _WHOLE = ("flask.Flask()", "flask.app.Flask()")
 APPLICATIONS = (*_WHOLE, "flask.Blueprint()", "flask.blueprints.Blueprint()")
 TEARDOWNS = frozenset({"teardown_appcontext", "teardown_request", "teardown_app_request"})
-HOOKS = TEARDOWNS | {"after_request", "after_app_request"}
+AFTER = frozenset({"after_request", "after_app_request"})
+HOOKS = TEARDOWNS | AFTER
 _BEFORE = {"before_request": "teardown_request", "before_app_request": "teardown_app_request"}
 """What is called after the same requests, whatever happened in them."""
 _CALLS_BACK = frozenset("callback push push_async_callback register call_on_close after_this_request finalize".split())

@@ -162,7 +162,7 @@ def filled(view: View, item: Stored, teardown: FunctionInfo) -> Fix | Refusal:
     statement = view.statement_of(read)
     indent = layout.indent_of(statement.lineno)
     unit = layout.unit_of(teardown.node)
-    if isinstance(statement, ast.Expr) and statement.value is read and _is_pop(read) and layout.stands_alone(statement):
+    if isinstance(statement, ast.Expr) and statement.value is read and is_pop(read) and layout.stands_alone(statement):
         layout.replace(layout.span(statement), f"{name} = {_popped(layout.text(read), item.name)}")
         layout.add_after(statement.end_lineno or statement.lineno, *_closing(indent, unit, name, code))
         return _released(view, item, layout)
@@ -274,7 +274,8 @@ def _receiver(item: Stored) -> str | None:
     return ast.unparse(function.value) if isinstance(function, ast.Attribute) else None
 
 
-def _is_pop(read: ast.expr) -> bool:
+def is_pop(read: ast.expr) -> bool:
+    """Whether a read of ``g`` takes the attribute out of it."""
     return isinstance(read, ast.Call) and isinstance(read.func, ast.Attribute) and read.func.attr == "pop"
 
 

@@ -39,6 +39,8 @@ from leakfix_codemods._attributes import Opened, released_behind
 from leakfix_codemods._attributes import releases as releases_of
 from leakfix_codemods._attributes import repair as enclosed
 from leakfix_codemods.flask._context import (
+    AFTER,
+    G,
     Stored,
     is_hook,
     reads,
@@ -49,6 +51,7 @@ from leakfix_codemods.flask._teardowns import (
     added,
     filled,
     is_idle,
+    is_pop,
     leaves_on_error,
     release_of,
     teardowns,
@@ -97,12 +100,18 @@ def _is_released(view: View, item: Stored) -> bool:
                 continue
             listed, held = _lists(function, item.name), _held(other, function, item.name)
             calls = [call for call in releases(function, item.resource) if listed or _is_about(call, held)]
-            calls = [call for call in calls if call is not on_success]
+            calls = [call for call in calls if call is not on_success and not _is_of_inner_hook(other, function, call)]
             if not calls and function in teardowns(other) and _hands_on(function, held | {repr(item.name)}):
                 return True
             if len(calls) > 1 or any(not _only_on_success(other, function, call) for call in calls):
                 return True  # each for one of the ways in which a request may end, or for all
     return False
+
+
+def _is_of_inner_hook(view: View, function: FunctionInfo, call: ast.Call) -> bool:
+    """Whether a call stands in a hook that a function defines, which is asked by itself."""
+    inner = view.function_of(call)
+    return inner is not None and inner is not function and is_hook(inner)
 
 
 def _held(view: View, function: FunctionInfo, name: str) -> set[str]:
@@ -136,10 +145,33 @@ def _lists(function: FunctionInfo, name: str) -> bool:
 
 
 def _only_on_success(view: View, function: FunctionInfo, call: ast.Call) -> bool:
-    """Whether a release in a teardown stands under a test of the error it was given."""
+    """Whether a release in a teardown stands under a test of the error it was given, or some answers pass it by."""
+    if is_hook(function, AFTER):
+        return any(
+            isinstance(step, ast.If)
+            and isinstance(step.body[-1], ast.Return)
+            and step.lineno < call.lineno
+            and not any(_is_of_g(view, function, node) for node in ast.walk(step.test))
+            for step in function.node.body[:1]
+        )
     if function not in teardowns(view):
         return False
     return tested_error(view, function, call) is not None or leaves_on_error(function, call)
+
+
+def _is_of_g(view: View, function: FunctionInfo, node: ast.AST) -> bool:
+    return isinstance(node, ast.Name | ast.Attribute) and view.is_a(node, function, *G)
+
+
+def _answering(view: View, item: Stored) -> FunctionInfo | None:
+    """A function that releases it after some answers, and leaves it in ``g``, where a teardown would find it again."""
+    for other in view.mentioning(item.name):
+        for function in other.functions:
+            if is_hook(function, AFTER) and any(releases(function, item.resource)):
+                found = list(reads(other, function, item.name))
+                if found and not any(map(is_pop, found)):
+                    return function
+    return None
 
 
 def repair(view: View, item: Stored) -> Fix | Refusal:
@@ -154,6 +186,9 @@ def repair(view: View, item: Stored) -> Fix | Refusal:
     if not all(isinstance(target, ast.Name) or _is_of(target, item.name) for target in targets):
         return Refusal("it is kept in another place, too")
     keeper = _keeper(view, item)
+    answering = _answering(view, item)
+    if answering is not None and not item.resource.repeatable:
+        return Refusal(f"{answering.node.name}() leaves it in g when it has released it")
     if keeper is not None:
         return Refusal(f"{keeper.node.name}() keeps what it got from it for longer than the request")
     streaming = _streamer(view, item)
