@@ -38,6 +38,7 @@ class Summaries:
         self._fresh: dict[str, Resource | None] = {}
         self._packed: set[str | None] = set()
         self._owners: dict[str, Resource | None] = {}
+        self._given: dict[tuple[str, str], Resource | None] = {}
         self._busy: list[object] = []
 
     def forget(self) -> None:
@@ -55,6 +56,42 @@ class Summaries:
                 site = self.site(number, node.op)
                 if site is not None:
                     found.append(site)
+        if found:
+            found += self._given_to_owners(function, {site.node: site for site in found})
+        return found
+
+    def _given_to_owners(self, function: Function, known: dict[int, Site]) -> list[Site]:
+        """The calls that make an object of what was acquired, which closes that when it is closed.
+
+        Where the function closes what it acquired by itself, too, or hands it to somebody else, that decides.
+        """
+        made = _made_by(function, known)
+        calls = [(at, node.op) for at, node in enumerate(function.graph.nodes) if isinstance(node.op, Call)]
+        released = {node.op.context for node in function.graph.nodes if isinstance(node.op, Enter)}
+        released |= {op.callee.receiver or "" for _, op in calls if _ends(op, made)}
+        found = [
+            Site(at, owner, by_owner=True)
+            for at, call in calls
+            for given in call.arguments
+            if given.variable in made and given.variable not in released and at not in known
+            if sum(given.variable == each.variable for _, op in calls for each in op.arguments) == 1
+            for name in call.callee.names
+            if (owner := self._owner_of(name, call, given.variable, made[given.variable])) is not None
+        ]
+        return list({site.node: site for site in found}.values())
+
+    def _owner_of(self, name: str, call: Call, variable: str, row: Resource) -> Resource | None:
+        """What an object is as a resource that is made of one, and closes it."""
+        key = (name, row.id)
+        if key in self._given:
+            return self._given[key]
+        found = None
+        constructor = self.program.constructor(name) if self.program.makes_new(name) else None
+        closing = self._closing(name, constructor) if constructor is not None else None
+        if constructor is not None and closing is not None and not _is_of_somebody_else(row):
+            if self._argument(constructor, call, variable, row, method=True) is Handling.KEEPS:
+                found = _as_owner(closing, row) if _releases_own(closing, row) else None
+        self._given[key] = found
         return found
 
     def site(self, number: int, call: Call) -> Site | None:
@@ -62,7 +99,7 @@ class Summaries:
         found = self._acquired(call.callee, call.awaited)
         if found is None or any(argument.written in found[0].unless for argument in call.arguments):
             return None
-        owned = any(found[0] is row for row in self._owners.values())
+        owned = any(found[0] is row for row in (*self._owners.values(), *self._given.values()))
         return Site(number, *found, packed=found[1] in self._packed, by_owner=owned)
 
     def _acquired(self, callee: Callee, awaited: bool) -> tuple[Resource, str | None] | None:
@@ -92,27 +129,26 @@ class Summaries:
         return found
 
     def _owning(self, name: str, constructor: Function) -> Resource | None:
+        closing = self._closing(name, constructor)
+        for site in self.sites(constructor) if closing is not None else ():
+            row = site.resource
+            if site.by_owner or _is_of_somebody_else(row):
+                continue
+            endings = Solver(constructor.graph, self.effects(row)).acquired_at(site.node).endings
+            stored = any(end.how == "return" and end.state.status is Status.STORED for end in endings)
+            if closing is not None and stored and _releases_own(closing, row):
+                return _as_owner(closing, row)
+        return None
+
+    def _closing(self, name: str, constructor: Function) -> Function | None:
+        """The method that closes objects of a class, where nothing else does and nobody has them but who made them."""
         methods: dict[str, Function] = {}
         for method in self.program.methods(name):
             methods.setdefault(method.qualname.rpartition(".")[2], method)
         closing = methods.get("close")
         if closing is None or closing.is_async or closing.is_generator or closing.wrapped:
             return None
-        if not _LEFT_BY_OTHERS.isdisjoint(methods) or _gives_itself(constructor):
-            return None
-        for site in self.sites(constructor):
-            row = site.resource
-            if site.by_owner or row.shared or row.of_process or row.on_lasting_owner or row.asynchronous:
-                continue
-            endings = Solver(constructor.graph, self.effects(row)).acquired_at(site.node).endings
-            stored = any(end.how == "return" and end.state.status is Status.STORED for end in endings)
-            if stored and _releases_own(closing, row):
-                return replace(
-                    row, release=("close",), release_with=(), with_="none", async_with="none", values=(), objects=(),
-                    steady=(), fluent=(), data=(), owned_by=(), unless=(), gives_back=False,
-                    fix=row.fix if _only_releases(closing, row) else "none",
-                )  # fmt: skip
-        return None
+        return closing if _LEFT_BY_OTHERS.isdisjoint(methods) and not _gives_itself(constructor) else None
 
     def may_acquire(self, name: str) -> bool:
         """Whether a function of the project calls anything that acquires; cheap, and asked before it is lowered."""
@@ -221,6 +257,34 @@ def _gives_itself(constructor: Function) -> bool:
                 own.add(dest)
     calls = [node.op for node in constructor.graph.nodes if isinstance(node.op, Call)]
     return any(argument.variable in own for call in calls for argument in call.arguments)
+
+
+def _made_by(function: Function, known: dict[int, Site]) -> dict[str, Resource]:
+    """The variables that get what some calls acquire."""
+    ops = [node.op for node in function.graph.nodes]
+    made = {op.dest: known[at].resource for at, op in enumerate(ops) if at in known and isinstance(op, Call)}
+    for _ in range(_MAX_CHAIN):
+        made |= {op.dest: made[op.source] for op in ops if isinstance(op, Copy) and op.source in made}
+    return made
+
+
+def _ends(op: Call, made: dict[str, Resource]) -> bool:
+    row = made.get(op.callee.receiver or "")
+    return row is not None and op.callee.method in row.release
+
+
+def _is_of_somebody_else(row: Resource) -> bool:
+    """Whether a resource is one that nobody in particular closes, or that must be awaited for that."""
+    return row.shared or row.of_process or row.on_lasting_owner or row.asynchronous
+
+
+def _as_owner(closing: Function, row: Resource) -> Resource:
+    """A resource as its owner is one: it is closed by one method, and nothing else is known of it."""
+    return replace(
+        row, release=("close",), release_with=(), with_="none", async_with="none", values=(), objects=(),
+        steady=(), fluent=(), data=(), owned_by=(), unless=(), gives_back=False,
+        fix=row.fix if _only_releases(closing, row) else "none",
+    )  # fmt: skip
 
 
 def _only_releases(closing: Function, resource: Resource) -> bool:
