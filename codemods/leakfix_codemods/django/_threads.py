@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from leakfix.codemod import Text, View
-from leakfix.languages.python.modules import FunctionInfo, Module
+from leakfix.languages.python.modules import FunctionInfo, Module, own_nodes
 
 _EXECUTORS = frozenset({"concurrent.futures.ThreadPoolExecutor()", "concurrent.futures.thread.ThreadPoolExecutor()"})
 _EXECUTOR_NAME = re.compile(r"executor|thread_?pool", re.IGNORECASE)
@@ -104,7 +104,7 @@ def _names(pattern: bytes, text: bytes) -> set[bytes]:
 def _starts_in(view: View) -> Iterator[Start]:
     for call in view.calls:
         function = view.function_of(call)
-        for how, target in _targets(view, function, call):
+        for how, target in (*_targets(view, function, call), *_targets_of_runner(view, function, call)):
             ends = how == _ALONE or _is_left(view, function, call)
             while (
                 isinstance(target, ast.Call) and view.is_a(target.func, function, "functools.partial") and target.args
@@ -154,6 +154,32 @@ def _targets(view: View, function: FunctionInfo | None, call: ast.Call) -> Itera
             yield _WORKER, call.args[0]
         case "do" if call.args and any(name.startswith("schedule.") for name in view.of(method, function)):
             yield _WORKER, call.args[0]
+
+
+def _targets_of_runner(view: View, function: FunctionInfo | None, call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+    """What is given to a function of the project that has a worker run it: ``bridge.call(store.find, name)``."""
+    given = [item for item in call.args if isinstance(item, ast.Name | ast.Attribute)]
+    for name in view.of(call.func, function) if given else ():
+        runner = view.names.function(name)
+        if runner is None or runner[1].node.decorator_list:
+            continue
+        names = [argument.arg for argument in runner[1].node.args.args]
+        skipped = 1 if runner[1].owner is not None else 0
+        run = set(_run_by(view.elsewhere(runner[0]), runner[1]))
+        for item in given:
+            at = call.args.index(item) + skipped
+            if at < len(names) and names[at] in run:
+                yield _WORKER, item
+
+
+def _run_by(view: View, function: FunctionInfo) -> Iterator[str]:
+    """The parameters of a function that it hands to a worker, and does nothing else with."""
+    for node in own_nodes(function.node):
+        for how, target in _targets(view, function, node) if isinstance(node, ast.Call) else ():
+            if isinstance(target, ast.Call) and view.is_a(target.func, function, "functools.partial") and target.args:
+                target = target.args[0]
+            if how == _WORKER and isinstance(target, ast.Name) and len(view.uses(target.id, function)) == 1:
+                yield target.id
 
 
 def _is_left(view: View, function: FunctionInfo | None, call: ast.Call) -> bool:
