@@ -14,7 +14,8 @@ cyclic garbage collector runs, which under load is too late.
 How it is repaired
 ------------------
 ``return`` becomes ``yield``, inside the scope that releases what was opened: ``with Session(...) as session: yield
-session``. FastAPI runs the rest after the request, whatever happened in it. A return annotation is adapted. Where an
+session``. FastAPI runs the rest after the request, whatever happened in it. What was returned out of such a scope,
+closed already, and opened itself again for the endpoint, is yielded in it. A return annotation is adapted. Where an
 endpoint that uses the dependency streams or works in the background, the repair is offered for review: by FastAPI's
 version, the second half runs before or after that.
 
@@ -22,8 +23,8 @@ When it is left alone
 ---------------------
 The function is also called directly, or handed to something else (these places are named): as a generator it would
 give them something else; a method counts as called where an object of unknown kind is asked for its name. It returns
-in several places. A class that opens something itself is reported, and left to you; one that can release what it
-holds, or derives from a library's, is not.
+in several places, in the middle, or out of a block whose end commits. A class that opens something itself is reported,
+and left to you; one that can release what it holds, or derives from a library's, is not.
 """
 
 import ast
@@ -34,6 +35,7 @@ from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safet
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.separate import line_edits
+from leakfix.resources import Resource
 from leakfix_codemods.fastapi._carriers import carried, opened_by
 from leakfix_codemods.fastapi._injected import class_users, given_names, other_uses, users, word_of
 
@@ -59,7 +61,7 @@ def find(view: View) -> Iterator[Match]:
                 yield Match(
                     call,
                     f"{resource.noun} is returned to FastAPI{inside}, which never releases it",
-                    partial(repair, view, function, returns),
+                    partial(repair, view, function, resource, returns),
                     Severity.ERROR,
                     resource.held,
                 )
@@ -77,13 +79,18 @@ def find(view: View) -> Iterator[Match]:
             )
 
 
-def repair(view: View, function: FunctionInfo, returns: list[ast.Return]) -> Fix | Refusal:
+def repair(view: View, function: FunctionInfo, resource: Resource, returns: list[ast.Return]) -> Fix | Refusal:
     """Yield it inside the scope that releases it."""
     elsewhere = other_uses(view, function)
     if elsewhere:
         return Refusal(f"{function.node.name}() is also used at {', '.join(elsewhere[:3])}")
-    if len(returns) != 1 or function.node.body[-1] is not returns[0]:
-        return Refusal("it returns in several places, or not at its end")
+    if len(returns) != 1:
+        return Refusal("it returns in several places")
+    within = _blocks_round(view, function, returns[0])
+    if within is None or any(isinstance(block, ast.Try) and not _raises_again(block) for block in within):
+        return Refusal("it goes on where it has returned, or returns in the middle")
+    if any(_commits(block, resource) for block in within):
+        return Refusal("the block it returns from would commit what the endpoint has written")
     layout = view.layout()
     start = layout.span(returns[0]).start
     layout.replace(type(layout.span(returns[0]))(start, start + len("return")), "yield")
@@ -98,9 +105,37 @@ def repair(view: View, function: FunctionInfo, returns: list[ast.Return]) -> Fix
     later = any(word in other.module.source.data for other, _ in users(view, function) for word in _LATER)
     check = "that nothing streamed or done in the background still needs it" if later else ""
     edits = line_edits(view.module.source, scoped)
-    if scoped.data == view.module.source.edited(layout.edits).data:
+    if scoped.data == view.module.source.edited(layout.edits).data and not within:
         return Refusal("what it is returned in may release it: where that belongs is for you to decide")
     return Fix("yield it, and release it after the request", Safety.REVIEW if later else Safety.SAFE, edits, check)
+
+
+def _blocks_round(
+    view: View, function: FunctionInfo, leaving: ast.Return
+) -> list[ast.With | ast.AsyncWith | ast.Try] | None:
+    """The ``with`` and ``try`` a ``return`` ends, with nothing behind it or them; None where it stands elsewhere."""
+    found: list[ast.With | ast.AsyncWith | ast.Try] = []
+    at: ast.stmt = leaving
+    while at is not function.node.body[-1]:
+        above = view.parents[at]
+        if not isinstance(above, ast.With | ast.AsyncWith | ast.Try) or above.body[-1] is not at:
+            return None
+        if isinstance(above, ast.Try) and above.orelse:
+            return None
+        found.append(above)
+        at = above
+    return found
+
+
+def _raises_again(block: ast.Try) -> bool:
+    """Whether all that a ``try`` catches, which what FastAPI throws in would be, too, goes on from it."""
+    return all(isinstance(handler.body[-1], ast.Raise) for handler in block.handlers)
+
+
+def _commits(block: ast.stmt, resource: Resource) -> bool:
+    """Whether leaving a ``with`` commits, as it does for most drivers' connections."""
+    scopes = {resource.with_, resource.async_with}
+    return isinstance(block, ast.With | ast.AsyncWith) and not scopes.isdisjoint({"commits", "transaction"})
 
 
 CODEMOD = PatternCodemod(
