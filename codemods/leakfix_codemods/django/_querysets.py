@@ -19,6 +19,8 @@ REFINING = frozenset(
     "using reverse select_for_update extra".split()
 )
 _NARROWING = frozenset({"filter", "exclude"})
+_INDEXED = frozenset({"ForeignKey", "OneToOneField", "SlugField"})
+"""Fields that have an index by themselves."""
 _WIDE_LOOKUPS = frozenset("gt gte lt lte isnull ne range".split())
 """Conditions that let a large part of a table through, whatever they compare with; patterns do if they are fixed."""
 _DJANGO = ("django.", "wagtail.", "mptt.", "polymorphic.", "model_utils.", "treebeard.", "netbox.", "modelcluster.")
@@ -210,6 +212,19 @@ def ordering_of(model: ast.ClassDef) -> Iterator[ast.expr]:
             match statement:
                 case ast.Assign(targets=[ast.Name(id="ordering")], value=ast.List(elts=given) | ast.Tuple(elts=given)):
                     yield from given
+
+
+def is_indexed(model: ast.ClassDef, field: str) -> bool:
+    """Whether a model's class says that the database keeps an index on a field."""
+    meta = [item for item in model.body if isinstance(item, ast.ClassDef) and item.name == "Meta"]
+    named = any(isinstance(node, ast.Constant) and node.value == field for item in meta for node in ast.walk(item))
+    for statement in model.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=made, keywords=words)) if name == field:
+                plain = {word.arg for word in words if getattr(word.value, "value", None) is True}
+                kind = getattr(made, "attr", getattr(made, "id", ""))
+                return named or not plain.isdisjoint({"db_index", "unique", "primary_key"}) or kind in _INDEXED
+    return named
 
 
 def _is_number(value: ast.expr) -> bool:

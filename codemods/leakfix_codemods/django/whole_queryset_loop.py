@@ -53,7 +53,7 @@ from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._loops import ends_reading, why_not_plain
 from leakfix_codemods.django._managers import answering_otherwise
 from leakfix_codemods.django._outdated import is_broken, is_outdated, only_takes_back
-from leakfix_codemods.django._querysets import links, manager_of, ordering_of, prefetches, sets_one_of
+from leakfix_codemods.django._querysets import is_indexed, links, manager_of, ordering_of, prefetches, sets_one_of
 from leakfix_codemods.django._text import MANAGED, may_loop
 
 CHUNK = 2000
@@ -135,17 +135,19 @@ def _moves_rows(view: View, function: FunctionInfo, feed: Feed) -> bool:
 
     SQLite goes through the rows by an index on such a field where there is one, and meets a row again that was moved.
     """
-    moving = {*_ordered_by(view, function, feed), *_ranged(feed.chain)}
+    manager = manager_of(feed.chain)
+    found = [view.names.class_(name) for name in view.of(manager.value, function)] if manager is not None else []
+    models = [each[1].node for each in found if each is not None]
+    ranged = {field for field in _ranged(feed.chain) if any(is_indexed(model, field) for model in models)}
+    moving = {*_ordered_by(feed, models), *ranged}
     return bool(moving) and not moving.isdisjoint(_written(view, function, feed, moving))
 
 
-def _ordered_by(view: View, function: FunctionInfo, feed: Feed) -> Iterator[str]:
+def _ordered_by(feed: Feed, models: list[ast.ClassDef]) -> Iterator[str]:
     named = [call for call in links(feed.chain) if getattr(call.func, "attr", "") == "order_by"]
-    manager = manager_of(feed.chain)
-    models = [view.names.class_(name) for name in view.of(manager.value, function)] if manager is not None else []
     given = [item for call in named for item in call.args]
     if not named:
-        given = [item for model in models if model is not None for item in ordering_of(model[1].node)]
+        given = [item for model in models for item in ordering_of(model)]
     yield from (str(item.value).lstrip("-") for item in given if isinstance(item, ast.Constant))
 
 
