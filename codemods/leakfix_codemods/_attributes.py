@@ -50,7 +50,15 @@ def released_behind(view: View, item: Opened) -> ast.Call | None:
     suites = [getattr(view.parents[first], part, []) for part in ("body", "orelse")]
     suite = next((suite for suite in suites if first in suite and last in suite), [])
     between = suite[suite.index(first) + 1 : suite.index(last)] if suite else []
-    return calls[0] if any(isinstance(node, ast.Call) for step in between for node in ast.walk(step)) else None
+    nodes = [node for step in between for node in ast.walk(step)]
+    if any(isinstance(node, ast.Return) and not _gives_up(node) for node in nodes):
+        return None  # who gets something may go on with what was opened
+    return calls[0] if any(isinstance(node, ast.Call) for node in nodes) else None
+
+
+def _gives_up(leaving: ast.Return) -> bool:
+    """Whether a ``return`` says that nothing came of it: ``return``, ``return None``, ``return False``."""
+    return leaving.value is None or (isinstance(leaving.value, ast.Constant) and not leaving.value.value)
 
 
 def repair(view: View, item: Opened) -> Fix | Refusal:
