@@ -146,6 +146,27 @@ def test_words_are_sought_in_the_whole_project(tmp_path: Path, monkeypatch: pyte
     assert counted == [1]
 
 
+@pytest.mark.parametrize(
+    ("files", "asked", "root"),
+    [
+        (["app/__init__.py", "app/web/__init__.py"], "app/web/views.py", "app"),
+        (["app/__init__.py", "app/web/views.py"], "app/web/views.py", "app"),
+        (["app/web/__init__.py", "app/main.py"], "app/web/views.py", "app/web"),
+        (["app/main.py"], "app/web/views.py", "app/web"),
+        (["app/__init__.py", "requirements.txt"], "app/web/views.py", "."),
+        (["app/__init__.py", "app/web/deep/views.py"], "app/web/deep/views.py", "app/web/deep"),
+    ],
+)
+def test_a_project_without_a_mark_begins_at_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], asked: str, root: str
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert Path(project_root(asked)) == tmp_path / root
+
+
 def test_a_refusal_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.py").write_text("x = 1\n")
 

@@ -18,6 +18,7 @@ Fact = TypeVar("Fact")
 _Pattern = tuple[bytes, re.Pattern[bytes]]  # the plain word, whose search is what makes the other's quick
 DEFINITION = "class "
 """What stands before a class's name; all that follow it are sought in one pass."""
+_PACKAGE = ("__init__.py",)
 _DEFINED = re.compile(rb"class (?<=\bclass )([\w\x80-\xff]+)")
 
 
@@ -168,9 +169,11 @@ def is_whole(path: str) -> bool:
 
 
 def _package_of(folder: str) -> str:
-    best = folder
-    while has_one_of(folder, ("__init__.py",)) and os.path.dirname(folder) != folder:
-        best, folder = folder, os.path.dirname(folder)
+    """The outermost package round a folder, of which one folder or another may lack its ``__init__.py``."""
+    best, above = folder, os.path.dirname(folder)
+    while above != folder and (has_one_of(folder, _PACKAGE) or has_one_of(above, _PACKAGE)):
+        best = folder if has_one_of(folder, _PACKAGE) else best
+        folder, above = above, os.path.dirname(above)
     return best
 
 
