@@ -41,6 +41,7 @@ from leakfix_codemods.flask._context import applications, with_teardown, with_te
 from leakfix_codemods.flask._teardowns import teardowns
 
 REGISTRIES = ("sqlalchemy.orm.scoped_session()", "sqlalchemy.orm.scoping.scoped_session()")
+_MAKERS = ("scoped_session",)
 _MAKES = re.compile(rb"=[ \t]*(?:flask\.)?Flask\(")
 
 
@@ -82,15 +83,14 @@ def _kept_by_objects(view: View) -> Iterator[tuple[ast.Call, FunctionInfo, str]]
     """The registries in attributes of the objects that a file keeps for good, which other files may import."""
     for info in view.module.classes.values():
         start = info.methods.get("__init__")
-        if start is None or not (is_made_at_import(view, info.node.name) or _is_kept_elsewhere(view, info.node.name)):
-            continue
-        for node in view.own(start):
+        for node in view.own(start) if start is not None and view.may_name(start, _MAKERS) else ():
             match node:
                 case ast.Assign(
                     targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)], value=ast.Call() as made
                 ):
-                    if view.is_a(made, start, *REGISTRIES):
-                        yield made, start, name
+                    if start is not None and view.is_a(made, start, *REGISTRIES):
+                        if is_made_at_import(view, info.node.name) or _is_kept_elsewhere(view, info.node.name):
+                            yield made, start, name
 
 
 def _is_kept_elsewhere(view: View, name: str) -> bool:

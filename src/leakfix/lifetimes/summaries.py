@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 from leakfix.ir.nodes import Call, Callee, Capture, Copy, Derive, Enter, Function, Gather, Member, Program, Return
 from leakfix.lifetimes.effects import Effects, Handling
@@ -65,8 +66,10 @@ class Summaries:
 
         Where the function closes what it acquired by itself, too, or hands it to somebody else, that decides.
         """
-        made = _made_by(function, known)
         calls = [(at, node.op) for at, node in enumerate(function.graph.nodes) if isinstance(node.op, Call)]
+        if not any(call.callee.makes and call.arguments and at not in known for at, call in calls):
+            return []
+        made = _made_by(function, known)
         released = {node.op.context for node in function.graph.nodes if isinstance(node.op, Enter)}
         released |= {op.callee.receiver or "" for _, op in calls if _ends(op, made)}
         found = [
@@ -263,8 +266,9 @@ def _made_by(function: Function, known: dict[int, Site]) -> dict[str, Resource]:
     """The variables that get what some calls acquire."""
     ops = [node.op for node in function.graph.nodes]
     made = {op.dest: known[at].resource for at, op in enumerate(ops) if at in known and isinstance(op, Call)}
-    for _ in range(_MAX_CHAIN):
-        made |= {op.dest: made[op.source] for op in ops if isinstance(op, Copy) and op.source in made}
+    copies = [op for op in ops if isinstance(op, Copy)]
+    for _ in range(_MAX_CHAIN if copies else 0):
+        made |= {op.dest: made[op.source] for op in copies if op.source in made}
     return made
 
 
@@ -315,6 +319,13 @@ def _may_release(call: Call, own: set[str], resource: Resource) -> bool:
 
 def _parts_of(method: Function) -> set[str]:
     """The variables of a method that are its object, or come from it."""
+    facts = method.graph.facts
+    if "parts" not in facts:
+        facts["parts"] = _parts(method)
+    return cast(set[str], facts["parts"])
+
+
+def _parts(method: Function) -> set[str]:
     found = set(method.parameters[:1])
     grown = True
     while grown:

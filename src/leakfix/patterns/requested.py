@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from leakfix.languages.python.modules import FunctionInfo, own_nodes, parameter_parts
+from leakfix.languages.python.syntax import name_of
 from leakfix.patterns.caches import parameters
 from leakfix.patterns.domain import is_open_parameter, says_closed
 from leakfix.patterns.stores import calls_of_kept
@@ -23,6 +25,8 @@ _SENT = frozenset(
 _REQUEST = re.compile(r"(?:^|\.)_?request$")
 _PLACEHOLDER = r"[{{<](?:\w+:)?{name}(?::\w+)?[}}>]"
 _DEEPEST = 3
+_MOST_FILES = 20
+"""Files that call something of one name; where there are more, it is no name that tells."""
 
 
 def is_handler(view: View, function: FunctionInfo) -> bool:
@@ -129,9 +133,11 @@ def _calls(view: View, function: FunctionInfo) -> Iterator[tuple[View, ast.Call]
                 case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=word) if word == function.node.name:
                     yield view, call
         return
-    symbol = view.symbol(function)
-    for user in view.mentioning(function.node.name):
+    symbol, word = view.symbol(function), function.node.name
+    called = re.compile(rb"(?<!def )\b" + word.encode() + rb"\(")
+    others = list(islice(view.others(word, lambda text: called.search(text) is not None), _MOST_FILES))
+    for user in (view, *map(view.elsewhere, others)) if len(others) < _MOST_FILES else ():
         if not is_test(user.module.path) and not is_run_once(user.module.path):
             for call in user.calls:
-                if symbol in user.of(call.func, user.function_of(call)):
+                if name_of(call) == word and symbol in user.of(call.func, user.function_of(call)):
                     yield user, call
