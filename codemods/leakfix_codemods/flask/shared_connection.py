@@ -20,8 +20,9 @@ did not commit is not seen, or committed, by another.
 
 When it is left alone
 ---------------------
-The connection is used outside functions, passed on, rebound, used in another file, or closed anywhere; it is used in
-functions that are called outside requests, too, or are handed on; one of them writes and does not commit.
+It is closed anywhere, or every use of it stands under a lock. Without a repair: it is used outside functions, passed
+on, rebound or used in another file; it is used in functions that are called outside requests, too, or are handed on;
+one of them writes and does not commit.
 """
 
 import ast
@@ -37,6 +38,8 @@ from leakfix.repairs.python.layout import last_line
 from leakfix.resources import Resource
 from leakfix_codemods.flask._context import with_teardown
 from leakfix_codemods.flask._requests import callers, outside_requests, serves_request
+
+_LOCK = re.compile(r"(?:^|[._])r?(?:lock|mutex)$", re.IGNORECASE)
 
 
 def find(view: View) -> Iterator[Match]:
@@ -75,9 +78,22 @@ def _is_shared(view: View, name: str) -> bool:
     uses = _uses(view, name)
     if any(getattr(view.parents[node], "attr", "") == "close" for node, _ in uses):
         return False
+    if all(function is None or _is_locked(view, node) for node, function in uses):
+        return False
     made = [target for node, function in uses if function is None for target in _made_of(view, node)]
     functions = {function.qualname: function for word in (name, *made) for _, function in _uses(view, word) if function}
     return any(serves_request(view, function) for function in functions.values())
+
+
+def _is_locked(view: View, node: ast.AST) -> bool:
+    """Whether one thread at a time gets to a place: ``with lock:``."""
+    at: ast.AST | None = node
+    while at is not None:
+        items = at.items if isinstance(at, ast.With) else []
+        if any(_LOCK.search(ast.unparse(item.context_expr)) for item in items):
+            return True
+        at = view.parents.get(at)
+    return False
 
 
 def _made_of(view: View, node: ast.expr) -> Iterator[str]:

@@ -82,10 +82,12 @@ def _extend(module: Module, layout: Layout, package: str, name: str) -> bool:
 def _add_line(module: Module, layout: Layout, text: str, package: str, plain: bool) -> None:
     head = f"from {package} import "
     for position, edit in enumerate(layout.edits):  # a second name from the same package joins the first
-        if not plain and " as " not in text and edit.text.decode().startswith(head):
-            first, end, rest = edit.text.decode().partition(layout.newline)
+        added = edit.text.decode()
+        line = added.lstrip("\r\n")  # it may have an empty line in front of it
+        if not plain and " as " not in text and line.startswith(head):
+            first, end, rest = line.partition(layout.newline)
             names = sorted({*first.removeprefix(head).split(", "), text.removeprefix(head)}, key=str.lower)
-            joined = head + ", ".join(names) + end + rest
+            joined = added[: len(added) - len(line)] + head + ", ".join(names) + end + rest
             layout.edits[position] = Edit(edit.start, edit.end, joined.encode(), edit.reason)
             return
     block = _first_block(module.tree)
