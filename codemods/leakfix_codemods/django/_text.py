@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from leakfix.patterns.batches import may_be_batch
 from leakfix.patterns.tables import may_be_large
+from leakfix.patterns.text import Text
 from leakfix_codemods.django._querysets import MANAGERS, REFINING
 
 MANAGED = tuple(f".{name}" for name in sorted(MANAGERS))
@@ -19,6 +20,11 @@ _FED = re.compile(rb"(?:\bin|\breturn|=|\()[ \t\\\r\n]*([\w.\x80-\xff]+)(?:\([^(
 _NEXT = re.compile(rb"\b[ \t\\\r\n]*(?:#[^\n]*\n\s*)*\.[ \t]*(\w+)\(\s*(\w*)(\s*=(?!=)\s*)?([\"'\d.\-\[({\w]*)(\(?)")
 _CONSTANT = re.compile(rb"[a-zA-Z]{0,2}[\"']|[\d.(\-]|(?:True|False|None)\b")
 _WIDE = re.compile(rb"(?:\A|_)(?:gt|gte|lt|lte|isnull|ne|range)\Z")
+RUN_BY = ("BaseCommand", "shared_task")
+"""What stands in files with commands, or with tasks of Celery."""
+_CALLED = re.compile(rb"(?<!def )(?<!class )\b(\w+)\(")
+_NAMED = re.compile(rb"(?:async )?def (\w+)")
+_BEGUN = (b"\ndef ", b"\nasync def ", b"\nclass ")
 _KEPT = re.compile(
     rb"(?:\A|\n)(?: {4}|\t)?(\w+)(?:[ \t]*:[^=\n]+)?[ \t]*=[^\n]*"
     rb"(?:[\[({,\\][ \t]*(?:#[^\n]*)?\r?\n(?:[^\n]*\n){0,3}[^\n]*)?\Z"
@@ -34,16 +40,41 @@ _NEAR_USE = 80
 
 
 def may_loop(data: bytes, path: str) -> bool:
-    """Whether a function made for many rows may go through all of a large table."""
+    """Whether a function may go through all of a large table."""
+    return next(_loops(data), None) is not None
+
+
+def may_loop_over_many(text: Text) -> bool:
+    """Whether such a function may be made for many rows, or may be called by a command or a task."""
+    called = called_by_commands(text)
+    return any(
+        may_be_batch(text.data, text.path, at) or _function_at(text.data, at) in called for at in _loops(text.data)
+    )
+
+
+def called_by_commands(text: Text) -> set[bytes]:
+    """The names of functions that files with a command or a task call."""
+    return text.once(
+        "django: what commands and tasks call",
+        lambda: {name for word in RUN_BY for other in text.texts(word) for name in _CALLED.findall(other)},
+    )
+
+
+def _function_at(data: bytes, at: int) -> bytes:
+    """The name of the outermost function or class round a place."""
+    begun = max(data.rfind(form, 0, at) for form in _BEGUN)
+    found = _NAMED.match(data, begun + 1) if begun >= 0 else _NAMED.match(data)
+    return found[1] if found is not None else b""
+
+
+def _loops(data: bytes) -> Iterator[int]:
     by_name = b"get_model" not in data  # a variable may stand for any model where it is asked for by its name
     for at, end in _places(data):
         if _is_refined(data, end):
             line = data[data.rfind(b"\n", 0, at) + 1 : at]
             fed = _FED.search(line) or _FED.search(data[max(0, at - _NEAR) : at])
             if fed is not None and (not by_name or may_be_large(fed[1].rpartition(b".")[2].decode("utf-8", "replace"))):
-                if may_be_batch(data, path, at):
-                    return True
-    return False
+                yield at
 
 
 def may_be_kept(data: bytes, path: str) -> bool:

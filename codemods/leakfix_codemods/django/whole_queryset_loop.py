@@ -3,9 +3,9 @@
 What leaks
 ----------
 Iterating a queryset fills its result cache first: all rows are fetched and turned into objects before the loop sees
-one. It is reported in management commands, tasks, data migrations, exports and streamed answers, for
-``for row in Model.objects.all()``, ``list(queryset)``, comprehensions and ``values_list`` alike, where the queryset
-has no condition or only fixed ones.
+one. It is reported in management commands, tasks, functions that these call, data migrations, exports and streamed
+answers, for ``for row in Model.objects.all()``, ``list(queryset)``, comprehensions and ``values_list`` alike, where the
+queryset has no condition or only fixed ones.
 
 Why it hurts
 ------------
@@ -38,6 +38,7 @@ Django 4.1, which ``iterator`` ignores there, and loops that close the connectio
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -48,13 +49,14 @@ from leakfix.languages.python.syntax import name_of
 from leakfix.patterns import many
 from leakfix.patterns.batches import is_batch
 from leakfix.patterns.called import is_called
+from leakfix.project.kinds import is_test
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._loops import ends_reading, why_not_plain
 from leakfix_codemods.django._managers import answering_otherwise
 from leakfix_codemods.django._outdated import is_broken, is_outdated, only_takes_back
 from leakfix_codemods.django._querysets import is_indexed, links, manager_of, ordering_of, prefetches, sets_one_of
-from leakfix_codemods.django._text import MANAGED, may_loop
+from leakfix_codemods.django._text import MANAGED, RUN_BY, called_by_commands, may_loop, may_loop_over_many
 
 CHUNK = 2000
 _DEEPEST = 2
@@ -64,7 +66,7 @@ _RANGES = frozenset({"gt", "gte", "lt", "lte", "range", "in", "isnull", "startsw
 def find(view: View) -> Iterator[Match]:
     """Loops over whole querysets in functions that are made for many rows."""
     for function in view.functions:
-        batch = is_batch(view, function)
+        batch = is_batch(view, function) or _is_called_by_batch(view, function)
         goes_through = batch or isinstance(function.node, ast.AsyncFunctionDef)
         if not goes_through or only_takes_back(view, function):
             continue
@@ -77,6 +79,28 @@ def find(view: View) -> Iterator[Match]:
                     partial(repair, view, function, feed),
                     held="until-unreferenced",
                 )
+
+
+def _is_called_by_batch(view: View, function: FunctionInfo) -> bool:
+    """Whether a command or a task calls a function of another file, in so many words."""
+    name = function.node.name
+    if function.owner is not None or function.parent is not None or is_test(view.module.path):
+        return False
+    if name.encode() not in called_by_commands(view.text):
+        return False
+    called = re.compile(rb"\b" + name.encode() + rb"\(")
+    for word in RUN_BY:
+        for module in view.others(word, lambda text: called.search(text) is not None):
+            other = view.elsewhere(module)
+            for call in other.calls:
+                caller = other.function_of(call)
+                if (
+                    name_of(call) == name
+                    and is_batch(other, caller)
+                    and view.symbol(function) in other.of(call.func, caller)
+                ):
+                    return True
+    return False
 
 
 def _is_reached(view: View, node: ast.AST) -> bool:
@@ -249,7 +273,8 @@ CODEMOD = PatternCodemod(
     find=find,
     words=MANAGED,
     shape=may_loop,
+    worth=may_loop_over_many,
     noun="queryset",
-    asks=many.WORDS,
+    asks=(*many.WORDS, *RUN_BY),
     repairs=".iterator(chunk_size=2000)",
 )
