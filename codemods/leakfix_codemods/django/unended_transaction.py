@@ -3,7 +3,8 @@
 What leaks
 ----------
 ``transaction.set_autocommit(False)``, or ``connection.set_autocommit(False)``, in a function without a
-``set_autocommit(True)`` in a ``finally``: an early return or an exception leaves the connection as it is.
+``set_autocommit(True)`` in a ``finally``: an early return or an exception leaves the connection as it is. So does an
+``__exit__`` that returns before it turns on again what ``__enter__`` turned off.
 
 Why it hurts
 ------------
@@ -36,7 +37,7 @@ from leakfix.languages.python.names import Place
 from leakfix.project.kinds import is_test
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.layout import last_line
-from leakfix_codemods._blocks import is_laid_out, put_in_try
+from leakfix_codemods._blocks import body_of, is_laid_out, put_in_try
 from leakfix_codemods.django._orm import first_query, nodes_of
 
 _OWNERS = ("django.db.transaction", "django.db.connection", "django.db.connections[]")
@@ -48,6 +49,7 @@ def find(view: View) -> Iterator[Match]:
     """``set_autocommit(False)`` without a sure ``set_autocommit(True)``."""
     if is_test(view.module.path):
         return
+    yield from _left_by_exits(view)
     for function in view.functions:
         begun = [node for node in view.own(function) if _sets(view, function, node, False)]
         if not begun or any(_is_sure(node, view, function) for node in view.own(function)):
@@ -64,6 +66,26 @@ def find(view: View) -> Iterator[Match]:
             held="forever",
             identity=f"{function.qualname} {ast.unparse(begun[0])}",
         )
+
+
+def _left_by_exits(view: View) -> Iterator[Match]:
+    """What ``__enter__`` begins and ``__exit__`` ends, but for the ways on which it returns before."""
+    for owner in view.module.classes.values():
+        start, end = owner.methods.get("__enter__"), owner.methods.get("__exit__")
+        if start is None or end is None or any(_is_sure(node, view, end) for node in view.own(end)):
+            continue
+        begun = [node for node in view.own(start) if _sets(view, start, node, False)]
+        ending = [item for item in end.node.body if isinstance(item, ast.Expr) and _sets(view, end, item.value, True)]
+        before = body_of(end.node)[: body_of(end.node).index(ending[0])] if ending else []
+        if begun and len(ending) == 1 and any(isinstance(node, ast.Return) for node in nodes_of(before)):
+            assert isinstance(begun[0], ast.Call)
+            yield Match(
+                begun[0],
+                "some way out of the with leaves the connection in a manual transaction",
+                partial(repair_exit, view, end, before, ending[0]),
+                held="forever",
+                identity=owner.qualname,
+            )
 
 
 def _sets(view: View, function: FunctionInfo, node: ast.AST, on: bool) -> bool:
@@ -115,6 +137,24 @@ def repair(view: View, function: FunctionInfo, begun: ast.Call) -> Fix | Refusal
     return _as_atomic(view, statement, region, ending, owner, using) or _as_try(
         view, function, region, ending, owner, using
     )
+
+
+def repair_exit(view: View, end: FunctionInfo, before: list[ast.stmt], ending: ast.stmt) -> Fix | Refusal:
+    """Turn autocommit on again in a ``finally``, whichever way ``__exit__`` returns."""
+    layout = view.layout()
+    if not is_laid_out(layout, [*before, ending]):
+        return Refusal("the statements of the method share a line")
+    for node in nodes_of(before):  # what stands in the with has asked the database
+        if isinstance(node, ast.Return) and not _is_ended_before(view, node):
+            return Refusal(
+                f"the way out at line {node.lineno} neither commits nor rolls back: which is for you to decide"
+            )
+    if not _ends(before):
+        return Refusal("what comes last neither commits nor rolls back: turning autocommit on would commit")
+    put_in_try(layout, before, "", ("finally:", ""))
+    layout.indent(layout.end_of(before[-1]) + 1, last_line(ending), layout.unit, layout.indent_of(ending.lineno))
+    check = "that whoever leaves the with by an exception does not go on with the transaction"
+    return Fix("turn autocommit on again whatever happened", Safety.REVIEW, tuple(layout.edits), check)
 
 
 def _databases(view: View, function: FunctionInfo) -> set[str]:
