@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leakfix.codemod import View
-from leakfix.languages.python.modules import FunctionInfo, FunctionNode, own_nodes
+from leakfix.languages.python.modules import FunctionInfo, FunctionNode, Import, own_nodes
+from leakfix.languages.python.syntax import name_of
 from leakfix.resources import Resource
 
 _ROUTERS = ("fastapi.FastAPI()", "fastapi.APIRouter()", "fastapi.applications.FastAPI()", "fastapi.routing.APIRouter()")
@@ -83,7 +84,31 @@ def is_called(view: View, function: FunctionInfo) -> bool:
     if function.owner is not None or view.uses(name, None):
         return True
     wanted = re.compile(rb"(?:import[^\n]*|\.)\b" + name.encode() + rb"\b")
+    named = re.compile(rb"[\"'][\w.]+[.:]" + name.encode() + rb"[\"']")  # asked for by its name in a text
+    if named.search(view.module.source.data) or any(map(named.search, view.texts(name))):
+        return True
     return any(wanted.search(text) for text in view.texts(name) if _module_word(view).encode() in text)
+
+
+def is_replaced(view: View, call: ast.Call) -> bool:
+    """Whether tests of the project put something else in the place of what makes a session, where it is called."""
+    word = name_of(call)
+    replaced = re.compile(rb"(?:patch|setattr)\w*\([^\n]*[\"'](?:[\w.]+\.)?" + word.encode() + rb"[\"']")
+    return any(replaced.search(text) for text in (view.module.source.data, *view.texts(word)))
+
+
+def changes_thread(session: EndpointSession) -> bool:
+    """Whether a dependency would close in a worker's thread what an endpoint uses in that of the event loop."""
+    return isinstance(session.function.node, ast.AsyncFunctionDef) and not session.resource.asynchronous
+
+
+def is_last_use(view: View, session: EndpointSession) -> bool:
+    """Whether a module is imported only for the call that makes a session."""
+    for node in ast.walk(session.call.func):
+        if isinstance(node, ast.Name) and len(view.uses(node.id, None)) == 1:
+            if any(isinstance(item, Import) and item.attribute is None for item in view.module.names.get(node.id, ())):
+                return True
+    return False
 
 
 def _module_word(view: View) -> str:

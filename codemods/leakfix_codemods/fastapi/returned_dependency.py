@@ -104,6 +104,9 @@ def repair(view: View, function: FunctionInfo, resource: Resource, returns: list
         return scoped
     later = any(word in other.module.source.data for other, _ in users(view, function) for word in _LATER)
     check = "that nothing streamed or done in the background still needs it" if later else ""
+    if not later and not resource.asynchronous and not isinstance(function.node, ast.AsyncFunctionDef):
+        later = any(_is_of_coroutine(other, call) for other, call in users(view, function))
+        check = "that it may be closed in another thread than the coroutine's that uses it" if later else ""
     edits = line_edits(view.module.source, scoped)
     if scoped.data == view.module.source.edited(layout.edits).data and not within:
         return Refusal("what it is returned in may release it: where that belongs is for you to decide")
@@ -125,6 +128,14 @@ def _blocks_round(
         found.append(above)
         at = above
     return found
+
+
+def _is_of_coroutine(view: View, given: ast.AST) -> bool:
+    """Whether a ``Depends(...)`` stands among the parameters of a coroutine."""
+    at: ast.AST | None = given
+    while at is not None and not isinstance(at, ast.FunctionDef | ast.AsyncFunctionDef):
+        at = view.parents.get(at)
+    return isinstance(at, ast.AsyncFunctionDef)
 
 
 def _raises_again(block: ast.Try) -> bool:

@@ -186,6 +186,17 @@ def _why_not(view: View, statement: ast.Assign, name: str, resource: Resource) -
     outer = {word for node in ast.walk(view.tree) if isinstance(node, ast.Global) for word in node.names}
     if len([node for node in stores if view.function_of(node) is None]) != 1 or name in outer:
         return f"{name} is bound again somewhere"
+    targets = [
+        target
+        for node in ast.walk(view.tree)
+        if isinstance(node, ast.comprehension)
+        for target in ast.walk(node.target)
+    ]
+    if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+        return f"{name} means something else in a comprehension"
+    for given in ast.walk(statement.value):
+        if isinstance(given, ast.Name) and len(view.module.names.get(given.id, ())) > 1:
+            return f"{given.id}, of which it is made, is bound again: each request would meet what it is then"
     functions = {function.qualname: function for _, function in uses if function is not None}
     if any(function is None for _, function in uses):
         return f"{name} is also used outside requests"

@@ -42,6 +42,10 @@ from leakfix_codemods.flask._teardowns import teardowns
 
 REGISTRIES = ("sqlalchemy.orm.scoped_session()", "sqlalchemy.orm.scoping.scoped_session()")
 _MAKERS = ("scoped_session",)
+_CHECK = (
+    "that every request commits what is to be kept, that nothing it loaded is used when it is over, and that no "
+    "handler enters an application context of its own, whose end would remove the session, too"
+)
 _MAKES = re.compile(rb"=[ \t]*(?:flask\.)?Flask\(")
 
 
@@ -145,7 +149,7 @@ def repair(view: View, at: ast.expr, spelled: str) -> Fix | Refusal:
     layout = with_teardown(view, view.statement_of(at), word, [f"{spelled}.remove()"])
     if isinstance(layout, Refusal):
         return layout
-    check = "that every request commits what is to be kept"
+    check = _CHECK
     return Fix("remove it when the application context ends", Safety.REVIEW, tuple(layout.edits), check)
 
 
@@ -163,7 +167,7 @@ def repair_in_class(view: View, start: FunctionInfo, name: str) -> Fix | Refusal
         if isinstance(made, Refusal):
             return made
         layout = made
-    check = "that every request commits what is to be kept"
+    check = _CHECK
     return Fix("remove it when the application context ends", Safety.REVIEW, tuple(layout.edits), check)
 
 

@@ -319,12 +319,17 @@ def _guard(view: View, layout: Layout, container: Container, fill: Fill) -> str:
     text = layout.text(target)
     if _shadows(view, fill.function, ("len", "next", "iter", "list")):
         return "len, next, iter or list means something else there"
+    missing = ""
+    if any(isinstance(node, ast.Attribute) and node.attr == "setdefault" for node in ast.walk(statement)):
+        if not isinstance(fill.key, ast.Name | ast.Attribute | ast.Constant):
+            return "whether an entry is added is known only when it has been"
+        missing = f"{layout.text(fill.key)} not in {text} and "  # one that is there adds none
     indent = layout.indent_of(statement.lineno)
     unit = layout.unit_of(fill.function.node)
     keys = text if _is_locked(view, container) else f"list({text})"  # a copy, which no thread changes meanwhile
     layout.add_before(
         statement.lineno,
-        f"{indent}while len({text}) >= {MOST_ENTRIES}:",
+        f"{indent}while {missing}len({text}) >= {MOST_ENTRIES}:",
         f"{indent}{unit}{text}.pop(next(iter({keys})), None)",
     )
     return ""
