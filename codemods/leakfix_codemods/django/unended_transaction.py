@@ -251,7 +251,7 @@ def _as_try(
     else:
         put_in_try(layout, region, "", undone, ("finally:", ""))
         base = layout.indent_of(ending.lineno)
-        layout.indent(ending.lineno, last_line(ending), layout.unit, base)
+        layout.indent(layout.end_of(region[-1]) + 1, last_line(ending), layout.unit, base)
     check = "that what is written before a failure is to be rolled back, and that no caller ends the transaction"
     early = [node for node in nodes_of(region) if isinstance(node, ast.Return) and not _is_ended_before(view, node)]
     if early:

@@ -119,6 +119,8 @@ def _why_read(view: View, found: Growing) -> str:
             case ast.Subscript(slice=key, ctx=ast.Load()):
                 if function not in keys or ast.unparse(key) not in keys[function]:
                     return "is read without being asked first"
+                if _runs_between(view, container, parent, function):
+                    return "is read when something else has been called since it was asked"
                 answered.add(function)
             case ast.Attribute(attr="get" | "setdefault"):
                 answered.add(function)
@@ -161,7 +163,25 @@ def _above(view: View, node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _read_elsewhere(name: str) -> re.Pattern[bytes]:
-    return re.compile(rb"\b" + re.escape(name.encode()) + rb"(?:\[|\.(?!clear\b|pop\b)|\))")
+    word = re.escape(name.encode())
+    return re.compile(rb"\b" + word + rb"(?:\[|\.(?!clear\b|pop\b)|\)|[ \t]+as[ \t])")
+
+
+def _runs_between(view: View, container: Container, read: ast.AST, function: FunctionInfo) -> bool:
+    """Whether something is called between where an entry was looked for, or added, and where it is read.
+
+    Another thread or task may drop the entry meanwhile.
+    """
+    at = view.statement_of(read).lineno
+    known = [
+        view.statement_of(node).lineno
+        for node, user in container.references
+        if user is function and view.statement_of(node).lineno < at
+    ]
+    last = max(known, default=at)
+    filled = {view.statement_of(node) for node, user in container.references if user is function}
+    steps = (node for node in own_nodes(function.node) if isinstance(node, ast.Call | ast.Await))
+    return any(last < step.lineno < at and view.statement_of(step) not in filled for step in steps)
 
 
 def _keeps_together(view: View, container: Container) -> bool:

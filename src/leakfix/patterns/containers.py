@@ -126,7 +126,11 @@ def _locals_of(function: FunctionInfo) -> set[str]:
 def _means_as_attribute(item: Container, function: FunctionInfo | None, base: str) -> bool:
     if item.owner is None:
         return False
-    return base == item.owner.node.name or (base in ("self", "cls") and _owner_of(function) is item.owner)
+    if base in ("self", "cls"):
+        owner = _owner_of(function)
+        derived = [ast.unparse(node) for node in owner.node.bases] if owner is not None else []
+        return owner is item.owner or item.owner.node.name in derived
+    return base == item.owner.node.name
 
 
 def _owner_of(function: FunctionInfo | None) -> ClassInfo | None:
