@@ -99,9 +99,7 @@ def _why_call(
     takes_row = any(isinstance(item, ast.Name) and item.id in variables for item in given)
     if on_row and base is root and word not in _HARMLESS_METHODS and not _is_display(word):
         return _why_method(view, function, queryset, word, depth)
-    if takes_row and base is None:
-        return _why_function(view, function, queryset, call, depth)
-    if takes_row and isinstance(base, ast.Name) and base.id in ("self", "cls"):
+    if base is None or (isinstance(base, ast.Name) and base.id in ("self", "cls")):
         return _why_function(view, function, queryset, call, depth)
     if takes_row and base is not None and word not in _TAKING:
         names = view.of(call.func, function)
@@ -137,7 +135,7 @@ def _why_property(view: View, function: FunctionInfo, queryset: ast.expr, attrib
 
 
 def _why_function(view: View, function: FunctionInfo, queryset: ast.expr, call: ast.Call, depth: int) -> str:
-    names = view.of(call.func, function)
+    names = [name for name in view.of(call.func, function) if not name.endswith("()")]  # what an object does may be all
     if names and all(name.startswith("builtins.") for name in names):
         return ""
     for name in names:

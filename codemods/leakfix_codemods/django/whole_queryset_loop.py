@@ -227,6 +227,8 @@ def _consumer(view: View, feed: Feed) -> str:
     while isinstance(at, ast.expr | ast.comprehension) and not isinstance(at, ast.GeneratorExp):
         at = view.parents.get(at)
     call = view.parents.get(at) if isinstance(at, ast.GeneratorExp) else None
+    if isinstance(at, ast.GeneratorExp) and not isinstance(call, ast.Call):
+        return "what is done between two rows is up to whoever takes them"
     if isinstance(call, ast.Call) and name_of(call) not in _READING:
         return f"{name_of(call)}() goes through them"
     return ""
