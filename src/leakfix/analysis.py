@@ -434,16 +434,15 @@ class Analysis:
             return Refusal(f"{releaser} releases it too, and releasing it twice is an error")
         try:
             fix = repair(subject, located.leak.kept)
-            return self._for_review(located, fix) if isinstance(fix, Fix) else fix
+            return self.reviewed(located.module, located.finding, fix) if isinstance(fix, Fix) else fix
         except Refused as refused:
             return Refusal(str(refused))
         except RecursionError:
             return Refusal("the function is nested too deeply to be edited safely")
 
-    def _for_review(self, located: Located, fix: Fix) -> Fix:
-        """The repair, for review where a test puts something else in the place of what acquires."""
-        acquired = located.module.source.text(located.finding.span)
-        word = replaced_by_tests(self.mentions, located.module.path, acquired)
+    def reviewed(self, module: Module, finding: Finding, fix: Fix) -> Fix:
+        """The repair, for review where a test puts something else in the place of what it is about."""
+        word = replaced_by_tests(self.mentions, module.path, module.source.text(finding.span))
         if not word:
             return fix
         why = f"that the tests still pass which put something else in the place of {word}"

@@ -89,14 +89,15 @@ def _runs_once(module: Module, info: FunctionInfo, line: int) -> bool:
 
 
 def replaced_by_tests(mentions: Mentions, path: str, acquisition: str) -> str:
-    """The word for which a test puts something else in the place of what acquires; "" where none does.
+    """The word for which a test puts something else in the place of what acquires, or is asked; "" where none does.
 
-    That may be a session which the test goes on with, or an object that has no ``with``.
+    That may be a session which the test goes on with, an object that has no ``with``, or a list that has no
+    ``iterator``.
     """
     called = re.match(r"[A-Za-z_][\w.]*", acquisition)
     words = called[0].split(".") if called is not None else ["self"]
     stem = path.removesuffix("/__init__.py").removesuffix(".py").rpartition("/")[2]
-    pairs = {(stem, words[0]), *pairwise(words[-2:])}
+    pairs = {(stem, words[0]), *pairwise(words)}
     patched = mentions.once("what tests patch", path, lambda: _patched(mentions, path))
     return words[0] if not pairs.isdisjoint(patched) else ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 
 from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
@@ -24,8 +24,13 @@ _TAKING = frozenset(
     "append add extend insert update write writelines writerow writerows debug info warning error log".split()
 )
 """Methods that take a row in, or write down what it says."""
+_COMMAND = ("django.core.management.call_command", "django.core.management.base.call_command")
 _HARMLESS_METHODS = frozenset({"get_absolute_url", "natural_key", "pk"})
 _MAKING = ("__init__", "__enter__", "__exit__")
+_UNNAMED = frozenset(
+    f"__{word}__" for word in "bool contains eq format ge getattr gt hash iter le len lt ne repr str".split()
+)
+"""What runs where a row is printed, compared or tested."""
 _DEEPEST = 3
 
 
@@ -76,9 +81,32 @@ def why_not_plain(
             if isinstance(node, ast.Call):
                 reason = _why_call(view, function, queryset, node, variables, 0)
             elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in variables:
-                reason = _why_property(view, function, queryset, node.attr)
+                models = _models(view, function, queryset)
+                reason = _why_methods(view, models, {node.attr}, only_decorated=True)
+            elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
+                set_by = {"__setitem__"} if isinstance(node, ast.Subscript) else {"__setattr__", node.attr}
+                reason = _why_methods(view, view.of(node.value, function), set_by)
             if reason:
                 return reason
+    return _why_methods(view, _models(view, function, queryset), _UNNAMED)
+
+
+def _models(view: View, function: FunctionInfo, queryset: ast.expr) -> tuple[str, ...]:
+    manager = manager_of(queryset)
+    return view.of(manager.value, function) if manager is not None else ()
+
+
+def _why_methods(view: View, classes: Iterable[str], words: Set[str], only_decorated: bool = False) -> str:
+    """What methods do that no call names: special ones, properties and their setters."""
+    for found in (view.names.class_(name.removesuffix("()")) for name in classes):
+        for module, info in view.names.lineage(*found) if found is not None else ():
+            for node in info.node.body:
+                if isinstance(node, ast.FunctionDef) and node.name in words:
+                    if node.decorator_list or not only_decorated:
+                        method = FunctionInfo(node, f"{info.qualname}.{node.name}", info, None)
+                        reason = _why_body(view, Place(module, method), 0)
+                        if reason:
+                            return reason
     return ""
 
 
@@ -95,17 +123,16 @@ def _why_call(
         return f"{word}() is called in the loop"
     if word in _RELATED_WRITES and on_row and base is not root:
         return f"{word}() is called in the loop"
-    given = [item for argument in [*call.args, *(k.value for k in call.keywords)] for item in ast.walk(argument)]
-    takes_row = any(isinstance(item, ast.Name) and item.id in variables for item in given)
     if on_row and base is root and word not in _HARMLESS_METHODS and not _is_display(word):
         return _why_method(view, function, queryset, word, depth)
     if base is None or (isinstance(base, ast.Name) and base.id in ("self", "cls")):
         return _why_function(view, function, queryset, call, depth)
-    if takes_row and base is not None and word not in _TAKING:
-        names = view.of(call.func, function)
-        given_itself = any(isinstance(argument, ast.Name) and argument.id in variables for argument in call.args)
-        if given_itself or any(view.names.function(name) is not None for name in names):
-            return _why_function(view, function, queryset, call, depth)
+    names = view.of(call.func, function)
+    given_itself = any(isinstance(argument, ast.Name) and argument.id in variables for argument in call.args)
+    if given_itself and word not in _TAKING:
+        return _why_function(view, function, queryset, call, depth)
+    if any(view.names.function(name) is not None or name in _COMMAND for name in names):
+        return _why_function(view, function, queryset, call, depth)
     return ""
 
 
@@ -114,24 +141,12 @@ def _is_display(word: str) -> bool:
 
 
 def _why_method(view: View, function: FunctionInfo, queryset: ast.expr, word: str, depth: int) -> str:
-    manager = manager_of(queryset)
-    for name in view.of(manager.value, function) if manager is not None else ():
+    for name in _models(view, function, queryset):
         for method in view.names.member(f"{name}()", word):
-            if view.names.function(method) is not None:
-                return _why_body(view, method, depth)
+            found = view.names.function(method)
+            if found is not None:
+                return _why_body(view, Place(*found), depth)
     return f"what {word}() does with the row is not known"
-
-
-def _why_property(view: View, function: FunctionInfo, queryset: ast.expr, attribute: str) -> str:
-    """What a property of the row's class does that a plain field would not."""
-    manager = manager_of(queryset)
-    for name in view.of(manager.value, function) if manager is not None else ():
-        model = view.names.class_(name)
-        for module, info in view.names.lineage(*model) if model is not None else ():
-            method = info.methods.get(attribute)
-            if method is not None and method.node.decorator_list:
-                return _why_body(view, f"@{module.path}:{method.qualname}", 0)
-    return ""
 
 
 def _why_function(view: View, function: FunctionInfo, queryset: ast.expr, call: ast.Call, depth: int) -> str:
@@ -139,8 +154,9 @@ def _why_function(view: View, function: FunctionInfo, queryset: ast.expr, call: 
     if names and all(name.startswith("builtins.") for name in names):
         return ""
     for name in names:
-        if view.names.function(name) is not None:
-            return _why_body(view, name, depth)
+        found = view.names.function(name)
+        if found is not None:
+            return _why_body(view, Place(*found), depth)
         if not name.startswith("@") and (
             name.partition(".")[0] in sys.stdlib_module_names or name.startswith(_READING)
         ):
@@ -148,18 +164,22 @@ def _why_function(view: View, function: FunctionInfo, queryset: ast.expr, call: 
     return f"what {ast.unparse(call.func)}() does with the row is not known"
 
 
-def _why_body(view: View, name: str, depth: int) -> str:
-    found = view.names.function(name)
-    if found is None or depth > 3:
-        return f"what {name.rpartition(':')[2]}() does with the row is not known"
-    for node in own_nodes(found[1].node):
+def _why_body(view: View, place: Place, depth: int) -> str:
+    assert place.function is not None
+    called = place.function.node.name
+    if depth > _DEEPEST:
+        return f"what {called}() does with the row is not known"
+    for node in own_nodes(place.function.node):
         if isinstance(node, ast.Call):
             word = getattr(node.func, "attr", getattr(node.func, "id", ""))
             if word in _WRITES and isinstance(node.func, ast.Attribute):
-                return f"{found[1].node.name}(), called in the loop, calls {word}()"
-            for inner in view.names.of(node.func, Place(*found)):
-                if view.names.function(inner) is not None and inner != name:
-                    reason = _why_body(view, inner, depth + 1)
+                return f"{called}(), called in the loop, calls {word}()"
+            names = view.names.of(node.func, place)
+            if any(name in _COMMAND for name in names) or (isinstance(node.func, ast.Name) and not names):
+                return f"what {word}() does, which {called}() calls in the loop, is not known"
+            for inner in (view.names.function(name) for name in names):
+                if inner is not None and inner[1].node is not place.function.node:
+                    reason = _why_body(view, Place(*inner), depth + 1)
                     if reason:
                         return reason
     return ""

@@ -47,6 +47,8 @@ def match(analysis: Analysis, matched: Matched, patterns: Mapping[str, PatternCo
         answer = Refusal("nested too deeply to be edited safely")
     if isinstance(answer, Fix):
         answer = verified_pattern(analysis, matched, answer, patterns)
+    if isinstance(answer, Fix):
+        answer = analysis.reviewed(matched.module, matched.finding, answer)
     return _with(matched.finding, answer)
 
 
