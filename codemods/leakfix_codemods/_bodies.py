@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
+from leakfix.languages.python.names import Place
 
 _HARMLESS = frozenset(
     "print len str int float bool round abs min max sum isinstance repr dict list tuple set zip enumerate sorted range "
@@ -17,6 +18,7 @@ _HARMLESS = frozenset(
 )
 _FILE = re.compile(r"_*(?:out|outfile|output|fh|fp|f|file|stream|handle|writer|stdout|buffer|buf|log|logger|csv|tsv)_*")
 """What a file is called that a function is given."""
+_DEEPEST = 3
 
 
 def doubt(view: View, function: FunctionInfo, body: Iterable[ast.AST], source: ast.expr | None = None) -> str:
@@ -94,6 +96,20 @@ def _binds(target: ast.expr, name: str) -> bool:
     return any(
         isinstance(item, ast.Name) and item.id == name and isinstance(item.ctx, ast.Store) for item in ast.walk(target)
     )
+
+
+def reached(view: View, place: Place, body: Iterable[ast.AST], depth: int = 0) -> Iterator[FunctionInfo]:
+    """The project's functions that statements call, through lambdas of a variable too, and those that these call."""
+    for call in (node for root in body for node in ast.walk(root) if isinstance(node, ast.Call)):
+        if isinstance(call.func, ast.Name) and place.function is not None:
+            kept = [value for value in _values(place.function, call.func.id) if isinstance(value, ast.Lambda)]
+            yield from reached(view, place, [value.body for value in kept], depth + 1) if depth < _DEEPEST else ()
+        for name in view.names.of(call.func, place):
+            found = view.names.function(name)
+            if found is not None:
+                yield found[1]
+                if depth < _DEEPEST:
+                    yield from reached(view, Place(*found), found[1].node.body, depth + 1)
 
 
 def gives_rows_away(body: Iterable[ast.AST], rows: Iterable[str]) -> bool:

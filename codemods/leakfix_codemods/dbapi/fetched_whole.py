@@ -24,7 +24,8 @@ When it is left alone
 ---------------------
 Statements with a condition, tables of which nothing says that they grow, statements put together at run time, results
 used again, drivers whose cursors cannot be iterated. No repair where the loop uses the cursor or its connection: on
-one connection, a second statement may end the first.
+one connection, a second statement may end the first. Nor where the cursor is used after a loop that may end early:
+rows would still wait in it, and Django closes such a cursor.
 """
 
 import ast
@@ -41,7 +42,7 @@ from leakfix.patterns.tables import ENOUGH, growth
 from leakfix.project.kinds import is_test
 from leakfix.repairs.python.layout import first_line, last_line
 from leakfix.source import Span
-from leakfix_codemods._bodies import doubt, gives_rows_away
+from leakfix_codemods._bodies import doubt, gives_rows_away, reached
 
 _PLAIN = r"sqlite3|psycopg2|psycopg|django\.db"
 _ITERATED = re.compile(
@@ -71,7 +72,6 @@ class Fetched:
     driver: str
 
 
-_DEEPEST = 2
 _SELECTS = re.compile(rb"(?i)\bselect\b")
 _FETCHES = re.compile(rb"\.fetchall\(\)")
 
@@ -162,6 +162,8 @@ def repair(view: View, function: FunctionInfo, found: Fetched) -> Fix | Refusal:
     changing = _changes_table(view, function, found)
     if changing:
         return Refusal(f"{changing} writes to the table that is being read")
+    if _is_left_early(view, found.loop) and _is_used_on(view, function, found):
+        return Refusal("the cursor is used after a loop that may end early, when rows would still be waiting in it")
     layout = view.layout()
     if found.assignment is not None:
         suite, at = _where(view, found.assignment)
@@ -190,6 +192,31 @@ def repair(view: View, function: FunctionInfo, found: Fetched) -> Fix | Refusal:
     return Fix("read the rows one by one", Safety.REVIEW if reason else Safety.SAFE, tuple(layout.edits), check)
 
 
+def _is_left_early(view: View, loop: ast.For) -> bool:
+    """Whether a loop has a ``break``, or what it raises is caught in its function."""
+    at: ast.AST = loop
+    while not isinstance(at, ast.FunctionDef | ast.AsyncFunctionDef | ast.Module):
+        at = view.parents[at]
+        if isinstance(at, ast.Try):
+            return True
+    return any(isinstance(node, ast.Break) for item in loop.body for node in ast.walk(item))
+
+
+def _is_used_on(view: View, function: FunctionInfo, found: Fetched) -> bool:
+    """Whether a cursor is more than closed after a loop, or in the next round of one around it."""
+    if not isinstance(found.cursor, ast.Name):
+        return False
+    uses = view.uses(found.cursor.id, function)
+    made = [use.lineno for use in uses if isinstance(use.ctx, ast.Store) and use.lineno < found.loop.lineno]
+    rounds = [item for item in view.loops_round(found.loop) if not any(item.lineno <= line for line in made)]
+    start = rounds[-1].lineno if rounds else found.loop.end_lineno or found.loop.lineno
+    return any(
+        use.lineno >= start and use is not found.cursor and getattr(view.parents[use], "attr", "") != "close"
+        for use in uses
+        if isinstance(use.ctx, ast.Load)
+    )
+
+
 def _changes_table(view: View, function: FunctionInfo, found: Fetched) -> str:
     """The function of the project that a loop calls and that writes to a table read here; "" if none is known to."""
     wholes = [_WHOLE.match(text) for text in _texts(function.node)]
@@ -199,26 +226,14 @@ def _changes_table(view: View, function: FunctionInfo, found: Fetched) -> str:
     writes = re.compile(
         rf"(?i)\b(?:into|update|delete\s+from)\s+[\"`\[]?(?:\w+\.)?(?:{'|'.join(map(re.escape, sorted(tables)))})\b"
     )
-    for call in (node for item in found.loop.body for node in ast.walk(item) if isinstance(node, ast.Call)):
-        for called in _reached(view, Place(view.module, function), call, 0):
-            if any(map(writes.search, _texts(called.node))):
-                return f"{called.node.name}()"
+    for called in reached(view, Place(view.module, function), found.loop.body):
+        if any(map(writes.search, _texts(called.node))):
+            return f"{called.node.name}()"
     return ""
 
 
 def _texts(node: ast.AST) -> Iterator[str]:
     return (item.value for item in ast.walk(node) if isinstance(item, ast.Constant) and isinstance(item.value, str))
-
-
-def _reached(view: View, place: Place, call: ast.Call, depth: int) -> Iterator[FunctionInfo]:
-    """The project's functions that a call runs, and those these call."""
-    for name in view.names.of(call.func, place):
-        found = view.names.function(name)
-        if found is not None:
-            yield found[1]
-            for inner in own_nodes(found[1].node) if depth < _DEEPEST else ():
-                if isinstance(inner, ast.Call):
-                    yield from _reached(view, Place(*found), inner, depth + 1)
 
 
 def _opened_for_it_alone(view: View, function: FunctionInfo, found: Fetched) -> ast.Call | None:

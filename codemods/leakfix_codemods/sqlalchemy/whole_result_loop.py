@@ -22,8 +22,9 @@ When it is left alone
 ---------------------
 Joins, of which a ``Query`` drops repeated objects and ``yield_per`` does not (run on 2.1); limits, conditions on a
 variable, results that are used again, ``unique()``, searches, lists, tables of which nothing says that they grow. No
-repair where the loop uses the session, commits or reads a relationship; where it changes every row, as the session
-keeps those until it is flushed; and with ``joinedload``, ``subqueryload`` and relationships declared to be loaded so,
+repair where the loop uses the session, commits or reads a relationship, or calls a function that commits elsewhere:
+SQLite lets nobody write what is being read; where it changes every row, as the session keeps those until it is
+flushed; and with ``joinedload``, ``subqueryload`` and relationships declared to be loaded so,
 which ``yield_per`` refuses (``InvalidRequestError``).
 """
 
@@ -34,13 +35,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, View
-from leakfix.languages.python.modules import ClassInfo, FunctionInfo, Module, Value
+from leakfix.languages.python.modules import ClassInfo, FunctionInfo, Module, Value, own_nodes
+from leakfix.languages.python.names import Place
+from leakfix.languages.python.syntax import name_of
 from leakfix.patterns.batches import is_batch, may_be_batch
 from leakfix.patterns.tables import ENOUGH, growth
 from leakfix.project.kinds import is_test
 from leakfix.project.requirements import only_before
 from leakfix.source import Span
-from leakfix_codemods._bodies import doubt, gives_rows_away
+from leakfix_codemods._bodies import doubt, gives_rows_away, reached
 
 BLOCK = 1000
 _REFINING = frozenset({"filter", "filter_by", "where", "order_by", "options", "execution_options"})
@@ -48,6 +51,7 @@ _ENTRIES = frozenset({"execute", "scalars", "exec"})
 _LISTS = frozenset({"all", "fetchall"})
 _EAGER = frozenset({"joinedload", "subqueryload", "contains_eager", "joinedload_all", "subqueryload_all"})
 _ADDS = frozenset({"add", "add_all"})
+_ENDS = frozenset({"commit", "begin"})
 
 
 @dataclass(frozen=True)
@@ -270,6 +274,9 @@ def repair(view: View, function: FunctionInfo, found: Whole) -> Fix | Refusal:
         return Refusal(reason)
     if gives_rows_away(body, {node.id for node in ast.walk(found.node.target) if isinstance(node, ast.Name)}):
         return Refusal("write() takes whole rows: it may be another connection's, which waits while this one reads")
+    writing = _writing(view, function, body)
+    if writing:
+        return Refusal(f"{writing}() commits: a database may not let one connection write what another is reading")
     if isinstance(found.node, ast.For) and _changes_every_row(found.node):
         return Refusal(
             "every row is changed, and the session keeps what is changed until it is flushed: do it in parts"
@@ -290,6 +297,14 @@ def repair(view: View, function: FunctionInfo, found: Whole) -> Fix | Refusal:
     reason = doubt(view, function, body, found.node.iter) or ("" if columns else "relationships that the loop reads")
     check = f"{reason}: the connection is reading until the loop is over" if reason else ""
     return Fix("fetch the rows in blocks", Safety.REVIEW if reason else Safety.SAFE, tuple(layout.edits), check)
+
+
+def _writing(view: View, function: FunctionInfo, body: list[ast.AST]) -> str:
+    """The function of the project that a loop calls and that ends a transaction of its own; "" if none is known to."""
+    for called in reached(view, Place(view.module, function), body):
+        if any(isinstance(node, ast.Call) and name_of(node) in _ENDS for node in own_nodes(called.node)):
+            return called.node.name
+    return ""
 
 
 def _model(view: View, function: FunctionInfo, found: Whole) -> tuple[Module, ClassInfo] | None:
