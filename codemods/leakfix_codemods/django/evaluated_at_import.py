@@ -15,7 +15,8 @@ How it is repaired
 ------------------
 Where it is used, the queryset is asked again: ``ACTIVE.all()``, and ``for row in ACTIVE.iterator(chunk_size=2000):``
 where a loop only works on its row, which keeps none. Every use then sees the rows as they are, which is why it is
-offered for review. Lists made by an import are for you to put into a function.
+offered for review. Lists made by an import are for you to put into a function. No repair where a loop sets something on
+its rows that it does not save, or where they come in any order.
 
 When it is left alone
 ---------------------
@@ -224,11 +225,27 @@ def _fills(view: View, node: ast.expr) -> bool:
 
 def repair(view: View, kept: Kept, uses: list[ast.expr]) -> Fix | Refusal:
     """Ask again at every use; loops get their rows in chunks, where nothing in them may change those to come."""
+    if any(_sets_on_rows(view.statement_of(use)) for use in uses):
+        return Refusal("a loop sets something on its rows, which those that are asked for again do not have")
+    if any(isinstance(item, ast.Constant) and item.value == "?" for call in links(kept.chain) for item in call.args):
+        return Refusal("the rows come in another order each time they are asked for")
     layout = view.layout()
     for use in uses:
         layout.insert(layout.span(use).end, f".iterator(chunk_size={CHUNK})" if _streams(view, kept, use) else ".all()")
     check = "that every use may see the rows as they are by then, at the price of a query"
     return Fix("ask the database at every use", Safety.REVIEW, tuple(layout.edits), check)
+
+
+def _sets_on_rows(loop: ast.stmt) -> bool:
+    """Whether a loop sets an attribute of its row, and does not save it."""
+    rows = bound_names(loop.target) if isinstance(loop, ast.For) else set()
+    of_rows = [
+        node
+        for statement in (loop.body if isinstance(loop, ast.For) else ())
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in rows
+    ]
+    return any(isinstance(node.ctx, ast.Store) for node in of_rows) and all(node.attr != "save" for node in of_rows)
 
 
 def _streams(view: View, kept: Kept, use: ast.expr) -> bool:
