@@ -113,6 +113,33 @@ def test_what_is_set_on_a_pooled_connection_stays_set(done: str, safety: Safety,
     assert ("stays set" in fix.check) == (safety is Safety.REVIEW)
 
 
+DEPENDENCY = """\
+from fastapi import Depends, FastAPI
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+
+__all__ = ["app", "get_db"]
+engine = create_engine("sqlite://")
+app = FastAPI()
+providers = {}
+
+
+def get_db():
+    return Session(engine)
+
+
+@app.get("/")
+def first(db: Session = Depends(get_db)):
+    return db.scalar(text("select 1"))
+"""
+
+
+@pytest.mark.parametrize(("asked", "safety"), [("", Safety.SAFE), ('globals()["get_db"]()', Safety.REVIEW)])
+def test_a_dependency_asked_for_by_its_name_is_for_review(asked: str, safety: Safety, tmp_path: Path) -> None:
+    text = DEPENDENCY.format("{}") + f"\n\ndef ping():\n    return {asked or None}\n"
+    assert fix_of(text, "fastapi/returned-dependency", tmp_path).safety is safety
+
+
 def fix_of(text: str, rule: str, folder: Path) -> Fix:
     (folder / "pyproject.toml").write_text("")
     (folder / "shop.py").write_text(text)

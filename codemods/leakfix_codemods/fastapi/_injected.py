@@ -15,6 +15,7 @@ _WRITTEN = re.compile(
     rb"|Annotated\[\s*[\"']?(?:\w+\.)*(\w+)[\"']?\s*,\s*(?:\w+\.)*(?:Depends|Security)\("
 )
 _MADE = re.compile(rb"^(\w+)(?:\s*:[^=\n]+)?\s*=\s*(?:\w+\.)*(\w+)\(", re.MULTILINE)
+_EXPORTED = re.compile(rb"^__all__\b[^\]\)]*", re.MULTILINE)
 DEPENDS = ("fastapi.Depends", "fastapi.Security", "fastapi.param_functions.Depends", "fastapi.params.Depends")
 
 
@@ -118,6 +119,13 @@ def other_uses(view: View, function: FunctionInfo) -> list[str]:
             or (is_method and not meant and isinstance(node, ast.Attribute) and node.attr == function.node.name)
         )
     ]
+
+
+def is_named_in_text(view: View, function: FunctionInfo) -> bool:
+    """Whether some string of the project is the function's name, by which it may be asked for and called."""
+    named = re.compile(rb"[\"'](?:[\w.]+[.:])?" + function.node.name.encode() + rb"[\"']")
+    texts = (view.module.source.data, *view.texts(function.node.name))
+    return any(named.search(_EXPORTED.sub(b"", text)) for text in texts)
 
 
 def _is_called(view: View, node: ast.Name | ast.Attribute) -> bool:

@@ -37,7 +37,7 @@ from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.separate import line_edits
 from leakfix.resources import Resource
 from leakfix_codemods.fastapi._carriers import carried, opened_by
-from leakfix_codemods.fastapi._injected import class_users, given_names, other_uses, users, word_of
+from leakfix_codemods.fastapi._injected import class_users, given_names, is_named_in_text, other_uses, users, word_of
 
 _LATER = (b"StreamingResponse", b"BackgroundTask", b"EventSourceResponse")
 
@@ -107,6 +107,8 @@ def repair(view: View, function: FunctionInfo, resource: Resource, returns: list
     if not later and not resource.asynchronous and not isinstance(function.node, ast.AsyncFunctionDef):
         later = any(_is_of_coroutine(other, call) for other, call in users(view, function))
         check = "that it may be closed in another thread than the coroutine's that uses it" if later else ""
+    if not later and is_named_in_text(view, function):
+        later, check = True, "that nothing asks for it by its name, which stands in a text, and calls it"
     edits = line_edits(view.module.source, scoped)
     if scoped.data == view.module.source.edited(layout.edits).data and not within:
         return Refusal("what it is returned in may release it: where that belongs is for you to decide")
