@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ def test_case(case: Case, registry: Registry, tmp_path: Path, request: pytest.Fi
     assert problems(case, outcome) == []
 
 
-LAYOUTS = list(zip(CASES, cycle(VARIANTS)))  # each in one: all codemods share what reads and writes a layout
+LAYOUTS = list(product(CASES, VARIANTS))
 
 
 @pytest.mark.parametrize(("case", "variant"), LAYOUTS, ids=lambda value: getattr(value, "name", value))

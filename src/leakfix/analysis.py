@@ -53,7 +53,7 @@ _ROOT_MARKS = (".git", "pyproject.toml", "leakfix.toml", "setup.py")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Which rule, of which category, reports a resource; only selected ones are there.
+    """Which rule, of which category, reports a resource; also those not selected: no repair may open such a leak.
 
     wishes: what the repairs of a rule may or should do beyond the least.
     """

@@ -136,7 +136,7 @@ def first(db: Session = Depends(get_db)):
 
 @pytest.mark.parametrize(("asked", "safety"), [("", Safety.SAFE), ('globals()["get_db"]()', Safety.REVIEW)])
 def test_a_dependency_asked_for_by_its_name_is_for_review(asked: str, safety: Safety, tmp_path: Path) -> None:
-    text = DEPENDENCY.format("{}") + f"\n\ndef ping():\n    return {asked or None}\n"
+    text = DEPENDENCY + f"\n\ndef ping():\n    return {asked or None}\n"
     assert fix_of(text, "fastapi/returned-dependency", tmp_path).safety is safety
 
 

@@ -67,8 +67,8 @@ def _is_taken(view: View, name: str, resource: Resource) -> bool:
     """Whether the project holds what an attribute of that name gives, or releases it."""
     released = "|".join(map(re.escape, resource.release))
     taken = re.compile(
-        rf"\bwith\b[^\n]*\.{name}\b|[=(,][ \t]*(?:await[ \t]+)?[\w.]+\.{name}[ \t]*(?:[,)\]]|$)"
-        rf"|\.{name}\.(?:{released})\(|\breturn [\w.]+\.{name}[ \t]*$".encode(),
+        rf"\bwith\b[^\n]*\.{name}\b|[=(,][ \t]*(?:await[ \t]+)?[\w.]+\.{name}[ \t\r]*(?:[,)\]]|$)"
+        rf"|\.{name}\.(?:{released})\(|\breturn [\w.]+\.{name}[ \t\r]*$".encode(),
         re.MULTILINE,
     )
     held = taken if not resource.of_process else re.compile(rf"\.{name}\.(?:{released})\(".encode())

@@ -16,9 +16,13 @@ from leakfix.registry import Registry
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the settings of a file choose. config is kept so that its identity stays its own."""
+    """What the settings of a file choose. config is kept so that its identity stays its own.
+
+    names: all rules that are selected.
+    """
 
     config: Config
+    names: frozenset[str]
     rules: Rules
     patterns: Mapping[str, PatternCodemod]
     go_patterns: Mapping[str, GoPatternCodemod]
@@ -29,9 +33,11 @@ class Chosen:
     def of(cls, config: Config, registry: Registry) -> Chosen:
         """What settings choose. Raises ConfigError where their baseline is none."""
         selected = {name: each for name, each in registry.codemods.items() if config.selected(name, each.category)}
-        names = {each.resource: (name, Category(each.category)) for name, each in selected.items() if each.resource}
+        every = registry.codemods.items()
+        resources = {each.resource: (name, Category(each.category)) for name, each in every if each.resource}
+        rules = Rules(resources, config.wishes_for)
         patterns = {name: each.pattern for name, each in selected.items() if each.pattern}
         plain = {name: item for name, item in patterns.items() if not item.refines}
         triggers = Triggers({name: (item.imports, item.words, item.shape) for name, item in plain.items()})
         go_patterns = {name: each.go_pattern for name, each in selected.items() if each.go_pattern}
-        return cls(config, Rules(names, config.wishes_for), patterns, go_patterns, triggers, Baseline.of(config))
+        return cls(config, frozenset(selected), rules, patterns, go_patterns, triggers, Baseline.of(config))

@@ -321,7 +321,8 @@ class Run:
         patterns = self._patterns_for(module)
         refining = {name: item for name, item in patterns.items() if item.refines}
         refined: dict[Span, Matched] | None = None
-        for located in self.analysis.leaks(module):
+        names = self.chosen(module.path).names
+        for located in (found for found in self.analysis.leaks(module) if found.finding.rule in names):
             finding = _judged(located.finding, allowed)
             if not finding.accepted:
                 if refined is None:
@@ -362,7 +363,7 @@ class Run:
     def _answered_in_go(self, analysis: GoAnalysis, file: GoFile) -> Iterator[Finding]:
         allowed = self._suppressions(file.source)
         chosen = self.chosen(file.path)
-        for located in analysis.leaks(file):
+        for located in (found for found in analysis.leaks(file) if found.finding.rule in chosen.names):
             finding = _judged(located.finding, allowed)
             is_settled = finding.accepted or finding.fingerprint in chosen.baseline
             yield finding if is_settled else answers.go_leak(analysis, file, located)
