@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.languages.python.names import Place
+from leakfix.languages.python.syntax import name_of
 
 _HARMLESS = frozenset(
     "print len str int float bool round abs min max sum isinstance repr dict list tuple set zip enumerate sorted range "
@@ -19,6 +20,10 @@ _HARMLESS = frozenset(
 _FILE = re.compile(r"_*(?:out|outfile|output|fh|fp|f|file|stream|handle|writer|stdout|buffer|buf|log|logger|csv|tsv)_*")
 """What a file is called that a function is given."""
 _DEEPEST = 3
+_WRITING = frozenset(
+    "save delete update create bulk_create bulk_update get_or_create update_or_create add add_all merge insert execute "
+    "executemany".split()
+)
 
 
 def doubt(view: View, function: FunctionInfo, body: Iterable[ast.AST], source: ast.expr | None = None) -> str:
@@ -110,6 +115,20 @@ def reached(view: View, place: Place, body: Iterable[ast.AST], depth: int = 0) -
                 yield found[1]
                 if depth < _DEEPEST:
                     yield from reached(view, Place(*found), found[1].node.body, depth + 1)
+
+
+def writes(view: View, function: FunctionInfo, body: list[ast.AST]) -> str:
+    """The call by which statements, or functions of the project that they call, write rows; "" if none is known to."""
+    nodes = [node for root in body for node in ast.walk(root)]
+    nodes += [node for called in reached(view, Place(view.module, function), body) for node in own_nodes(called.node)]
+    calls = (node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute))
+    written = (name_of(call) for call in calls if name_of(call) in _WRITING and not _is_plain_set(view, function, call))
+    return next(written, "")
+
+
+def _is_plain_set(view: View, function: FunctionInfo, call: ast.Call) -> bool:
+    names = view.of(call.func, function)
+    return bool(names) and all(name.startswith("builtins.") for name in names)
 
 
 def gives_rows_away(body: Iterable[ast.AST], rows: Iterable[str]) -> bool:

@@ -31,7 +31,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Safety, Severity, View
+from leakfix.languages.python.modules import FunctionInfo
 from leakfix.project.kinds import is_test
+from leakfix_codemods._bodies import writes
 from leakfix_codemods._items import add_link, quote_of
 from leakfix_codemods.django._relations import Rows, followed, loops
 
@@ -52,21 +54,23 @@ def find(view: View) -> Iterator[Match]:
                 yield Match(
                     rows.source,
                     f"{names} is fetched by a query of its own for every row",
-                    partial(repair, view, rows, ones, manies),
+                    partial(repair, view, function, rows, ones, manies),
                     severity=Severity.NOTE,
                     identity=f"{rows.position} {names}",
                 )
 
 
-def repair(view: View, rows: Rows, ones: list[str], manies: list[str]) -> Fix:
+def repair(view: View, function: FunctionInfo, rows: Rows, ones: list[str], manies: list[str]) -> Fix:
     """Fetch the related objects with the rows."""
+    written = writes(view, function, rows.body)
+    check = f"{CHECK}; and that {written}(), which the loop runs, writes nothing of it" if written else CHECK
     layout, quote = view.layout(), quote_of(view.module)
     calls = []
     for method, names in (("select_related", ones), ("prefetch_related", manies)):
         if names:
             calls.append(f".{method}({', '.join(f'{quote}{name}{quote}' for name in names)})")
     add_link(layout, rows.at, "".join(calls))
-    return Fix(f"add {''.join(calls)[1:]}", Safety.REVIEW, tuple(layout.edits), CHECK)
+    return Fix(f"add {''.join(calls)[1:]}", Safety.REVIEW, tuple(layout.edits), check)
 
 
 CODEMOD = PatternCodemod(

@@ -30,9 +30,11 @@ from collections.abc import Iterator
 from functools import partial
 
 from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safety, Severity, View
+from leakfix.languages.python.modules import FunctionInfo
 from leakfix.project.kinds import is_test
 from leakfix.project.requirements import only_before
 from leakfix.repairs.python.imports import imported
+from leakfix_codemods._bodies import writes
 from leakfix_codemods._items import add_link
 from leakfix_codemods.sqlalchemy._relations import Rows, followed, loops
 
@@ -52,22 +54,24 @@ def find(view: View) -> Iterator[Match]:
                 yield Match(
                     rows.source,
                     f"{told} may take a query of its own for every row",
-                    partial(repair, view, rows, names),
+                    partial(repair, view, function, rows, names),
                     severity=Severity.NOTE,
                     identity=f"{rows.position} {told}",
                 )
 
 
-def repair(view: View, rows: Rows, names: list[str]) -> Fix | Refusal:
+def repair(view: View, function: FunctionInfo, rows: Rows, names: list[str]) -> Fix | Refusal:
     """Load the related objects of all rows at once."""
     if only_before(view.module.path, "sqlalchemy 1.2"):
         return Refusal("selectinload() came with SQLAlchemy 1.2")
+    written = writes(view, function, rows.body)
+    check = f"{CHECK}; and that {written}(), which the loop runs, writes nothing of it" if written else CHECK
     layout = view.layout()
     entity = layout.text(rows.entity)
     loader = imported(view.module, layout, "sqlalchemy.orm", "selectinload")
     options = ", ".join(f"{loader}({entity}.{name})" for name in names)
     add_link(layout, rows.at, f".options({options})")
-    return Fix(f"add options({options})", Safety.REVIEW, tuple(layout.edits), CHECK)
+    return Fix(f"add options({options})", Safety.REVIEW, tuple(layout.edits), check)
 
 
 CODEMOD = PatternCodemod(

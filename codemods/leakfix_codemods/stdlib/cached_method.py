@@ -38,7 +38,10 @@ from leakfix.patterns.caches import (
 from leakfix.patterns.domain import is_enum
 from leakfix.project.kinds import is_run_once
 
-CHECK = "whether cached_property, or a cache on the object, says it better: up to 128 objects still stay alive"
+CHECK = (
+    "that a value computed again is the same, and whether cached_property, or a cache on the object, says it better: "
+    "up to 128 objects still stay alive"
+)
 
 
 def find(view: View) -> Iterator[Match]:

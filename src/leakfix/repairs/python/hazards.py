@@ -153,7 +153,10 @@ def _leaving(
     if subject.resource.objects:
         _require_no_lazy_reader(subject, subject.callers())
         _require_no_lazy_answer(subject)
-        yield f"what is {how} at line {node.lineno} outlives the {noun}: no lazy attribute of it may be read later"
+        yield (
+            f"what is {how} at line {node.lineno} outlives the {noun}: nothing of it that needs the {noun}, "
+            "as lazy attributes do, may be read later"
+        )
     else:
         yield f"what is {how} at line {node.lineno} must not need the {noun} any more"
 
