@@ -8,6 +8,7 @@ from leakfix.codemod import Fix, Refusal, Safety, View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.repairs.python.imports import imported
 from leakfix.repairs.python.layout import Layout, last_line
+from leakfix_codemods._functions import blank_below
 from leakfix_codemods.fastapi._dependencies import Dependency
 from leakfix_codemods.fastapi._homes import is_bound_above
 from leakfix_codemods.fastapi._injected import DEPENDS, annotation_of
@@ -81,9 +82,7 @@ def _add_dependency(view: View, layout: Layout, session: EndpointSession, depend
         f"{unit}{unit}yield {session.name}",
     ]
     last = last_line(dependency.made)
-    following = next((node for node in view.tree.body if node.lineno > last), None)
-    after = layout.source.line_text(last + 2) if following is not None else ""
-    layout.add_after(last, *lines, *([""] if after.strip() else []))
+    layout.add_after(last, *lines, *blank_below(layout.source, last))
 
 
 def _style(view: View, dependency: Dependency, line: int) -> tuple[str, str]:

@@ -12,8 +12,9 @@ from leakfix.languages.python.modules import FunctionInfo
 from leakfix.languages.python.syntax import name_of
 from leakfix.project.requirements import only_before
 from leakfix.repairs.python.imports import imported
-from leakfix.repairs.python.layout import Layout, first_line, last_line
+from leakfix.repairs.python.layout import Layout, last_line
 from leakfix.resources import Resource
+from leakfix_codemods._functions import blank_below
 
 G = ("flask.g", "flask.globals.g", "flask.ctx.g", "quart.g")
 _WHOLE = ("flask.Flask()", "flask.app.Flask()")
@@ -141,11 +142,7 @@ def _add_function(view: View, layout: Layout, after: ast.stmt, head: list[str], 
     unit = layout.unit
     lines = ["", "", *head, *(f"{unit}{line}" if line else "" for line in body)]
     last = after.end_lineno or after.lineno
-    if not isinstance(after, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        following = next((node for node in view.tree.body if node.lineno > last), None)
-        if following is not None and first_line(following) <= last + 2:
-            lines += [""] * (last + 3 - first_line(following))
-    layout.add_after(last, *lines)
+    layout.add_after(last, *lines, *blank_below(layout.source, last))
 
 
 def _for_any_application(view: View, after: ast.stmt, name: str, body: list[str]) -> Layout | Refusal:

@@ -34,8 +34,10 @@ from leakfix.codemod import Category, Fix, Match, PatternCodemod, Refusal, Safet
 from leakfix.languages.python.modules import FunctionInfo, own_nodes
 from leakfix.languages.python.syntax import name_of
 from leakfix.repairs.python.imports import imported
-from leakfix.repairs.python.layout import last_line
+from leakfix.repairs.python.layout import Layout, last_line
 from leakfix.resources import Resource
+from leakfix.source import Span
+from leakfix_codemods._functions import blank_above
 from leakfix_codemods.flask._context import with_teardown
 from leakfix_codemods.flask._requests import callers, outside_requests, serves_request
 
@@ -122,18 +124,27 @@ def repair(view: View, statement: ast.Assign, name: str, call: ast.Call, resourc
     lines = [
         f"def {opening}():",
         f'{unit}if "{kept}" not in {g}:',
-        f"{unit}{unit}{g}.{kept} = {layout.text(call)}",
+        f"{unit}{unit}{g}.{kept} = {layout.text(call)}{_comment(view, layout, statement)}",
         f"{unit}return {g}.{kept}",
     ]
-    before = view.module.source.line_text(statement.lineno - 1).strip() if statement.lineno > 1 else ""
-    above = view.module.source.line_text(statement.lineno - 2).strip() if statement.lineno > 2 else ""
-    blank = [""] * (2 if before else 1 if above else 0)
-    layout.replace(layout.span(statement), layout.newline.join([*blank, *lines]))
+    above, blank = blank_above(view.module.source, statement.lineno)
+    layout.add_before(above, *blank)
+    layout.replace(layout.span(statement), layout.newline.join(lines))
     check = (
         "that each request commits what is to be kept, that none needs what another did not commit or the connection "
         "remembers (temporary tables, last row ids), and that nothing streamed needs it"
     )
     return Fix("one connection for each request", Safety.REVIEW, tuple(layout.edits), check)
+
+
+def _comment(view: View, layout: Layout, statement: ast.stmt) -> str:
+    """The comment behind a statement, which is taken from there."""
+    end = layout.span(statement).end
+    behind = view.module.source.data[end:].partition(b"\n")[0].rstrip()
+    if not behind.lstrip().startswith(b"#"):
+        return ""
+    layout.replace(Span(end, end + len(behind)), "")
+    return behind.decode()
 
 
 def _stem(view: View) -> str:
