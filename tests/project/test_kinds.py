@@ -15,6 +15,7 @@ from leakfix.project.kinds import is_command, is_run_once
         ("shop/migrations/0002_slugs.py", False, True),
         ("alembic/versions/ab12_users.py", False, True),
         ("scripts/load.py", False, True),
+        (".github/workflows/pages.py", False, True),
         ("shop/tools/agent.py", False, False),
         ("shop/views.py", False, False),
     ],

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from leakfix.codemod import View
 from leakfix.languages.python.modules import FunctionInfo
 from leakfix.patterns.batches import is_migration
+from leakfix_codemods.django._collected import collects_for_one_write, collects_rows, keeps_rows
 from leakfix_codemods.django._custom import spelled_out
 from leakfix_codemods.django._loops import bound_names
 from leakfix_codemods.django._querysets import (
@@ -28,8 +29,6 @@ from leakfix_codemods.django._querysets import (
 _ONE_PASS = frozenset(
     {"builtins.enumerate", "builtins.sum", "builtins.any", "builtins.all", "builtins.map", "builtins.zip"}
 )
-_COPIED = 4  # values of a row: in a dict of so many it lives on
-_WRITES_AT_ONCE = frozenset({"bulk_create", "abulk_create", "bulk_update", "abulk_update"})
 _WRITES_ALL = frozenset({"writerows", "writelines"})
 _REPEATING = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda
 _ASKS_ITSELF = frozenset({"count", "exists", "acount", "aexists", "aggregate", "explain"})
@@ -86,10 +85,10 @@ def _feed(
     if is_async and listed is not None:
         return None
     variables = bound_names(node.target)
-    if isinstance(node, ast.comprehension) and _keeps_rows(view, view.parents[node], variables, source):
+    if isinstance(node, ast.comprehension) and keeps_rows(view, view.parents[node], variables, source):
         return None
     if isinstance(node, ast.For | ast.AsyncFor) and (
-        _collects_rows(node, variables) or _collects_for_one_write(view, reader or function, node)
+        collects_rows(node, variables) or collects_for_one_write(view, reader or function, node)
     ):
         return None
     made = _made_for(view, function, source)
@@ -161,92 +160,6 @@ def _made_for(view: View, function: FunctionInfo, source: ast.expr) -> _Made | N
     if is_whole(chain):
         return _Made(source, None, chain)
     return _only_for(view, _holder(view, function, source), source) if isinstance(source, ast.Name) else None
-
-
-def _keeps_rows(view: View, comprehension: ast.AST, variables: set[str], source: ast.expr) -> bool:
-    """Whether a comprehension's result is the rows themselves, or one value of each for a row of one value.
-
-    A dict of many of a row's values weighs what the row does, ``bulk_create`` makes a list of what it is given, and a
-    list that is given a name, with a value for each row, is as long as the table.
-    """
-    element = getattr(comprehension, "elt", getattr(comprehension, "value", None))
-    match comprehension, view.parents[comprehension]:
-        case ast.GeneratorExp(), ast.Call(func=ast.Attribute(attr="bulk_create" | "abulk_create")):
-            return True
-        case ast.GeneratorExp(), _:
-            return False
-        case ast.ListComp(elt=ast.Attribute() | ast.Call(), generators=[ast.comprehension(ifs=[])]), ast.Assign():
-            return True
-    flat = any(word.arg == "flat" for call in links(source) for word in call.keywords)
-    copied = isinstance(element, ast.Dict) and len(element.values) >= _COPIED
-    return flat or copied or (element is not None and _is_kept_in(element, variables))
-
-
-def _is_kept_in(element: ast.expr, variables: set[str]) -> bool:
-    """Whether an expression is a row, or an object that refers to one: ``Mark(user=user)``."""
-    if isinstance(element, ast.Call):
-        maker = str(getattr(element.func, "attr", getattr(element.func, "id", "")))
-        given = [*element.args, *(word.value for word in element.keywords)]
-        refers = any(isinstance(value, ast.Name) and value.id in variables for value in given)
-        return refers and maker[:1].isupper()
-    return isinstance(element, ast.Name) and element.id in variables
-
-
-def _collects_rows(loop: ast.For | ast.AsyncFor, variables: set[str]) -> bool:
-    """Whether a loop puts rows into a list or a dict, where they stay either way: it does not empty that itself."""
-    nodes = [node for statement in loop.body for node in ast.walk(statement)]
-    emptied = {name for node in nodes if (name := _emptied(node))}
-    for node in nodes:
-        match node:
-            case ast.Call(
-                func=ast.Attribute(value=kept, attr="append" | "add" | "insert" | "setdefault"), args=[*_, element]
-            ) if _is_kept_in(element, variables):
-                pass
-            case ast.Assign(targets=[ast.Subscript(value=kept)], value=element) if _is_kept_in(element, variables):
-                pass
-            case ast.Assign(targets=[ast.Subscript(value=kept, slice=ast.Name(id=name))]) if name in variables:
-                pass
-            case _:
-                continue
-        if not isinstance(kept, ast.Name) or kept.id not in emptied:
-            return True
-    return False
-
-
-def _emptied(node: ast.AST) -> str:
-    """The variable that a statement empties or begins anew: ``batch = []``, ``batch.clear()``, ``del batch[:]``."""
-    match node:
-        case ast.Assign(targets=[ast.Name(id=name)], value=ast.List(elts=[]) | ast.Dict(keys=[])):
-            return name
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="clear")):
-            return name
-        case ast.Delete(targets=[ast.Subscript(value=ast.Name(id=name), slice=ast.Slice(lower=None, upper=None))]):
-            return name
-    return ""
-
-
-def _collects_for_one_write(view: View, function: FunctionInfo, loop: ast.For | ast.AsyncFor) -> bool:
-    """Whether a loop makes new objects of a list that is written at once after it: as many are kept as there are rows.
-
-    Where the loop itself writes and empties the list, few are.
-    """
-    lists = {
-        node.func.value.id
-        for node in ast.walk(loop)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.attr in ("append", "extend")
-    }
-    written = {
-        (item.id, node.lineno)
-        for node in (view.own(function) if lists else ())
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in _WRITES_AT_ONCE
-        for item in node.args[:1]
-        if isinstance(item, ast.Name) and item.id in lists
-    }
-    last = loop.end_lineno or loop.lineno
-    return bool(written) and all(line > last for _, line in written)
 
 
 def _drains(view: View, function: FunctionInfo, chain: ast.expr, body: list[ast.stmt], variables: set[str]) -> bool:

@@ -8,7 +8,7 @@ import re
 from datetime import date
 
 from leakfix.codemod import View
-from leakfix.languages.python.modules import FunctionInfo, Import, own_nodes
+from leakfix.languages.python.modules import ClassInfo, FunctionInfo, Import, own_nodes
 from leakfix.patterns.many import MAKING
 from leakfix.project.kinds import is_command, is_migration_file
 from leakfix.project.requirements import only_before
@@ -83,8 +83,16 @@ def only_takes_back(view: View, function: FunctionInfo) -> bool:
     while function.parent is not None:
         function = function.parent
     name = function.node.name
-    uses = view.uses(name, None) if is_migration_file(view.module.path) and function.owner is None else []
+    if not is_migration_file(view.module.path):
+        return False
+    uses = view.uses(name, None) if function.owner is None else _uses_in(function.owner, name)
     return bool(uses) and all(_takes_back(view.parents[use], use, view) for use in uses)
+
+
+def _uses_in(owner: ClassInfo, name: str) -> list[ast.Name]:
+    """Where the body of a class names one of its functions."""
+    nodes = (node for statement in owner.node.body for node in own_nodes(statement))
+    return [node for node in nodes if isinstance(node, ast.Name) and node.id == name]
 
 
 def _takes_back(parent: ast.AST, use: ast.Name, view: View) -> bool:

@@ -129,7 +129,7 @@ def is_large(view: View, function: FunctionInfo, chain: ast.expr) -> bool:
     manager = manager_of(chain)
     if manager is None:
         return False
-    table = _model_name(view, function, manager.value)
+    table = table_of(view, function, chain)
     grown = growth(view, table, _conditions(chain), _columns(chain), _is_streamed(function))
     if grown < ENOUGH or meets_few_rows(view, table):
         return False
@@ -155,8 +155,12 @@ def _is_streamed(function: FunctionInfo) -> bool:
     return False
 
 
-def _model_name(view: View, function: FunctionInfo, model: ast.expr) -> str:
-    """What a model is called: where a migration asked for it by name, that one."""
+def table_of(view: View, function: FunctionInfo, chain: ast.expr) -> str:
+    """What a chain's model is called: where a migration asked for it by name, that one."""
+    manager = manager_of(chain)
+    if manager is None:
+        return ""
+    model = manager.value
     asked_here = _asked_for(model)
     if asked_here:
         return as_defined(view, asked_here)

@@ -21,20 +21,22 @@ meanwhile.
 
 When it is left alone
 ---------------------
-The queryset is used again (a second loop, ``len``, an index, a truth test): its cache serves those. Slices, lookups
-by key, conditions on a variable, on a part of a text, on what came lately (``created__gte``), on what waits to be done,
-on a rare flag, on a relation to another row of the same table or on something counted for each row, which mostly select
-few rows. So does one text or state (``status="refunded"``), unless new rows begin with it, or the project writes
-that table's rows in masses, or they belong to users who sign up by themselves. Tables of which nothing says that
-they grow with use (roles, settings, templates, kinds of pages); users where nobody signs up by himself; products,
-pictures, articles that neither belong to users nor are written or read in masses anywhere in the project; tables that
-only Django's administration pages fill, or that nothing in a web project fills. Rows that the loop puts into a list,
-themselves, as a dict of their values or in objects that refer to them; lists of new objects or of values, one for each
-row, that are kept or written at once after the loop. Functions that nothing in a web project calls, whose comment says
-that they are unused or that only take a migration back; migrations written within nine months of the table they go
-through, or of the project's first; commands and migrations that import from the project what is not there. Folders of
-old copies, commands and functions for a developer's database (fake, sample, anonymize). ``prefetch_related`` before
-Django 4.1, which ``iterator`` ignores there, and loops that close the connection.
+The queryset is used again (a second loop, ``len``, an index, a truth test): its cache serves those. Slices, lookups by
+key, conditions on a variable, on a part of a text, on what came lately (``created__gte``), on what waits to be done, on
+a rare flag, on a relation to another row of the same table or on something counted for each row, which mostly select
+few rows. So does one text or state (``status="refunded"``), unless new rows begin with it, or the project writes that
+table's rows in masses, or they belong to users who sign up by themselves. Tables of which nothing says that they grow
+with use (roles, settings, templates, kinds of pages); users where nobody signs up by himself; products, pictures,
+articles that neither belong to users nor are written or read in masses anywhere in the project; tables that only
+Django's administration pages fill, or that nothing in a web project fills. Rows that the loop puts into a list,
+themselves, as a dict of their values, in objects that refer to them or are made of many of their values; lists of new
+objects or of values, one for each row, that are kept or written at once after the loop. Functions that nothing in a web
+project calls, whose comment says that they are unused or that only take a migration back; loops in the migrations of a
+whole web project, unless their rows weigh much: what they refer to is fetched and stays on them, they have several long
+texts or documents, or the loop says how far it is; migrations written within nine months of the table they go through,
+or of the project's first; commands and migrations that import from the project what is not there. Folders of old
+copies, commands and functions for a developer's database (fake, sample, anonymize). ``prefetch_related`` before Django
+4.1, which ``iterator`` ignores there, and loops that close the connection.
 """
 
 import ast
@@ -49,7 +51,8 @@ from leakfix.languages.python.syntax import name_of
 from leakfix.patterns import many
 from leakfix.patterns.batches import is_batch
 from leakfix.patterns.called import is_called
-from leakfix.project.kinds import is_test
+from leakfix.patterns.many import has_long_history
+from leakfix.project.kinds import is_migration_file, is_test
 from leakfix.project.requirements import only_before
 from leakfix_codemods.django._feeds import Feed, feeds
 from leakfix_codemods.django._loops import ends_reading, why_not_plain
@@ -57,6 +60,7 @@ from leakfix_codemods.django._managers import answering_otherwise
 from leakfix_codemods.django._outdated import is_broken, is_outdated, only_takes_back
 from leakfix_codemods.django._querysets import is_indexed, links, manager_of, ordering_of, prefetches, sets_one_of
 from leakfix_codemods.django._text import MANAGED, RUN_BY, called_by_commands, may_loop, may_loop_over_many
+from leakfix_codemods.django._weight import weighs_much
 
 CHUNK = 2000
 _DEEPEST = 2
@@ -72,13 +76,27 @@ def find(view: View) -> Iterator[Match]:
             continue
         for feed in feeds(view, function):
             runs = is_called(view, function) and not is_outdated(view) and not is_broken(view)
-            if (batch or feed.is_async) and runs and _is_reached(view, feed.queryset):
+            if (
+                (batch or feed.is_async)
+                and runs
+                and _is_reached(view, feed.queryset)
+                and _is_worth(view, function, feed)
+            ):
                 yield Match(
                     feed.queryset,
                     "all rows of the table are kept in memory until the loop is over",
                     partial(repair, view, function, feed),
                     held="until-unreferenced",
                 )
+
+
+def _is_worth(view: View, function: FunctionInfo, feed: Feed) -> bool:
+    """Whether a loop is worth a word; one in a migration, which is run once, is where its rows weigh much.
+
+    How many rows there were on that day is known to people only.
+    """
+    of_long_ago = is_migration_file(view.module.path) and has_long_history(view)
+    return not of_long_ago or weighs_much(view, function, feed)
 
 
 def _is_called_by_batch(view: View, function: FunctionInfo) -> bool:

@@ -41,6 +41,12 @@ _IMPORTED = (
     r"|[ \t]+(?:\w+(?:[ \t]+as[ \t]+\w+)?[ \t]*,[ \t]*)*{word}[ \t]*(?:as[ \t]+\w+[ \t]*)?[,)]?[\w \t,)]*\r?(?:#|$)"
 )
 _DEEPEST = 2
+_COMMANDS = re.compile(r".*\.core\.management\.(?:base\.)?\w*Command")
+_OF_COMMANDS = frozenset(
+    "handle handle_app_config handle_label add_arguments create_parser execute run_from_argv print_help check "
+    "check_migrations get_version get_check_kwargs handle_noargs usage style_func".split()
+)
+"""What Django calls of a command (``django.core.management.base``)."""
 _CONSTANTS = rb"\(\s*(?:(?:\w+\s*=\s*)?(?:\"[^\"\n]*\"|'[^'\n]*'|\d+|True|False|None)\s*,?\s*)*\)"
 _GOES_ON = re.compile(rb"^[ \t]+while[ (]+(?:True|1|not|self)\b", re.MULTILINE)
 _TOLD = re.compile(rb"\s*(?:from\b.*\bimport\b|import\b|#)")
@@ -245,6 +251,8 @@ def _is_inherited(view: View, function: FunctionInfo) -> bool:
     if function.owner is None or not function.owner.node.bases:
         return False
     if not view.names.stands_alone(view.module, function.owner):
-        return True
+        bases = [view.of(base) for base in function.owner.node.bases]
+        plain = all(names and all(map(_COMMANDS.fullmatch, names)) for names in bases)
+        return not plain or function.node.name in _OF_COMMANDS
     above = (info for _, info in view.names.lineage(view.module, function.owner) if info is not function.owner)
     return any(function.node.name in info.methods for info in above)

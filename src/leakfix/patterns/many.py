@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 
 from leakfix.languages.python.modules import Import
 from leakfix.patterns.called import SERVES, is_of_command, is_of_tests, is_program
@@ -37,6 +37,7 @@ _INSERTS = ("insert into", "INSERT INTO")
 MAKING = "CreateModel"
 """How a migration of Django makes a table."""
 _HISTORY = (MAKING, "create_table")
+_A_FEW = 5
 WORDS = (*_JOINING, _CREATION, _PATHS, *SERVES, *_MASSES, *_CHOOSING, *_ADMIN, *_INSERTS, *_HISTORY)
 """All that is sought in the project's files."""
 
@@ -82,6 +83,13 @@ def _joins(view: View) -> bool:
 def is_grown(view: View) -> bool:
     """Whether the project is a program that answers requests and keeps a history of its tables: all of it is here."""
     return is_program(view) and view.once("migrations", lambda: any(True for w in _HISTORY for _ in view.texts(w)))
+
+
+def has_long_history(view: View) -> bool:
+    """Whether the project is such a program, and more than a few migrations of it make tables."""
+    return is_grown(view) and view.once(
+        "many migrations", lambda: any(True for _ in islice(view.texts(MAKING), _A_FEW, None))
+    )
 
 
 def is_many(view: View, table: str) -> bool:

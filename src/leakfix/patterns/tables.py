@@ -137,22 +137,32 @@ def _is_filled_by_use(view: View, table: str, in_part: bool) -> bool:
     likely as not that there are few.
     """
     word = _last_word(table)
+    signs_in = word in _ACCOUNTS and _signs_in(view, table)
     grown = many.is_grown(view)
     if in_part and grown and _by_definition(view, table) <= _HINT and not many.is_written_at_once(view, table):
         return False
-    if word in _ACCOUNTS and many.anybody_joins(view):
+    if signs_in and many.anybody_joins(view):
         return True
     if many.is_put_in_by_staff(view, table):
         return False
     if word in _PEOPLE or _by_definition(view, table) > _HINT:
-        joins = many.anybody_joins(view) and (word in _ACCOUNTS or not grown or many.is_made(view, table))
+        joins = many.anybody_joins(view) and (signs_in or not grown or many.is_made(view, table))
         return joins or many.is_many(view, table) or many.is_too_long_to_choose_from(view, table)
     if many.is_many(view, table) or _by_definition(view, table) > 0:
         return True
     if many.is_inserted_into(view, table):
         return True
-    known = is_program(view) and _definition(view, table)
+    known = is_program(view) and definition(view, table)
     return word not in _GOODS and not grown and (not known or many.is_made(view, table))
+
+
+def _signs_in(view: View, table: str) -> bool:
+    """Whether each row of what is called a member or a profile is somebody who signs in."""
+    body = definition(view, table)
+    if _last_word(table) in ("user", "account") or not body:
+        return True
+    of_users = [field for field in _OF_USERS.findall(body) if _OPTIONAL.search(field) is None]
+    return bool(of_users) or _HAS_PASSWORD.search(body) is not None
 
 
 def says_large(table: str) -> bool:
@@ -200,6 +210,9 @@ _OF_USER = r"(?:AUTH_USER_MODEL|\bUser\b|\bauth\.User\b|get_user_model)"
 _ONE_FOR_EACH = re.compile(rf"OneToOneField\([^)]*{_OF_USER}")
 _MANY_FOR_EACH = re.compile(rf"ForeignKey\([^)]*(?:{_OF_USER}|[\"']users?\.id[\"'])")
 
+_HAS_PASSWORD = re.compile(r"^[ \t]+password[ \t]*[:=]|Abstract(?:Base)?User|UserMixin", re.MULTILINE)
+_OF_USERS = re.compile(rf"(?:OneToOneField|ForeignKey)\([^)]*{_OF_USER}[^)]*\)")
+_OPTIONAL = re.compile(r"\bnull\s*=\s*True")
 _SIGNS_IN = re.compile(
     r"^[ \t]+(?:(?:e?mail|user|owner|person)(?:_?name|_id|_address)?|login|password)[ \t]*[:=]"
     r"|Abstract(?:Base)?User|UserMixin",
@@ -212,7 +225,7 @@ _OWNER = re.compile(r"(?:ForeignKey\(|foreign_key\s*=)\s*[\"']?([\w.]+)")
 
 def _by_definition(view: View, table: str) -> int:
     """What the model's class says: one row for each user, or some that belong to one."""
-    body = _definition(view, table)
+    body = definition(view, table)
     if _ONE_FOR_EACH.search(body):
         return 2 * _HINT
     owners = {_singular(word) for name in _OWNER.findall(body) for word in words_of(name)}
@@ -222,23 +235,23 @@ def _by_definition(view: View, table: str) -> int:
 
 def _is_of_tenants(view: View, table: str) -> bool:
     """Whether what is called an account is one of an organisation: nobody signs in with it, or owns it."""
-    body = _definition(view, table) if _last_word(table) == "account" else ""
+    body = definition(view, table) if _last_word(table) == "account" else ""
     return bool(body) and _SIGNS_IN.search(body) is None
 
 
 def _is_in_order(view: View, table: str) -> bool:
     """Whether rows belong to nothing and are put in an order by hand: the choices of a form."""
-    body = _definition(view, table)
+    body = definition(view, table)
     return _SORTED.search(body) is not None and "Key(" not in body
 
 
 def _is_of_kinds(view: View, table: str) -> bool:
     """Whether each row has a word of its own that people gave it, and its name is not of what comes with use."""
     words = [_singular(word) for word in words_of(table)] or [""]
-    return words[-1] not in _GROWING and _WORDED.search(_definition(view, table)) is not None
+    return words[-1] not in _GROWING and _WORDED.search(definition(view, table)) is not None
 
 
-def _definition(view: View, table: str) -> str:
+def definition(view: View, table: str) -> str:
     """The text of the model's class; "" where the project has none."""
     if not table:
         return ""
@@ -335,7 +348,7 @@ _DEFAULT = re.compile(r"\bdefault\s*=\s*([^\s,()]+)")
 def _field(view: View, table: str, name: str) -> str:
     """What the model's class says of the field that a condition begins with."""
     start = re.compile(rf"^([ \t]+){name.partition('__')[0]}\b[^=\n]*=.*?(?=^\1\w|^\s*$|\Z)", re.MULTILINE | re.DOTALL)
-    found = start.search(_definition(view, table))
+    found = start.search(definition(view, table))
     return found[0] if found is not None else ""
 
 

@@ -16,7 +16,7 @@ _COMMAND = re.compile(r"(?:^|/)management/commands/(?!_)[^/]+$")
 _MIGRATION = re.compile(r"(?:^|/)(?:data_)?migrations?/[^/]+$")
 _RUN_ONCE = re.compile(
     r"(?:^|/)(?:(?:management/commands|(?:\w+_)?migrations?|\w*alembic\w*|bin|scripts?|crawlers?|scrapers?|spiders?)/"
-    r"|(?:\w*_)?(?:migration|crawler|scraper|spider)s?\.py$|(?:import|migrate|convert|backfill)_from_\w+\.py$)"
+    r"|\.(?:github|gitlab|circleci|ci)/|(?:\w*_)?(?:migration|crawler|scraper|spider)s?\.py$|(?:import|migrate|convert|backfill)_from_\w+\.py$)"
 )
 
 
