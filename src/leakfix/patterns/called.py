@@ -46,7 +46,7 @@ _OF_COMMANDS = frozenset(
     "handle handle_app_config handle_label add_arguments create_parser execute run_from_argv print_help check "
     "check_migrations get_version get_check_kwargs handle_noargs usage style_func".split()
 )
-"""What Django calls of a command (``django.core.management.base``)."""
+"""What is called of a command by the class it derives from."""
 _CONSTANTS = rb"\(\s*(?:(?:\w+\s*=\s*)?(?:\"[^\"\n]*\"|'[^'\n]*'|\d+|True|False|None)\s*,?\s*)*\)"
 _GOES_ON = re.compile(rb"^[ \t]+while[ (]+(?:True|1|not|self)\b", re.MULTILINE)
 _TOLD = re.compile(rb"\s*(?:from\b.*\bimport\b|import\b|#)")
