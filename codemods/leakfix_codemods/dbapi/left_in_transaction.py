@@ -26,8 +26,8 @@ Autocommit or an isolation level is set anywhere in the file; other files, or st
 connection; the project is one of Flask, which has rules of its own; it is opened by a script, a command, or in a file
 that is run as a program. The function, or one that calls it, rolls back, or enters the connection by ``with``. A
 function of the file writes and never commits: what is pending then is nobody's guess. No repair where a function that
-uses the connection calls another one that does, which would undo half of its work, and where rows are handed on while
-they are read.
+uses the connection calls another one that does, which would undo half of its work, where functions commit and threads
+or tasks share the connection, and where rows are handed on while they are read.
 """
 
 import ast
@@ -44,6 +44,8 @@ from leakfix.project.requirements import only_before
 from leakfix_codemods._blocks import body_of, is_laid_out, put_in_try
 
 _FLASK = "Flask"
+_AT_ONCE = ("threading", "ThreadPoolExecutor", "FastAPI", "Starlette", "aiohttp", "tornado", "gevent")
+"""Words of a project that runs functions in threads or tasks."""
 _DRIVERS = frozenset({"psycopg2", "psycopg", "pg8000", "pymysql", "mysqlclient", "mysql_connector", "sqlalchemy"})
 _CONNECTION = "/connection"
 _UNDOES = frozenset({"rollback", "close_all", "reset"})
@@ -198,6 +200,14 @@ def _may_be_reading(view: View, value: ast.expr | None, function: FunctionInfo) 
     return isinstance(value, ast.Call) and name_of(value) in (*_RUNS - {"scalar"}, "cursor")
 
 
+def _is_shared(view: View, users: list[User]) -> bool:
+    """Whether several of the functions may run at once, as far as words of the project tell."""
+    if any(isinstance(user.function.node, ast.AsyncFunctionDef) for user in users):
+        return True
+    own = view.module.source.data
+    return any(word.encode() in own or any(True for _ in view.texts(word)) for word in _AT_ONCE)
+
+
 def repair(view: View, name: str, user: User, users: list[User]) -> Fix | Refusal:
     """Roll back when the function is left."""
     function = user.function
@@ -206,6 +216,8 @@ def repair(view: View, name: str, user: User, users: list[User]) -> Fix | Refusa
         return Refusal("rows are handed on while they are read")
     if any(isinstance(node, ast.Return) and _may_be_reading(view, node.value, function) for node in own):
         return Refusal("what it returns may still be reading")
+    if any(other.commits for other in users) and _is_shared(view, users):
+        return Refusal("threads or tasks share the connection: ending one's transaction undoes what another has begun")
     word = function.node.name
     for other in users:
         if other is not user and _calls(view, other, user):
@@ -232,5 +244,5 @@ CODEMOD = PatternCodemod(
     noun="transaction",
     repairs="try/finally with rollback()",
     category=Category.LEAK,
-    asks=(_FLASK,),
+    asks=(_FLASK, *_AT_ONCE),
 )
