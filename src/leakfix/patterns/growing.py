@@ -191,7 +191,7 @@ def growing(view: View) -> Iterator[Growing]:
         if _is_said_to_be_small(view, container) or _holds_one_each(container) or _serves_a_library(view, container):
             continue
         found = None if is_emptied_here(view, container) else _grown(view, container)
-        if found is None or (container.kind == "instance" and not _is_long_lived(view, container)):
+        if found is None or (container.kind == "instance" and not is_long_lived(view, container)):
             continue
         if found.remembered:
             yield found
@@ -447,7 +447,7 @@ def _is_decorator(function: FunctionInfo) -> bool:
     return False
 
 
-def _is_long_lived(view: View, container: Container) -> bool:
+def is_long_lived(view: View, container: Container) -> bool:
     """Whether objects of a class live as long as the program: one is made when a module is imported."""
     assert container.owner is not None
     name = container.owner.node.name

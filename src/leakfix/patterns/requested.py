@@ -31,7 +31,21 @@ _MOST_FILES = 20
 
 def is_handler(view: View, function: FunctionInfo) -> bool:
     """Whether a web framework calls a function for a request."""
-    return next(_routes(function), None) is not None or any(arg.arg == "request" for arg in parameters(function))
+    hooks = (item.attr for item in function.node.decorator_list if isinstance(item, ast.Attribute))
+    if next(_routes(function), None) is not None or not _ROUTES.isdisjoint(hooks):
+        return True
+    return any(argument.arg == "request" for argument in parameters(function))
+
+
+def serves_requests(view: View, function: FunctionInfo, depth: int = _DEEPEST) -> bool:
+    """Whether a web framework calls a function for a request, or what it calls does."""
+    if is_handler(view, function):
+        return True
+    users = ((user, user.function_of(call)) for user, call in _calls(view, function)) if depth else ()
+    return any(
+        caller is not None and caller is not function and serves_requests(user, caller, depth - 1)
+        for user, caller in users
+    )
 
 
 def _routes(function: FunctionInfo) -> Iterator[ast.Call]:
