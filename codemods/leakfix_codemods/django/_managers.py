@@ -12,8 +12,8 @@ from leakfix_codemods.django._querysets import links, manager_of
 _GOING_THROUGH = frozenset("__iter__ __aiter__ _fetch_all iterator aiterator".split())
 
 
-def answering_otherwise(view: View, function: FunctionInfo, chain: ast.expr) -> str:
-    """The method of the project that a chain would go through, and that ``.iterator()`` may not; "" where none is."""
+def answering_otherwise(view: View, function: FunctionInfo, chain: ast.expr, instead: str = "iterator") -> str:
+    """The method of the project that a chain would go through, and what is called instead may not; "" where none is."""
     manager = manager_of(chain)
     if manager is None:
         return ""
@@ -23,7 +23,7 @@ def answering_otherwise(view: View, function: FunctionInfo, chain: ast.expr) -> 
         for info in _made_of(view, *model, manager.attr) if model is not None else ():
             for method in info.methods.values():
                 word = method.node.name
-                if word in _GOING_THROUGH or (word in asked and not _refines(method)):
+                if word in (*_GOING_THROUGH, instead) or (word in asked and not _refines(method)):
                     return f"{info.node.name}.{word}()"
     return ""
 
