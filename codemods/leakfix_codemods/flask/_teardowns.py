@@ -238,6 +238,10 @@ def _is_used_otherwise(view: View, teardown: FunctionInfo) -> bool:
         hook = isinstance(call, ast.Call) and use in call.args and getattr(call.func, "attr", "") in HOOKS
         if isinstance(use.ctx, ast.Load) and not hook:
             return True
+    if teardown.owner is None:  # what other objects call so is none of its own
+        stem = re.escape(re.split(r"[/\\]", view.module.path)[-1].removesuffix(".py"))
+        called = re.compile(rf"(?<!def )(?:(?<![\w.])|\b{stem}\.){name}\(".encode())
+        return any(map(called.search, view.texts(name)))
     if any(isinstance(call.func, ast.Attribute) and call.func.attr == name for call in view.calls):
         return True
     called = re.compile(rf"(?<!def )\b{name}\(".encode())
@@ -298,25 +302,76 @@ def _g(view: View, function: FunctionInfo | None) -> str:
 
 def _untested(view: View, item: Stored, teardown: FunctionInfo, tested: ast.If) -> Fix | Refusal:
     """Take the test of the error out of ``if error is None and db is not None:``."""
-    given = {argument.arg for argument in teardown.node.args.args}
     test = tested.test
     words = {*item.resource.release, *(name.rpartition(".")[2] for name in item.resource.release_with), "close"}
     if not all(isinstance(step, ast.Expr) and name_of(step.value) in words for step in tested.body):
-        return Refusal("what else it does there is for requests that succeeded: which of it to keep is for you to say")
+        return _taken_out(view, item, teardown, tested, words)
     if not isinstance(test, ast.BoolOp) or not isinstance(test.op, ast.And) or tested.orelse:
         return Refusal("it is released only where the request succeeded, in a way that cannot be taken apart")
     layout = view.layout()
-    kept = [
-        value
-        for value in test.values
-        if not any(isinstance(item, ast.Name) and item.id in given for item in ast.walk(value))
-    ]
+    kept = _without_error(teardown, test)
     spans = [layout.span(value) for value in kept]
     if not kept:
         return Refusal("it is released only where the request succeeded, in a way that cannot be taken apart")
     whole = layout.span(test)
     layout.replace(Span(whole.start, whole.end), " and ".join(view.module.source.text(span) for span in spans))
     return Fix("release it after failed requests, too", Safety.SAFE, tuple(layout.edits))
+
+
+def _without_error(teardown: FunctionInfo, test: ast.expr) -> list[ast.expr]:
+    """The conditions of a test beside that on the error."""
+    given = {argument.arg for argument in teardown.node.args.args}
+    values = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else []
+    return [
+        value
+        for value in values
+        if not any(isinstance(node, ast.Name) and node.id in given for node in ast.walk(value))
+    ]
+
+
+def _taken_out(view: View, item: Stored, teardown: FunctionInfo, tested: ast.If, words: set[str]) -> Fix | Refusal:
+    """Leave the test of the error out where all below it releases; or release behind what is committed there."""
+    layout, body = view.layout(), tested.body
+    title = "release it after failed requests, too"
+    plain = isinstance(tested.test, ast.Compare) and not tested.orelse and layout.stands_alone(tested)
+    if plain and _only_releases(view, teardown, item, body, words):
+        if tested.lineno < first_line(body[0]) == tested.lineno + 1:
+            unit = layout.unit_of(teardown.node)
+            if layout.dedent(first_line(body[0]), layout.end_of(tested), unit):
+                layout.delete(tested.lineno, tested.lineno)
+                return Fix(title, Safety.SAFE, tuple(layout.edits))
+    ending = [step for step in body if isinstance(step, ast.Expr) and name_of(step.value) in words]
+    others = [step for step in body if step not in ending]
+    released = {
+        name_of(node) for step in tested.orelse for node in ast.walk(step) if isinstance(node, ast.Call)
+    } & words
+    is_bound = any(isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) for node in ast.walk(tested))
+    is_taken_apart = isinstance(tested.test, ast.Compare) or bool(_without_error(teardown, tested.test))
+    if is_taken_apart and len(ending) == 1 and body[-1] is ending[0] and others and not released and not is_bound:
+        if all(isinstance(step, ast.Expr) and name_of(step.value) == "commit" for step in others):
+            if is_laid_out(layout, [tested]) and layout.stands_alone(ending[0]):
+                code = layout.text(ending[0])
+                others_asked = _without_error(teardown, tested.test)
+                if others_asked:
+                    asked = " and ".join(layout.text(value) for value in others_asked)
+                    code = f"if {asked}:\n{layout.unit_of(teardown.node)}{code}"
+                layout.delete(first_line(ending[0]), last_line(ending[0]))
+                put_in_try(layout, [tested], "", ("finally:", code))
+                return Fix(title, Safety.SAFE, tuple(layout.edits))
+    return Refusal("what else it does there is for requests that succeeded: which of it to keep is for you to say")
+
+
+def _only_releases(view: View, teardown: FunctionInfo, item: Stored, body: list[ast.stmt], words: set[str]) -> bool:
+    """Whether statements take the attribute out of ``g``, test whether it was there, and release it."""
+    match body:
+        case [ast.Assign(targets=[ast.Name(id=name)], value=read), ast.If(test=test, body=steps, orelse=[])]:
+            taken = any(read is found for found in reads(view, teardown, item.name))
+            asks = isinstance(test, ast.Name | ast.Compare) and any(
+                isinstance(node, ast.Name) and node.id == name for node in ast.walk(test)
+            )
+            done = all(isinstance(step, ast.Expr) and name_of(step.value) in words for step in steps)
+            return taken and asks and done and (is_pop(read) or _is_lenient(read))
+    return False
 
 
 def added(view: View, item: Stored, code: str) -> Fix | Refusal:

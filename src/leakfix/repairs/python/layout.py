@@ -115,6 +115,16 @@ class Layout:
                 continue
             self.insert(self.source.offset(line, 0), unit, "indent")
 
+    def dedent(self, first: int, last: int, unit: str) -> bool:
+        """Indent lines by one unit less; False, and nothing done, where one has less or stands in a string."""
+        lines = [line for line in range(first, last + 1) if self.source.line_text(line).strip()]
+        if any(line in self.string_lines or not self.source.line_text(line).startswith(unit) for line in lines):
+            return False
+        for line in lines:
+            start = self.source.offset(line, 0)
+            self.replace(Span(start, start + len(unit.encode())), "")
+        return True
+
     def unwrap(self, whole: ast.expr, part: ast.expr) -> bool:
         """Leave a part of an expression in place of the whole; False, and nothing done, where a comment would go."""
         outer, inner = self.span(whole), self.span(part)
