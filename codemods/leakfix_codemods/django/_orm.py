@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 
 from leakfix.languages.python.modules import FunctionInfo, Module, Scoped, own_nodes
 from leakfix.languages.python.names import Names, Place
+from leakfix_codemods.django._dispatch import looked_up
 from leakfix_codemods.django._querysets import manager_of
 
 DJANGO = ("django.", "wagtail.", "mptt.", "polymorphic.", "model_utils.", "treebeard.", "netbox.", "modelcluster.")
@@ -99,6 +100,8 @@ def _called(names: Names, place: Place, node: ast.expr) -> Iterator[Place]:
         found = names.function(name)
         if found is not None and found[1] is not place.function and isinstance(found[1].node, ast.FunctionDef):
             yield Place(*found)
+    if isinstance(node, ast.Call):
+        yield from looked_up(names, place, node)
 
 
 def nodes_of(body: list[ast.stmt]) -> Iterator[ast.AST]:

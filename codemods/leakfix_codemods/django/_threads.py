@@ -159,9 +159,16 @@ def _targets(view: View, function: FunctionInfo | None, call: ast.Call) -> Itera
 def _targets_of_runner(view: View, function: FunctionInfo | None, call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
     """What is given to a function of the project that has a worker run it: ``bridge.call(store.find, name)``."""
     given = [item for item in call.args if isinstance(item, ast.Name | ast.Attribute)]
-    for name in view.of(call.func, function) if given else ():
-        runner = view.names.function(name)
-        if runner is None or runner[1].node.decorator_list:
+    called = view.of(call.func, function) if given else ()
+    runners = [runner for name in called if (runner := view.names.function(name)) is not None]
+    if (
+        isinstance(call.func, ast.Attribute)
+        and not called
+        and any(_is_function(view, item, function) for item in given)
+    ):
+        runners = _methods_called(view, call.func.attr)
+    for runner in runners:
+        if runner[1].node.decorator_list:
             continue
         names = [argument.arg for argument in runner[1].node.args.args]
         skipped = 1 if runner[1].owner is not None else 0
@@ -170,6 +177,19 @@ def _targets_of_runner(view: View, function: FunctionInfo | None, call: ast.Call
             at = call.args.index(item) + skipped
             if at < len(names) and names[at] in run:
                 yield _WORKER, item
+
+
+def _is_function(view: View, node: ast.expr, function: FunctionInfo | None) -> bool:
+    return any(view.names.function(name) is not None for name in view.of(node, function))
+
+
+def _methods_called(view: View, word: str) -> list[tuple[Module, FunctionInfo]]:
+    """The method of that name, where one class alone of those that a file names has it."""
+    classes = (
+        view.names.class_(found) for name in view.module.names for found in view.names.module_name(view.module, name)
+    )
+    found = [(each[0], each[1].methods[word]) for each in classes if each is not None and word in each[1].methods]
+    return found if len(found) == 1 else []
 
 
 def _run_by(view: View, function: FunctionInfo) -> Iterator[str]:

@@ -61,6 +61,7 @@ def find(view: View) -> Iterator[Match]:
             continue
         loop = _endless_loop(view, function)
         used = _asked(view, function, loop) if loop or begun else None
+        used = used or (_handed_in(view, function) if begun else None)
         if used is None or is_generator(function) or closes(view.names, place):
             continue
         own = bool(begun) and all(start.ends for start in begun)
@@ -88,6 +89,28 @@ def _asked(view: View, function: FunctionInfo, loop: ast.While | None) -> ast.ex
         for link in links(node.value)
     }
     return first_query(view.names, Place(view.module, function), body, handed_back=returned)
+
+
+def _handed_in(view: View, function: FunctionInfo) -> ast.expr | None:
+    """A call of a parameter, where functions that ask the database are registered with an object of the class.
+
+    By a decorator: ``@scheduler.every(60)``.
+    """
+    if function.owner is None:
+        return None
+    given = {argument.arg for argument in function.node.args.args}
+    called = [node for node in view.own(function) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    called = [node for node in called if isinstance(node.func, ast.Name) and node.func.id in given]
+    kind = f"@{view.module.path}:{function.owner.qualname}()"
+    kept = [name for name in view.module.names if kind in view.names.module_name(view.module, name)] if called else []
+    for other in (other for name in kept for other in view.mentioning(name)):
+        for registered in other.functions:
+            for decorator in registered.node.decorator_list:
+                made = decorator.func if isinstance(decorator, ast.Call) else decorator
+                if isinstance(made, ast.Attribute) and kind in other.of(made.value, registered.parent):
+                    if first_query(other.names, Place(other.module, registered), registered.node.body) is not None:
+                        return called[0]
+    return None
 
 
 def _marked(view: View, used: ast.expr) -> ast.expr | ast.stmt:
