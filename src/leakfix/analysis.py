@@ -288,15 +288,19 @@ class Analysis:
         return Located(finding, leak, module, info, siblings, len(sites))
 
     def _is_of_another(self, module: Module, leak: Leak) -> bool:
-        """Whether it is taken from where applications keep the object of a package that the project never imports."""
+        """Whether a word of the code, not a type, says what it is, and the project never imports that package."""
         acquired = leak.function.graph.nodes[leak.site.node].op
         named = acquired.callee.names if isinstance(acquired, Call) else ()
         names = [name for name in named if self.table.acquired_by((name,), None) is not None]
         packages = {package for name in names if (package := self.table.supposed(name))}
+        if not named and leak.resource.any_if_imported and leak.site.factory is None:
+            return not self._is_imported(module, leak.resource.id.partition("/")[0])
         return is_whole(module.path) and not all(self._is_imported(module, package) for package in packages)
 
     def _is_imported(self, module: Module, package: str) -> bool:
-        imports = re.compile(rf"(?m)^[ \t]*(?:from|import)[ \t]+{re.escape(package)}\b".encode())
+        imports = re.compile(
+            rb"(?m)^(?:\xef\xbb\xbf)?[ \t]*(?:from|import)[ \t]+" + re.escape(package).encode() + rb"\b"
+        )
         return any(map(imports.search, chain([module.source.data], self.mentions.texts(package, module.path))))
 
     def _is_owned(self, module: Module, info: FunctionInfo, resource: Resource, span: Span) -> bool:

@@ -54,6 +54,7 @@ class Resource:
     acquire: symbolic names of calls whose result is a fresh one.
     acquire_any: method names telling enough to count on a receiver nothing is known about (``getconn``), or with
         the receiver's own last word (``engine.connect`` is also ``self._engine.connect``).
+    any_if_imported: ``acquire_any`` counts only where the project imports the library: others use these words, too.
     release: its own methods that release it.
     at_once: those of ``release`` that need not be awaited where the others must be (``terminate``).
     part: the attribute of it that is released in its place (the ``Body`` of a response).
@@ -103,6 +104,7 @@ class Resource:
     noun: str
     acquire: tuple[str, ...]
     acquire_any: tuple[str, ...] = ()
+    any_if_imported: bool = False
     release: tuple[str, ...] = ("close",)
     at_once: tuple[str, ...] = ()
     part: str = ""
