@@ -28,7 +28,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, Step, View
+from leakfix.codemod import Fix, Match, PatternCodemod, Refusal, Safety, Step, Text, View
+from leakfix.languages.python.modules import FunctionInfo
 from leakfix.patterns.caches import MOST_ENTRIES
 from leakfix.patterns.called import SERVES, serves_what_ends
 from leakfix.patterns.containers import Container, containers
@@ -38,7 +39,10 @@ from leakfix.project.kinds import is_copy, is_run_once, is_test
 from leakfix_codemods._recycled import RECYCLING, is_recycled
 
 _ADDS = frozenset({"append", "extend", "insert"})
-_EMPTY = re.compile(rb"^[ \t]*(?:self\.)?(\w+)[ \t]*(?::[^=\n]+)?=[ \t]*(?:\[\]|list\(\))", re.MULTILINE)
+_EMPTY = re.compile(
+    rb"^(?:[ \t]+self\.|[ ]{0,4}|\t)(\w+)[ \t]*(?::[^=\n]+)?=[ \t]*(?:\[\]|list\(\))[ \t\r]*(?:#|$)", re.MULTILINE
+)
+_READ = rb"(?:\bin[ \t]+|\breturn[ \t]+|[(,=\[{*][ \t]*)(?:\w+\.)?%s\b(?!\.(?:append|extend|insert)\(|\[-)"
 
 
 @dataclass(frozen=True)
@@ -76,10 +80,11 @@ def _is_list(node: ast.expr) -> bool:
 
 def _kept(view: View, container: Container) -> Kept | None:
     """The list, if a request adds to it and nothing is done with it but that and reading its end."""
-    if container.kind not in ("module", "class", "instance") or _is_named_elsewhere(view, container):
+    if container.kind not in ("module", "class", "instance"):
         return None
     adding: list[ast.Expr] = []
-    served, read = False, 0
+    filling: list[FunctionInfo] = []
+    read = 0
     for node, function in container.references:
         parent = view.parents[node]
         match parent, view.parents.get(parent):
@@ -88,7 +93,7 @@ def _kept(view: View, container: Container) -> Kept | None:
                 if function is None or not isinstance(statement, ast.Expr):
                     return None
                 adding.append(statement)
-                served = served or serves_requests(view, function)
+                filling.append(function)
             case ast.Subscript(value=value, ctx=ast.Load(), slice=part), _ if value is node:
                 wanted = _from_end(part)
                 if wanted is None:
@@ -99,7 +104,10 @@ def _kept(view: View, container: Container) -> Kept | None:
                     return None
             case _:
                 return None
-    if not served or (container.kind == "instance" and not is_long_lived(view, container)):
+    if container.kind == "instance" and not is_long_lived(view, container):
+        return None
+    served = any(serves_requests(view, function) for function in {each.qualname: each for each in filling}.values())
+    if not served or _is_named_elsewhere(view, container):
         return None
     return Kept(container, adding, read)
 
@@ -143,14 +151,24 @@ def repair(view: View, kept: Kept) -> Fix | Refusal:
 
 
 def may_collect(data: bytes, path: str) -> bool:
-    """Whether a file's text appends to something that begins as an empty list outside of it."""
-    return any(name + form in data for name in {*_EMPTY.findall(data)} for form in (b".append(", b".extend("))
+    """Whether a file's text appends to what begins as an empty list, and does nothing else with it."""
+    return any(
+        any(name + form in data for form in (b".append(", b".extend(", b".insert("))
+        and re.search(_READ % name, data) is None
+        for name in {*_EMPTY.findall(data)}
+    )
+
+
+def may_be_served(text: Text) -> bool:
+    """Whether a file, or another of the project, answers requests."""
+    return any(word.encode() in text.data or any(True for _ in text.texts(word)) for word in SERVES)
 
 
 CODEMOD = PatternCodemod(
     find=find,
     words=("= []", "=[]", "= list()"),
     shape=may_collect,
+    worth=may_be_served,
     noun="list",
     asks=(*RECYCLING, *SERVES),
     repairs="del LIST[:-4096] behind what appends",

@@ -37,15 +37,28 @@ def is_handler(view: View, function: FunctionInfo) -> bool:
     return any(argument.arg == "request" for argument in parameters(function))
 
 
-def serves_requests(view: View, function: FunctionInfo, depth: int = _DEEPEST) -> bool:
-    """Whether a web framework calls a function for a request, or what it calls does."""
-    if is_handler(view, function):
-        return True
-    users = ((user, user.function_of(call)) for user, call in _calls(view, function)) if depth else ()
-    return any(
-        caller is not None and caller is not function and serves_requests(user, caller, depth - 1)
-        for user, caller in users
-    )
+def serves_requests(view: View, function: FunctionInfo) -> bool:
+    """Whether a web framework calls a function for a request, or what calls it does, a few calls away."""
+    waiting, seen = [(view, function, _DEEPEST)], set[str]()
+    while waiting:
+        user, at, depth = waiting.pop()
+        symbol = user.symbol(at)
+        if symbol in seen:
+            continue
+        seen.add(symbol)
+        if is_handler(user, at):
+            return True
+        if depth and not _is_called_everywhere(user, at):
+            callers = ((other, other.function_of(call)) for other, call in _calls(user, at))
+            waiting += [(other, caller, depth - 1) for other, caller in callers if caller is not None]
+    return False
+
+
+def _is_called_everywhere(view: View, function: FunctionInfo) -> bool:
+    """Whether so many files call something of that name that it tells nothing."""
+    called = f".{function.node.name}(".encode()
+    files = (text for text in view.texts(function.node.name) if called in text)
+    return function.owner is not None and len(list(islice(files, _MOST_FILES))) == _MOST_FILES
 
 
 def _routes(function: FunctionInfo) -> Iterator[ast.Call]:
