@@ -40,6 +40,8 @@ from leakfix_codemods._blocks import body_of
 from leakfix_codemods._functions import blank_above
 
 NAME = "shared_engine"
+_MAKERS = frozenset({"sessionmaker", "scoped_session"})
+_SESSIONS = frozenset({"sqlalchemy/session", "sqlalchemy/scoped-session"})
 _IN_MEMORY = re.compile(rb":memory:|mode=memory|sqlite(?:\+\w+)?://(?![/\w?])|StaticPool")
 _TOUCHED = re.compile(rb"\blistens?(?:_for)?\(|\.dispose\(")
 _CHECK = "that the settings it is made of do not change while the process runs, and that no test wants another one"
@@ -110,24 +112,34 @@ def _makes_an_engine(view: View, function: FunctionInfo) -> bool:
 
 
 def _outlives(view: View, call: ast.Call) -> bool:
-    """Whether a function returns something made of the engine, not the engine itself: it cannot dispose of it."""
+    """Whether a function returns a session made on the engine, or what makes such: it cannot dispose of it."""
     function = view.function_of(call)
     if function is None:
         return False
-    engine, held = set[str](), set[str]()
+    held, sessions = set[str](), set[str]()
     for node in view.own(function):
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if value is call:
-                engine.add(name)
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                if (engine | held) & _names(value) or any(item is call for item in ast.walk(value)):
-                    held.add(name)
-            case ast.Return(value=ast.Call() as value) if value is not call:
-                if (engine | held) & _names(value) or any(item is call for item in ast.walk(value)):
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if held & _names(value) or _has(value, call):
+                held.add(name)
+                sessions |= {name} if _is_session(view, function, value) else set()
+            case ast.Return(value=ast.Call() as value) if held & _names(value) or _has(value, call):
+                if _is_session(view, function, value):
                     return True
-            case ast.Return(value=ast.Name(id=name)) if name in held:
+            case ast.Return(value=ast.Name(id=name)) if name in sessions:
                 return True
     return False
+
+
+def _is_session(view: View, function: FunctionInfo, value: ast.expr) -> bool:
+    """``Session(engine)``, ``sessionmaker(engine)`` or what that makes."""
+    if not isinstance(value, ast.Call):
+        return False
+    resource = view.acquired(view.module, function, value)
+    return name_of(value) in _MAKERS or (resource is not None and resource.id in _SESSIONS)
+
+
+def _has(value: ast.expr, call: ast.Call) -> bool:
+    return any(item is call for item in ast.walk(value))
 
 
 def _names(node: ast.AST) -> set[str]:
