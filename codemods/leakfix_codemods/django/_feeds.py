@@ -26,9 +26,8 @@ from leakfix_codemods.django._querysets import (
     uses_in_order,
 )
 
-_ONE_PASS = frozenset(
-    {"builtins.enumerate", "builtins.sum", "builtins.any", "builtins.all", "builtins.map", "builtins.zip"}
-)
+_SHOWS = frozenset({"tqdm.tqdm", "tqdm.auto.tqdm", "tqdm.std.tqdm", "tqdm.notebook.tqdm", "rich.progress.track"})
+"""What goes through something and shows how far it is; what has no length is given one as ``total``."""
 _WRITES_ALL = frozenset({"writerows", "writelines"})
 _REPEATING = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda
 _ASKS_ITSELF = frozenset({"count", "exists", "acount", "aexists", "aggregate", "explain"})
@@ -189,17 +188,26 @@ def _as_statement(view: View, node: ast.comprehension) -> ast.stmt:
 
 
 def _source(view: View, function: FunctionInfo, node: ast.expr) -> tuple[ast.expr, ast.Call | None]:
-    """What a loop goes over, seen through ``enumerate`` and ``list``; with the ``list`` call."""
+    """What a loop goes over, seen through ``enumerate``, ``tqdm`` and ``list``; with the ``list`` call."""
     listed = None
-    while isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args and not links(node):
+    while isinstance(node, ast.Call) and node.args and not links(node):
         names = view.of(node.func, function)
         if "builtins.list" in names and len(node.args) == 1 and not node.keywords:
             listed, node = node, node.args[0]
-        elif "builtins.enumerate" in names:
+        elif "builtins.enumerate" in names or not _SHOWS.isdisjoint(names):
             node = node.args[0]
         else:
             break
     return node, listed
+
+
+def shown_by(view: View, function: FunctionInfo, source: ast.expr) -> ast.Call | None:
+    """The call that shows how far a loop over something is, and is not told how long it is."""
+    match view.parents.get(source):
+        case ast.Call(func=called, args=[first, *_], keywords=words) as call if first is source:
+            if not _SHOWS.isdisjoint(view.of(called, function)) and all(word.arg != "total" for word in words):
+                return call
+    return None
 
 
 def _from_helper(view: View, function: FunctionInfo, source: ast.expr) -> ast.expr | None:

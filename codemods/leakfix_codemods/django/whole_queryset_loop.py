@@ -15,9 +15,9 @@ and the worker is killed half-way through.
 How it is repaired
 ------------------
 ``.iterator(chunk_size=2000)`` is added: rows come in chunks, from a server-side cursor where the database has one
-(Django's documentation, ``QuerySet.iterator``). The order and the rows are the same. Where the loop writes rows,
-or hands them to code that may, the repair is offered for review: SQLite shows a running query what is written
-meanwhile.
+(Django's documentation, ``QuerySet.iterator``). The order and the rows are the same. A progress bar (tqdm, rich) is
+told how many there are, ``total=....count()``. Where the loop writes rows, or hands them to code that may, the repair
+is offered for review: SQLite shows a running query what is written meanwhile.
 
 When it is left alone
 ---------------------
@@ -54,7 +54,8 @@ from leakfix.patterns.called import is_called
 from leakfix.patterns.many import has_long_history
 from leakfix.project.kinds import is_migration_file, is_test
 from leakfix.project.requirements import only_before
-from leakfix_codemods.django._feeds import Feed, feeds
+from leakfix_codemods._items import add_items
+from leakfix_codemods.django._feeds import Feed, feeds, shown_by
 from leakfix_codemods.django._loops import ends_reading, why_not_plain
 from leakfix_codemods.django._managers import answering_otherwise
 from leakfix_codemods.django._outdated import is_broken, is_outdated, only_takes_back
@@ -159,6 +160,9 @@ def repair(view: View, function: FunctionInfo, feed: Feed) -> Fix | Refusal:
     method = "aiterator" if feed.is_async else "iterator"
     size = "" if only_before(view.module.path, "django 2.0") else f"chunk_size={CHUNK}"
     layout.insert(layout.span(feed.at).end, f".{method}({size})")
+    shown = shown_by(view, reader, feed.listed or feed.at)
+    if shown is not None:
+        add_items(layout, shown, [f"total={layout.text(feed.at)}.count()"])
     if feed.listed is not None:
         if not layout.unwrap(feed.listed, feed.at):
             return Refusal("a comment stands between list() and the queryset")
